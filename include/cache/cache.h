@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept on the local disk: what is known of objects and listings (LMDB), blocks of object versions
+ * (sparse files), and staged bytes of files being written. Survives a restart and kill -9; a block whose
+ * checksum does not match is a miss. Knows nothing of FUSE or S3, only the names and validators of store.h.
+ *
+ * Layout: DIR/lock, DIR/meta/ (LMDB), DIR/blocks/, DIR/stage/ (emptied at the start), DIR/lost+found/. All of it
+ * is 0700/0600. One process a directory: the lock is held from cache_new to cache_free (over fork).
+ * Lifecycle: cache_new (before the fork) -> cache_start (after) -> cache_stop -> cache_free.
+ * Threads: any. No call holds a lock while it waits for anything but the local disk.
+ * A failing disk: reads answer "miss", writes of clean blocks are dropped (counted in the stats), only staging
+ * reports errors: the caller's bytes are at stake there. */
+#ifndef S3EFS_CACHE_CACHE_H
+#define S3EFS_CACHE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/macros.h"
+#include "store/store.h"
+
+enum cache_outcome { CACHE_MISS = 1 };
+#define CACHE_BLOCK (128u * 1024u)
+
+struct cache;
+struct cache_conf {
+    const char *dir;
+    const char *source;  /* "s3://bucket/prefix@endpoint": a directory of another source is refused, -EINVAL */
+    uint64_t max_bytes;  /* cache_size=: blocks and staged bytes; 0 = only min_free limits */
+    uint64_t min_free;   /* cache_free=: bytes of the file system that stay free */
+};
+/* Makes the directory if need be. -EBUSY: another daemon has it; -EACCES, -ENOSPC, ...: err_text(). */
+_must_check_ int cache_new(const struct cache_conf *conf, struct cache **ret);
+_must_check_ int cache_start(struct cache *c);
+void cache_stop(struct cache *c);
+void cache_free(struct cache *c);
+
+/* --- what is known of objects --- */
+struct cache_obj {
+    struct store_obj obj;
+    bool has_hdrs;      /* obj.hdrs is known (from HEAD, GET or our own PUT), not only what LIST tells */
+    int64_t checked_ns; /* CLOCK_BOOTTIME when the bucket last confirmed it; 0: in an earlier boot */
+};
+void cache_obj_done(struct cache_obj *o);
+_must_check_ int cache_obj_get(struct cache *c, const char *key, struct cache_obj *ret); /* 0, CACHE_MISS */
+/* Best effort: what cannot be written is forgotten. The key joins its directory's listing. */
+void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns);
+void cache_obj_drop(struct cache *c, const char *key); /* and it leaves its directory's listing */
+
+/* --- listings. dir is "" or ends in '/'. --- */
+struct cache_dirent {
+    char *name; /* last component, no '/' */
+    bool is_prefix;
+    struct store_etag etag; /* these three for objects only */
+    uint64_t size;
+    int64_t mtime_ns;
+    bool has_hdrs;
+};
+struct cache_listing {
+    struct cache_dirent *v; /* sorted by name; an object and a prefix may share a name */
+    size_t n;
+    int64_t listed_ns; /* CLOCK_BOOTTIME; 0: in an earlier boot */
+};
+void cache_listing_done(struct cache_listing *l);
+/* Replaces what is kept of a directory by a complete delimited listing. Headers known of an entry stay if its
+ * ETag, size and Last-Modified are the same and Last-Modified is older than date_ns by 2 s (git's racily-clean
+ * rule). Entries whose names are "", ".", "..", over 255 bytes or have a NUL or '/' are the caller's to drop. */
+void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries,
+                    int64_t listed_ns, int64_t date_ns);
+_must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret);
+void cache_list_drop(struct cache *c, const char *dir); /* not complete any more; entries stay known */
+
+/* --- blocks of one object version --- */
+struct cache_id {
+    const char *key;
+    const struct store_etag *etag;
+    uint64_t size;
+};
+/* Bytes that are here from off on (> 0, at most len), 0 = miss. */
+_must_check_ ssize_t cache_read(struct cache *c, const struct cache_id *id, uint64_t off, void *buf, size_t len);
+/* The first run of missing blocks within [off, off + len): false if all are here. Aligned to CACHE_BLOCK (and
+ * the object's end). */
+bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uint64_t len,
+                   uint64_t *ret_off, uint64_t *ret_len);
+/* off is a multiple of CACHE_BLOCK; len too, unless it ends at id->size. Best effort. */
+void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf, size_t len);
+void cache_drop_blocks(struct cache *c, const char *key, const struct store_etag *etag);
+
+/* --- staged bytes: a sparse file of a writer's --- */
+struct cache_stage;
+_must_check_ int cache_stage_new(struct cache *c, struct cache_stage **ret);
+int cache_stage_fd(const struct cache_stage *s); /* borrowed; read and write with sys_* */
+/* Before `bytes` more are written: evicts clean blocks to make room; -ENOSPC when nothing more can be freed. */
+_must_check_ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes);
+/* The staged file, which holds the whole of `id` (holes are zeros), becomes its cached blocks. Consumes the stage,
+ * also on failure (it is then only forgotten). */
+void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id);
+/* Moves the staged file to DIR/lost+found/ under a name made of key and time, with a note beside it that says why.
+ * ret_path: where (free() it). Consumes the stage on success. */
+_must_check_ int cache_stage_keep(struct cache_stage *s, const char *key, const char *why, char **ret_path);
+void cache_stage_free(struct cache_stage *s); /* NULL is fine */
+
+struct cache_stats {
+    uint64_t bytes, limit, staged_bytes, versions, hits, misses, evicted_bytes, errors, corrupt;
+    uint64_t lost_found; /* files in DIR/lost+found */
+};
+void cache_stats_get(struct cache *c, struct cache_stats *ret);
+
+/* Small records of other modules (the probe's result): value is a string. */
+_must_check_ int cache_note_get(struct cache *c, const char *name, char **ret); /* 0, CACHE_MISS */
+void cache_note_put(struct cache *c, const char *name, const char *value);
+
+#endif

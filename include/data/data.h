@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of files: one struct data_file is one version of an object (its base) plus what was written here on
+ * top of it (extents in a staging file). Reads are put together from the extents, the block cache and ranged GETs
+ * that carry If-Match: a reader sees one version, never a mixture.
+ *
+ * DATA-1  A byte of the file is: dirty (in the stage), else of the base if below base_valid, else zero.
+ * DATA-2  base_valid only shrinks (truncate) until a commit sets a new base.
+ * DATA-3  A base range is read from one ETag only; when the bucket has another, reads say -ESTALE.
+ * Threads: any; calls on one file exclude each other where they must (LOCK_DATA_FILE, held over store reads).
+ * Objects up to whole_max are fetched by one GET and verified; larger ones by aligned ranges, read ahead while
+ * the access is sequential. */
+#ifndef S3EFS_DATA_DATA_H
+#define S3EFS_DATA_DATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/macros.h"
+#include "cache/cache.h"
+#include "store/store.h"
+
+struct data;
+struct data_conf {
+    uint64_t whole_max;  /* 0 = 8 MiB */
+    uint64_t range_size; /* 0 = 8 MiB: GET unit of larger objects; a multiple of CACHE_BLOCK */
+    uint64_t mem_limit;  /* 0 = 512 MiB: fetch buffers wait for room under it */
+    unsigned read_ahead; /* ranges ahead of a sequential reader; 0 = 4 */
+};
+_must_check_ int data_new(const struct data_conf *conf, struct store *store, struct cache *cache,
+                          struct data **ret);
+void data_free(struct data *d); /* waits for reads ahead */
+
+struct data_file;
+/* base NULL: a new, empty file. Nothing is asked of the bucket. */
+_must_check_ int data_file_new(struct data *d, const char *key, const struct store_obj *base,
+                               struct data_file **ret);
+struct data_file *data_file_ref(struct data_file *f);
+void data_file_unref(struct data_file *f); /* NULL is fine; the last one frees, dirty bytes are then gone */
+
+/* One request for close-to-open: is `known` still the version of key? If not (or known is NULL), what is, and if
+ * it is up to whole_max its bytes are in the cache when this returns; larger ones cost a HEAD.
+ * size_hint: what is believed of the size (decides GET or HEAD). A cached version costs one conditional request.
+ * 0 and *ret; STORE_NOT_MODIFIED; STORE_NOT_FOUND; -errno. */
+_must_check_ int data_fetch(struct data *d, const char *key, const struct store_etag *known,
+                            uint64_t size_hint, struct store_obj *ret);
+
+_must_check_ ssize_t data_read(struct data_file *f, uint64_t off, void *buf, size_t len); /* short only at the end */
+_must_check_ int data_write(struct data_file *f, uint64_t off, const void *buf, size_t len);
+_must_check_ int data_truncate(struct data_file *f, uint64_t size);
+/* Brings every byte that is only in the bucket here (before the object goes away under an open handle). */
+_must_check_ int data_localise(struct data_file *f);
+
+uint64_t data_size(struct data_file *f);
+bool data_is_dirty(struct data_file *f);     /* differs from its base */
+bool data_is_whole(struct data_file *f);     /* nothing of a base is left in it: new, or truncated to 0 since */
+uint64_t data_change(struct data_file *f);   /* counts writes and truncates */
+uint64_t data_dirty_bytes(struct data_file *f);
+struct store_etag data_base_etag(struct data_file *f);
+
+struct data_extent {
+    uint64_t off, len;
+};
+/* The dirty ranges, sorted, not touching (free() them), and how much of the base is still valid. */
+_must_check_ int data_extents(struct data_file *f, struct data_extent **ret, size_t *ret_n, uint64_t *ret_base_valid);
+/* A body for uploads: [off, off + len) of the file as it is now. The caller keeps writers away meanwhile and the
+ * file referenced; release with data_source_done(). Base bytes are fetched as they are asked for. */
+struct data_source {
+    struct store_src src; /* use &ds->src */
+    struct data_file *file;
+    uint64_t off;
+};
+void data_source_init(struct data_source *ds, struct data_file *f, uint64_t off, uint64_t len);
+
+/* The file as it was at `change` is now the object `now` under `key`: it becomes the base, what was staged becomes
+ * cached blocks (if all of the file is there). If the file was written since, only the base's name and ETag move:
+ * the dirty ranges stay. */
+void data_committed(struct data_file *f, const char *key, const struct store_obj *now, uint64_t change);
+/* On another version of the same file the same extents (protocol 2b). */
+_must_check_ int data_rebase(struct data_file *f, const struct store_obj *base);
+/* Saves what is here of the file in the cache's lost+found (see cache_stage_keep). */
+_must_check_ int data_keep(struct data_file *f, const char *key, const char *why, char **ret_path);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An asynchronous HTTP engine: one thread, one curl multi handle, kept connections. Knows nothing of S3:
+ * a request is a method, an URL that is sent as it is (already encoded; curl's path clean-up is off), headers
+ * and a body; the answer is a status, headers and a body. No redirects are followed, nothing is retried.
+ *
+ * Lifecycle: http_new (no thread; before the fork) -> http_start (after the fork) -> http_stop (fails what is
+ * under way with -ECANCELED and joins) -> http_free. Threads: http_submit from any. done runs on the engine
+ * thread with no lock held and must not block. TLS is verified unless conf says otherwise. */
+#ifndef S3EFS_HTTP_HTTP_H
+#define S3EFS_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+
+struct http;
+
+struct http_conf {
+    unsigned max_connections;  /* kept and open at once in all; 0 = 256 */
+    int connect_timeout_ms;    /* 0 = 5000 */
+    int stall_timeout_ms;      /* give up when no byte moved for so long; 0 = 20000 */
+    const char *ca_bundle;     /* AWS_CA_BUNDLE; NULL = the system's */
+    const char *user_agent;    /* NULL = "s3efs/VERSION" */
+};
+
+struct http_hdr {
+    char *name, *value; /* the name in lower case */
+};
+
+struct http_call {
+    /* Request: the caller's, unchanged until done. */
+    const char *method; /* GET HEAD PUT POST DELETE */
+    const char *url;
+    const char *const *headers; /* "name: value" */
+    size_t n_headers;
+    uint64_t body_size;         /* 0: no body (PUT and POST then send Content-Length: 0) */
+    int (*body_read)(void *ctx, uint64_t off, void *buf, size_t len); /* 0 or -errno; may run again from 0 */
+    /* For each 2xx answer's body. NULL: kept in `body` below. Other statuses always go to `body`. */
+    int (*body_write)(void *ctx, uint64_t off, const void *buf, size_t len);
+    void *ctx;
+    size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
+    int64_t timeout_ms; /* whole call; 0 = none but the stall limit */
+
+    void (*done)(struct http_call *call, int r);
+
+    /* Answer: valid in done and after it, until http_call_done(). */
+    int status; /* 0 if none came */
+    struct http_hdr *hdrs;
+    size_t n_hdrs;
+    struct buf body;
+    uint64_t sent, received; /* body bytes */
+
+    void *engine; /* http's own while under way */
+};
+
+_must_check_ int http_new(const struct http_conf *conf, struct http **ret);
+_must_check_ int http_start(struct http *h);
+void http_stop(struct http *h);
+void http_free(struct http *h);
+
+/* r in done: 0 when a whole answer came (whatever its status), else -errno: -ECONNREFUSED, -EHOSTUNREACH
+ * (name not found), -ETIMEDOUT, -ECONNRESET (cut while sending or receiving; a body shorter than its
+ * Content-Length), -EPROTO (TLS or HTTP broken; certificate not trusted: err_text says so), -ECANCELED, -E2BIG,
+ * or what body_read or body_write returned. err_text() is set on the engine thread. */
+void http_submit(struct http *h, struct http_call *call);
+/* Submits and waits. Never on the engine thread. */
+_must_check_ int http_wait(struct http *h, struct http_call *call);
+const char *http_call_header(const struct http_call *call, const char *lower_name); /* NULL if absent */
+void http_call_done(struct http_call *call); /* frees the answer; idempotent */
+
+/* Pure: how long to wait before the next attempt (full jitter: random in [0, min(cap, base * 2^attempt)]). */
+struct backoff {
+    int64_t base_ns, cap_ns;
+};
+int64_t backoff_delay(const struct backoff *b, unsigned attempt, uint64_t random);
+
+/* The token bucket that keeps retries from drowning a sick server (aws-facts 4.3): starts full. */
+struct retry_bucket {
+    double tokens, max;
+};
+/* true and takes cost if there are enough. The caller's lock guards it. */
+bool retry_bucket_take(struct retry_bucket *b, double cost);
+void retry_bucket_put(struct retry_bucket *b, double amount);
+
+#endif

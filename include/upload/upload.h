@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings one version of a file into the bucket under a condition, once.
+ *
+ * UPLOAD-1  Every PUT and Complete carries a condition (or the caps say the server has none, and then the weak
+ *           way of docs/design.md is taken).
+ * UPLOAD-2  Each commit writes its own mark (writer.sequence) into the metadata; a 412 is believed only after a
+ *           HEAD has shown that the object there does not carry it (a lost reply to our own success).
+ * UPLOAD-3  A multipart upload that does not end in a Complete is aborted.
+ * Small files: one PUT and nothing else. Above part_threshold: parts in parallel; clean ranges as part copies where the
+ * server honours their source condition.
+ * Threads: any; upload_commit blocks until the bucket has the file. The caller keeps writers of the file away. */
+#ifndef S3EFS_UPLOAD_UPLOAD_H
+#define S3EFS_UPLOAD_UPLOAD_H
+
+#include "base/macros.h"
+#include "data/data.h"
+#include "store/store.h"
+
+enum upload_outcome {
+    UPLOAD_EXISTS = 1,  /* STORE_IF_ABSENT, and somebody else's object is there */
+    UPLOAD_CHANGED = 2, /* STORE_IF_MATCH, and the object is another version now */
+    UPLOAD_GONE = 3,    /* STORE_IF_MATCH, and there is no object any more */
+};
+
+struct upload;
+struct upload_conf {
+    struct store_caps caps;
+    uint64_t part_threshold; /* 0 = 16 MiB; single PUT up to here */
+    uint64_t part_size;      /* 0 = 8 MiB; grows so that 10,000 parts reach the file's size */
+    unsigned parallel;       /* parts at once for one file; 0 = 8 */
+    char writer[33];         /* random id of this mount, hex */
+    bool weak_refuse;        /* weak=refuse: -EOPNOTSUPP instead of an unconditional Complete above 5 GiB */
+};
+_must_check_ int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret);
+void upload_free(struct upload *u);
+
+struct upload_req {
+    const char *key;
+    struct data_file *file;        /* dirty or clean; a clean file under its own key is a metadata change */
+    const char *src_key;           /* key of the file's base (for part copies); NULL: key */
+    const struct store_hdrs *hdrs; /* complete: content-type, x-amz-meta-*; the commit mark is added here */
+    struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
+};
+/* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);
+ * an upload_outcome, with *ret what a HEAD showed where there is an object; or -errno (-EACCES, -ENOSPC, -EDQUOT,
+ * -EIO, -EFBIG, -ENAMETOOLONG, -ETIMEDOUT: the bucket is as it was, or in doubt where err_text() says so). */
+_must_check_ int upload_commit(struct upload *u, const struct upload_req *req, struct store_obj *ret);
+
+/* Pure plan of a multipart upload, in fs/upload/plan.h. */
+
+#endif

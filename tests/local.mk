@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests: one cmocka program for each source file, linked with its own layer and those below.
+EXTRA_DIST += %D%/README.md
+AM_TESTS_ENVIRONMENT = MALLOC_PERTURB_=73; export MALLOC_PERTURB_; \
+	ASAN_OPTIONS=abort_on_error=0:detect_leaks=1; export ASAN_OPTIONS; \
+	top_srcdir='$(top_srcdir)'; export top_srcdir; top_builddir='$(top_builddir)'; export top_builddir;
+
+include tests/lib/local.mk
+include tests/lint/local.mk
+include tests/system/local.mk
+include tests/fuzz/local.mk
+if HAVE_CMOCKA
+include tests/unit/base/local.mk
+include tests/unit/http/local.mk
+include tests/unit/store/local.mk
+include tests/unit/cache/local.mk
+include tests/unit/aws/local.mk
+include tests/unit/s3/local.mk
+include tests/unit/data/local.mk
+include tests/unit/upload/local.mk
+include tests/unit/vfs/local.mk
+include tests/unit/control/local.mk
+include tests/model/local.mk
+endif
