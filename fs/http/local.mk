@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libhttp.a
-libhttp_a_SOURCES =
+libhttp_a_SOURCES = include/http/http.h %D%/op.h %D%/engine.c %D%/call.c %D%/request.c %D%/response.c \
+	%D%/backoff.c
 EXTRA_DIST += %D%/README.md

@@ -5,7 +5,8 @@
  *
  * Lifecycle: http_new (no thread; before the fork) -> http_start (after the fork) -> http_stop (fails what is
  * under way with -ECANCELED and joins) -> http_free. Threads: http_submit from any. done runs on the engine
- * thread with no lock held and must not block. TLS is verified unless conf says otherwise. */
+ * thread with no lock held and must not block; it may submit, also the same call again. TLS is always verified.
+ * Proxies as the environment says (HTTPS_PROXY, NO_PROXY, ...), but never for loopback and link-local hosts. */
 #ifndef S3EFS_HTTP_HTTP_H
 #define S3EFS_HTTP_HTTP_H
 
@@ -40,7 +41,8 @@ struct http_call {
     int (*body_write)(void *ctx, uint64_t off, const void *buf, size_t len);
     void *ctx;
     size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
-    int64_t timeout_ms; /* whole call; 0 = none but the stall limit */
+    int64_t timeout_ms; /* whole call, also its wait for a connection; 0 = none but the stall limit */
+    int stall_timeout_ms; /* 0 = conf's (a server-side copy may be silent for longer) */
 
     void (*done)(struct http_call *call, int r);
 
@@ -51,7 +53,11 @@ struct http_call {
     struct buf body;
     uint64_t sent, received; /* body bytes */
 
-    void *engine; /* http's own while under way */
+    struct { /* http's own while under way */
+        struct http_call *next;
+        int64_t deadline_ns;
+        void *waiter;
+    } engine;
 };
 
 _must_check_ int http_new(const struct http_conf *conf, struct http **ret);
@@ -59,10 +65,17 @@ _must_check_ int http_start(struct http *h);
 void http_stop(struct http *h);
 void http_free(struct http *h);
 
-/* r in done: 0 when a whole answer came (whatever its status), else -errno: -ECONNREFUSED, -EHOSTUNREACH
+/* Sends the call. Before http_start it waits for it; after http_stop done runs at once, on this thread, with
+ * -ECANCELED. What an earlier run of the same call answered is freed.
+ *
+ * r in done: 0 when a whole answer came (whatever its status), else -errno: -ECONNREFUSED, -EHOSTUNREACH
  * (name not found), -ETIMEDOUT, -ECONNRESET (cut while sending or receiving; a body shorter than its
- * Content-Length), -EPROTO (TLS or HTTP broken; certificate not trusted: err_text says so), -ECANCELED, -E2BIG,
- * or what body_read or body_write returned. err_text() is set on the engine thread. */
+ * Content-Length), -EPROTO (TLS or HTTP broken; certificate not trusted: err_text says so), -ECANCELED, -E2BIG
+ * (body past body_max, headers past 64 KiB), -EINVAL (a bad URL, a line break in a header), or what body_read
+ * or body_write returned. err_text() is set on the engine thread; it never has the URL's path or query.
+ *
+ * A PUT, POST or DELETE reaches a server at most once: curl would send it again by itself when a kept connection
+ * turns out dead, which a conditional request can't bear; that is -ECONNRESET here. */
 void http_submit(struct http *h, struct http_call *call);
 /* Submits and waits. Never on the engine thread. */
 _must_check_ int http_wait(struct http *h, struct http_call *call);

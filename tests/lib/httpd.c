@@ -375,7 +375,10 @@ static void *conn_main(void *arg)
             ;
         c->h->io.close(c->io);
     }
-    shutdown(c->fd, SHUT_RDWR); /* closed by httpd_stop(): the number stays ours till then */
+    pthread_mutex_lock(&c->h->lock);
+    close(c->fd); /* with bytes unread: the client gets a reset */
+    c->fd = -1;
+    pthread_mutex_unlock(&c->h->lock);
     return NULL;
 }
 
@@ -460,7 +463,8 @@ void httpd_stop(struct httpd *h)
     pthread_mutex_lock(&h->lock);
     h->stopping = true;
     for (struct conn *c = h->conns; c; c = c->next)
-        shutdown(c->fd, SHUT_RDWR);
+        if (c->fd >= 0)
+            shutdown(c->fd, SHUT_RDWR);
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
     shutdown(h->fd, SHUT_RDWR); /* wakes accept() */
@@ -469,7 +473,6 @@ void httpd_stop(struct httpd *h)
         struct conn *c = h->conns;
         h->conns = c->next;
         pthread_join(c->thread, NULL);
-        close(c->fd);
         free(c);
     }
     close(h->fd);
