@@ -52,7 +52,8 @@ struct store_hdrs {
     struct store_hdr *v;
     size_t n, cap;
 };
-/* set replaces or adds (copies both strings); 0 or -ENOMEM. get: NULL if absent, valid until a change. */
+/* set replaces or adds (copies both strings, the name in lower case); 0 or -ENOMEM. get: NULL if absent, valid
+ * until a change; names are compared without case. */
 _must_check_ int store_hdrs_set(struct store_hdrs *h, const char *name, const char *value);
 const char *store_hdrs_get(const struct store_hdrs *h, const char *name);
 void store_hdrs_remove(struct store_hdrs *h, const char *name);
@@ -107,7 +108,9 @@ struct store_list {
     size_t n, cap;
     char *next; /* continuation token; NULL on the last page. A last page may be empty. */
 };
-void store_list_done(struct store_list *l);
+void store_list_done(struct store_list *l); /* idempotent; legal on a zeroed struct */
+/* Appends a zeroed entry with a copy of key; NULL: no memory. Valid until the next one. */
+struct store_entry *store_list_add(struct store_list *l, const char *key, size_t key_len);
 
 struct store_part {
     uint32_t number;
@@ -120,7 +123,7 @@ enum store_op {
     STORE_HEAD,          /* key, cond -> obj */
     STORE_GET,           /* key, cond, range, sink -> obj, body_len */
     STORE_PUT,           /* key, cond, src, hdrs -> obj.etag, obj.version (size, mtime where known) */
-    STORE_DELETE,        /* key, cond. A missing key is success. */
+    STORE_DELETE,        /* key, cond. A missing key is success (with a condition: 0 or STORE_NOT_FOUND). */
     STORE_DELETE_MANY,   /* keys, n_keys (<= 1000) -> key_results[n_keys]: 0 or -errno each */
     STORE_LIST,          /* prefix, delimited, start_after, token, max_keys (0 = 1000) -> list */
     STORE_COPY,          /* key, cond (where the back end can), src_key, src_cond, hdrs + replace -> obj.etag */
