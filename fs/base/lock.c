@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranked locks. In debug builds a thread's held ranks are kept in a small array; LOCK_INODE_IO and
- * LOCK_DATA_FILE may be held twice by one thread (a rename over an open file), in the order of their addresses. */
+/* Ranked locks. In debug builds a thread's held ranks are kept in a small array; LOCK_INODE_IO may be held twice by
+ * one thread (a rename over a file), in the order of their addresses. */
 #include "base/lock.h"
 
 #include <assert.h>
@@ -20,8 +20,7 @@ static void note_take(const struct lock *l)
     assert(n_held < 16);
     if (n_held > 0) {
         int top = held[n_held - 1].rank;
-        bool pair = top == l->rank && (top == LOCK_INODE_IO || top == LOCK_DATA_FILE) &&
-                    held[n_held - 1].lock < l;
+        bool pair = top == l->rank && top == LOCK_INODE_IO && held[n_held - 1].lock < l;
 
         assert(top < l->rank || pair);
     }

@@ -10,11 +10,10 @@
 #include <stdint.h>
 
 enum lock_rank {
-    LOCK_RENAME = 10,      /* vfs: one rename at a time */
     LOCK_INODE_IO = 30,    /* vfs: bytes of one file; held over store calls */
-    LOCK_DATA_FILE = 40,   /* data: extents of one file; held over reads from the store */
     LOCK_RANK_NO_BLOCK = 50,
     LOCK_TREE = 50,        /* vfs: inode table, dentries, attributes */
+    LOCK_DATA_FILE = 60,   /* data: fields of one file, for their change only (its gate is no lock) */
     LOCK_UPLOAD = 70,      /* upload: queue */
     LOCK_CACHE = 80,       /* cache: index */
     LOCK_CRED = 88,        /* aws: the credentials in use */
