@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listings: the dentries of a directory, and one record which says that they are all. */
+#include "priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+void cache_listing_done(struct cache_listing *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->v[i].name);
+    free(l->v);
+    *l = (struct cache_listing){0};
+}
+
+struct get {
+    struct cache_dir_key dir;
+    struct cache_rec_dir rec;
+    struct cache_listing out;
+    size_t cap;
+};
+
+static int add_dirent(struct get *g, const struct cache_name *name, const struct cache_rec_dent *rec)
+{
+    struct cache_dirent *e;
+
+    if (g->out.n == g->cap) {
+        size_t cap = g->cap != 0 ? 2 * g->cap : 64;
+
+        e = reallocarray(g->out.v, cap, sizeof(*e));
+        if (e == NULL)
+            return -ENOMEM;
+        g->out.v = e;
+        g->cap = cap;
+    }
+    e = &g->out.v[g->out.n];
+    *e = (struct cache_dirent){.name = strndup(name->name, name->len),
+                               .is_prefix = name->type == CACHE_DENT_PREFIX};
+    if (e->name == NULL)
+        return -ENOMEM;
+    if (!e->is_prefix) {
+        e->etag = rec->obj.etag;
+        e->size = rec->obj.size;
+        e->mtime_ns = rec->obj.mtime_ns;
+        e->has_hdrs = rec->has_hdrs;
+    }
+    g->out.n++;
+    return 0;
+}
+
+static int add_entry(struct cache_bytes key, struct cache_bytes val, void *arg)
+{
+    struct get *g = arg;
+    struct cache_rec_dent rec;
+    struct cache_name name;
+    int r;
+
+    if (!cache_dent_key_parse(key.p, key.n, &name))
+        return -EBADMSG;
+    r = cache_rec_dent_decode(val, key, false, &rec);
+    if (r < 0)
+        return r;
+    if (name.type == CACHE_DENT_OBJ && !rec.has_obj)
+        return -EBADMSG;
+    return add_dirent(g, &name, &rec);
+}
+
+static int get_listing(struct meta_txn *t, void *arg)
+{
+    struct get *g = arg;
+    struct cache_bytes val, key = CACHE_BYTES(g->dir);
+    int r = meta_get(t, META_DIR, key, &val);
+
+    if (r == 0)
+        r = cache_rec_dir_decode(val, key, &g->rec);
+    return r != 0 ? r : meta_scan(t, META_DENT, key, key, add_entry, g);
+}
+
+int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret)
+{
+    struct get g = {.cap = 0};
+    int r = cache_dir_key(dir, strlen(dir), &g.dir);
+
+    if (r == 0)
+        r = cache_index_read(c, get_listing, &g);
+    if (r == 0) {
+        *ret = g.out;
+        ret->listed_ns = g.rec.boot == c->boot ? g.rec.listed_ns : 0;
+        return 0;
+    }
+    cache_listing_done(&g.out);
+    if (r == -EBADMSG) { /* an entry is damaged: the listing is not complete any more */
+        c->count.corrupt++;
+        cache_list_drop(c, dir);
+    }
+    return CACHE_MISS;
+}
+
+struct drop {
+    struct cache *c;
+    struct cache_dir_key dir;
+};
+
+static int drop_listing(struct meta_txn *t, void *arg)
+{
+    const struct drop *d = arg;
+
+    cache_drop_note(d->c, &d->dir, NULL);
+    return meta_del(t, META_DIR, CACHE_BYTES(d->dir));
+}
+
+void cache_list_drop(struct cache *c, const char *dir)
+{
+    struct drop d = {.c = c};
+
+    if (c->meta == NULL)
+        return;
+    if (cache_dir_key(dir, strlen(dir), &d.dir) == 0)
+        (void)!cache_index_write(c, drop_listing, &d);
+    else
+        cache_index_fail(c, ENOMEM);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DIR/state: "s3efs-index 1 BOOT open" or "s3efs-index 1 BOOT sealed CRC SIZE". */
+#include "seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "crc.h"
+#include "meta.h"
+
+#define STATE_MAX 256
+#define WALK_SECONDS 120u
+
+void seal_boot_id(char ret[SEAL_BOOT_MAX])
+{
+    _cleanup_free_ char *text = NULL;
+    uint8_t random[16] = {0};
+    size_t n;
+
+    if (sys_read_file("/proc/sys/kernel/random/boot_id", SEAL_BOOT_MAX, &text, NULL) == 0) {
+        n = strcspn(text, " \n");
+        if (n > 0 && n < SEAL_BOOT_MAX) {
+            memcpy(ret, text, n);
+            ret[n] = '\0';
+            return;
+        }
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+        int64_t now[2] = {clock_wall_ns(), clock_boot_ns()};
+
+        memcpy(random, now, sizeof(now));
+    }
+    str_hex(random, sizeof(random), ret);
+}
+
+uint64_t seal_boot_tag(const char *boot_id)
+{
+    uint64_t tag = str_hash(boot_id, strlen(boot_id));
+
+    return tag != 0 ? tag : 1;
+}
+
+static int sync_parent(const char *path)
+{
+    _cleanup_free_ char *dir = strdup(path);
+    _cleanup_close_ int fd = -1;
+    char *slash;
+
+    if (dir == NULL)
+        return -ENOMEM;
+    slash = strrchr(dir, '/');
+    if (slash == NULL)
+        return -EINVAL;
+    *slash = '\0';
+    fd = sys_open(dir, O_RDONLY | O_DIRECTORY, 0);
+    return fd < 0 ? fd : sys_fsync(fd);
+}
+
+int seal_write_file(const char *path, const char *text)
+{
+    char tmp[PATH_MAX];
+    int r;
+
+    if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
+        return -ENAMETOOLONG;
+    {
+        _cleanup_close_ int fd = sys_open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+            return fd;
+        r = sys_write_all(fd, text, strlen(text));
+        if (r == 0)
+            r = sys_fsync(fd);
+    }
+    if (r == 0)
+        r = sys_rename(tmp, path);
+    if (r < 0) {
+        (void)unlink(tmp);
+        return r;
+    }
+    return sync_parent(path);
+}
+
+static int crc_file(const char *dir, uint32_t *ret_crc, uint64_t *ret_size)
+{
+    const size_t unit = 1u << 20;
+    _cleanup_free_ char *buf = malloc(unit);
+    _cleanup_close_ int fd = -1;
+    char path[PATH_MAX];
+    uint64_t size = 0;
+    uint32_t crc = 0;
+
+    if (buf == NULL)
+        return -ENOMEM;
+    if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd;
+    for (;;) {
+        ssize_t n = sys_pread(fd, buf, unit, size);
+
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        crc = cache_crc(crc, buf, (size_t)n);
+        size += (uint64_t)n;
+    }
+    *ret_crc = crc;
+    *ret_size = size;
+    return 0;
+}
+
+/* In a child, which a damaged file may kill. */
+static _Noreturn void walk_and_exit(const char *meta, int fd)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM};
+    struct rlimit none = {0};
+    sigset_t all;
+
+    setrlimit(RLIMIT_CORE, &none);
+    for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
+        signal(crashes[i], SIG_DFL);
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    alarm(WALK_SECONDS);
+    if (meta_walk(meta) == 0 && write(fd, "k", 1) == 1)
+        _exit(0);
+    _exit(1);
+}
+
+/* The child's word comes over a pipe: whoever else waits for children, or ignores them, does not matter. */
+static bool walk_is_good(const char *meta)
+{
+    int fds[2];
+    char word = 0;
+    ssize_t n;
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return false;
+    pid = fork();
+    if (pid == 0)
+        walk_and_exit(meta, fds[1]);
+    close(fds[1]);
+    do {
+        n = pid > 0 ? read(fds[0], &word, 1) : -1;
+    } while (n < 0 && pid > 0 && errno == EINTR);
+    close(fds[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return n == 1 && word == 'k';
+}
+
+enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id)
+{
+    _cleanup_free_ char *text = NULL;
+    char boot[SEAL_BOOT_MAX], word[8], path[PATH_MAX];
+    unsigned long long size;
+    unsigned crc;
+    uint32_t crc_now;
+    uint64_t size_now;
+    int n;
+
+    if (snprintf(path, sizeof(path), "%s/data.mdb", p->meta) >= (int)sizeof(path) ||
+        access(path, F_OK) < 0)
+        return SEAL_NEW;
+    if (sys_read_file(p->state, STATE_MAX, &text, NULL) < 0)
+        return SEAL_STALE;
+    n = sscanf(text, "s3efs-index 1 %63s %7s %x %llu", boot, word, &crc, &size);
+    if (n == 4 && strcmp(word, "sealed") == 0) {
+        if (crc_file(p->meta, &crc_now, &size_now) < 0)
+            return SEAL_BAD;
+        return crc_now == crc && size_now == size ? SEAL_GOOD : SEAL_BAD;
+    }
+    if (n < 2 || strcmp(word, "open") != 0 || strcmp(boot, boot_id) != 0)
+        return SEAL_STALE;
+    return walk_is_good(p->meta) ? SEAL_GOOD : SEAL_BAD;
+}
+
+int seal_break(const struct seal_paths *p, const char *boot_id)
+{
+    char text[STATE_MAX];
+
+    snprintf(text, sizeof(text), "s3efs-index 1 %s open\n", boot_id);
+    return seal_write_file(p->state, text);
+}
+
+int seal_close(const struct seal_paths *p, const char *boot_id)
+{
+    char text[STATE_MAX];
+    uint64_t size;
+    uint32_t crc;
+    int r = crc_file(p->meta, &crc, &size);
+
+    if (r < 0)
+        return r;
+    snprintf(text, sizeof(text), "s3efs-index 1 %s sealed %x %llu\n", boot_id, crc,
+             (unsigned long long)size);
+    return seal_write_file(p->state, text);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Staged bytes: DIR/stage/N, one file for each writer. They count against the limits and are never evicted. */
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/sys.h"
+
+int cache_stage_new(struct cache *c, struct cache_stage **ret)
+{
+    struct cache_stage *s = calloc(1, sizeof(*s));
+    int n;
+
+    if (s == NULL)
+        return err_set(-ENOMEM, "cache: out of memory");
+    s->cache = c;
+    n = asprintf(&s->path, "%s/stage/%llu", c->dir, (unsigned long long)++c->sequence);
+    if (n < 0) {
+        free(s);
+        return err_set(-ENOMEM, "cache: out of memory");
+    }
+    s->fd = sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (s->fd == -ENOSPC) {
+        cache_evict_some(c, 1);
+        s->fd = sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    }
+    if (s->fd < 0) {
+        int r = err_set(s->fd, "cache: staging file: %s", strerror(-s->fd));
+
+        c->count.errors++;
+        free(s->path);
+        free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+int cache_stage_fd(const struct cache_stage *s)
+{
+    return s->fd;
+}
+
+static void account(struct cache_stage *s, uint64_t bytes)
+{
+    s->cache->used.staged += bytes - s->accounted; /* may go down: unsigned arithmetic wraps back */
+    s->accounted = bytes;
+}
+
+int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
+{
+    struct cache *c = s->cache;
+    uint64_t alloc = cache_alloc_of(s->fd);
+
+    /* What was reserved before has been written or will not be: the file itself says what it takes. */
+    account(s, alloc + bytes);
+    if (cache_evict_room(c, bytes) == 0)
+        return 0;
+    account(s, alloc);
+    return err_set(-ENOSPC, "cache: no room for %llu bytes more (%llu are staged)", (unsigned long long)bytes,
+                   (unsigned long long)c->used.staged);
+}
+
+/* --- adopt --- */
+
+static int map_chunk(struct cache_stage *s, const struct cache_vkey *v, uint64_t first, void *buf)
+{
+    uint32_t crcs[CACHE_CHUNK];
+    uint64_t size = cache_vkey_size(v);
+    size_t n = 0;
+
+    for (; n < CACHE_CHUNK && (first + n) * CACHE_BLOCK < size; n++) {
+        uint64_t off = (first + n) * CACHE_BLOCK;
+        size_t len = size - off < CACHE_BLOCK ? (size_t)(size - off) : CACHE_BLOCK;
+        int r = sys_pread_all(s->fd, buf, len, off);
+
+        if (r < 0)
+            return r;
+        crcs[n] = cache_block_crc(v, first + n, buf, len);
+    }
+    return cache_map_blocks(s->cache, v, first, crcs, n, cache_alloc_of(s->fd));
+}
+
+static int move_to_blocks(struct cache_stage *s, const struct cache_vkey *v)
+{
+    char path[PATH_MAX];
+    int r;
+
+    cache_block_path(s->cache, v, path);
+    r = sys_rename(s->path, path);
+    if (r != -ENOENT)
+        return r;
+    r = cache_block_file_make_dir(s->cache, v);
+    return r < 0 ? r : sys_rename(s->path, path);
+}
+
+/* Under the version's stripe. */
+static int adopt(struct cache_stage *s, const struct cache_vkey *v, void *buf)
+{
+    struct cache *c = s->cache;
+    uint64_t freed, size = cache_vkey_size(v);
+    int r = sys_ftruncate(s->fd, size);
+
+    if (r == 0)
+        r = move_to_blocks(s, v);
+    if (r < 0)
+        return r;
+    free(s->path);
+    s->path = NULL;
+    cache_fd_forget(c, v);
+    account(s, 0);
+    for (uint64_t first = 0; first * CACHE_BLOCK < size && r == 0; first += CACHE_CHUNK)
+        r = map_chunk(s, v, first, buf);
+    if (r < 0)
+        (void)!cache_version_remove(c, v, &freed);
+    return r;
+}
+
+void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id)
+{
+    struct cache *c = s->cache;
+    struct cache_vkey v;
+    void *buf;
+    int r;
+
+    if (id->size > 0 && store_etag_is_set(id->etag) && c->meta != NULL && !meta_failed(c->meta) &&
+        cache_vkey(id->key, id->etag, id->size, &v) == 0) {
+        buf = cache_buffer_get(c);
+        lock_take(cache_version_lock(c, &v));
+        r = buf != NULL ? adopt(s, &v, buf) : -ENOMEM;
+        lock_drop(cache_version_lock(c, &v));
+        cache_buffer_put(c, buf);
+        if (r < 0)
+            c->count.errors++;
+    }
+    cache_stage_free(s);
+}
+
+void cache_stage_free(struct cache_stage *s)
+{
+    if (s == NULL)
+        return;
+    account(s, 0);
+    close(s->fd);
+    if (s->path != NULL)
+        (void)sys_unlink(s->path);
+    free(s->path);
+    free(s);
+}
