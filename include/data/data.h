@@ -26,12 +26,14 @@ struct data_conf {
     uint64_t mem_limit;  /* 0 = 512 MiB: fetch buffers wait for room under it */
     unsigned read_ahead; /* ranges ahead of a sequential reader; 0 = 4 */
 };
+/* Starts two threads at the first fetch, so it may run before a fork; the first read may not. */
 _must_check_ int data_new(const struct data_conf *conf, struct store *store, struct cache *cache,
                           struct data **ret);
-void data_free(struct data *d); /* waits for reads ahead */
+void data_free(struct data *d); /* waits for reads ahead; every file must be gone. NULL is fine */
 
 struct data_file;
-/* base NULL: a new, empty file. Nothing is asked of the bucket. */
+#define DATA_SIZE_MAX UINT64_C(52673613135872) /* EFS's largest file; past it: -EFBIG */
+/* base NULL: a new, empty file. Nothing is asked of the bucket. -EINVAL: a base with bytes and no ETag. */
 _must_check_ int data_file_new(struct data *d, const char *key, const struct store_obj *base,
                                struct data_file **ret);
 struct data_file *data_file_ref(struct data_file *f);
@@ -39,7 +41,10 @@ void data_file_unref(struct data_file *f); /* NULL is fine; the last one frees, 
 
 /* One request for close-to-open: is `known` still the version of key? If not (or known is NULL), what is, and if
  * it is up to whole_max its bytes are in the cache when this returns; larger ones cost a HEAD.
- * size_hint: what is believed of the size (decides GET or HEAD). A cached version costs one conditional request.
+ * size_hint: what is believed of the size (decides GET or HEAD); UINT64_MAX: the bytes are not wanted, a HEAD at
+ * any size. A cached version costs one conditional request.
+ * Calls for one key that came while a request for it was under way share the next one: none is answered by a
+ * request that started before the call did.
  * 0 and *ret; STORE_NOT_MODIFIED; STORE_NOT_FOUND; -errno. */
 _must_check_ int data_fetch(struct data *d, const char *key, const struct store_etag *known,
                             uint64_t size_hint, struct store_obj *ret);
@@ -47,12 +52,15 @@ _must_check_ int data_fetch(struct data *d, const char *key, const struct store_
 _must_check_ ssize_t data_read(struct data_file *f, uint64_t off, void *buf, size_t len); /* short only at the end */
 _must_check_ int data_write(struct data_file *f, uint64_t off, const void *buf, size_t len);
 _must_check_ int data_truncate(struct data_file *f, uint64_t size);
-/* Brings every byte that is only in the bucket here (before the object goes away under an open handle). */
+/* Brings every byte that is only in the bucket here (before the object goes away under an open handle). The file
+ * does not become dirty by it. */
 _must_check_ int data_localise(struct data_file *f);
+/* The same for [off, off + len): a data_source over it then asks nothing of the bucket. */
+_must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t len);
 
 uint64_t data_size(struct data_file *f);
-bool data_is_dirty(struct data_file *f);     /* differs from its base */
-bool data_is_whole(struct data_file *f);     /* nothing of a base is left in it: new, or truncated to 0 since */
+bool data_is_dirty(struct data_file *f);     /* differs from its base, or has none yet */
+bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or truncated to 0 since the last commit */
 uint64_t data_change(struct data_file *f);   /* counts writes and truncates */
 uint64_t data_dirty_bytes(struct data_file *f);
 struct store_etag data_base_etag(struct data_file *f);
@@ -63,7 +71,8 @@ struct data_extent {
 /* The dirty ranges, sorted, not touching (free() them), and how much of the base is still valid. */
 _must_check_ int data_extents(struct data_file *f, struct data_extent **ret, size_t *ret_n, uint64_t *ret_base_valid);
 /* A body for uploads: [off, off + len) of the file as it is now. The caller keeps writers away meanwhile and the
- * file referenced; release with data_source_done(). Base bytes are fetched as they are asked for. */
+ * file referenced. Base bytes are fetched as they are asked for, by a blocking store call: a back end that reads
+ * bodies on its one engine thread must only be given ranges that data_localise_range() has brought here. */
 struct data_source {
     struct store_src src; /* use &ds->src */
     struct data_file *file;
@@ -75,9 +84,11 @@ void data_source_init(struct data_source *ds, struct data_file *f, uint64_t off,
  * cached blocks (if all of the file is there). If the file was written since, only the base's name and ETag move:
  * the dirty ranges stay. */
 void data_committed(struct data_file *f, const char *key, const struct store_obj *now, uint64_t change);
-/* On another version of the same file the same extents (protocol 2b). */
+/* On another version of the same file the same extents (protocol 2b). Where nothing was cut off here, the size is
+ * the new version's, or the end of what was written here if that is further; a file that is whole stays as it is. */
 _must_check_ int data_rebase(struct data_file *f, const struct store_obj *base);
-/* Saves what is here of the file in the cache's lost+found (see cache_stage_keep). */
+/* Saves what is here of the file (staged and cached bytes, nothing is fetched; the rest is zeros) in the cache's
+ * lost+found (see cache_stage_keep). On success the file is done with: reads and writes say -ESTALE. */
 _must_check_ int data_keep(struct data_file *f, const char *key, const char *why, char **ret_path);
 
 #endif

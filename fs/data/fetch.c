@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Close-to-open's one request: is what we know still so, and if not, what is (with its bytes when it is small).
+ *
+ * Looks at one key share requests without breaking the promise that an open sees every close before it: a caller
+ * never takes the answer of a request that started before it came. While one runs, those who come wait
+ * together for the next one: however many open a file at once, two requests answer them. */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum look_state { LOOK_WAITING, LOOK_RUNNING, LOOK_DONE };
+
+/* In the list until done; guarded by data's lock, but obj of a done one never changes. */
+struct look {
+    struct look *next;
+    char *key;
+    struct store_etag known; /* unset: nothing */
+    bool wants_bytes;
+    unsigned refs;
+    enum look_state state;
+    int result;
+    struct err_copy err;
+    struct store_obj obj;
+};
+
+struct body { /* a sink that grows up to max */
+    char *data;
+    size_t len, cap, max;
+    bool is_too_big;
+};
+
+static int body_write(void *ctx, uint64_t off, const void *buf, size_t len)
+{
+    struct body *b = ctx;
+    if (off > b->max || len > b->max - off) {
+        b->is_too_big = true;
+        return err_set(-EFBIG, "the object has grown");
+    }
+    size_t end = (size_t)off + len;
+    if (end > b->cap) {
+        size_t cap = b->cap * 2 > end ? b->cap * 2 : end;
+        if (cap > b->max)
+            cap = b->max;
+        char *data = realloc(b->data, cap);
+        if (!data)
+            return err_set(-ENOMEM, "no memory to fetch an object");
+        b->data = data;
+        b->cap = cap;
+    }
+    memcpy(b->data + off, buf, len);
+    b->len = end;
+    return 0;
+}
+
+static void body_done(struct body *b)
+{
+    free(b->data);
+}
+
+/* The bytes of a whole object go to the cache, or stay in memory if it does not want them. */
+static void keep_bytes(struct data *d, const char *key, const struct store_obj *o, struct body *b)
+{
+    if (o->size == 0)
+        return;
+    struct cache_id id = {.key = key, .etag = &o->etag, .size = o->size};
+    cache_write(d->cache, &id, 0, b->data, b->len);
+    uint64_t off, len;
+    if (cache_missing(d->cache, &id, 0, o->size, &off, &len))
+        flight_donate(d, &id, steal(&b->data));
+}
+
+/* 0 and *ret; STORE_NOT_MODIFIED, STORE_NOT_FOUND; -EFBIG: it is above whole_max; -errno. */
+static int get_whole(struct data *d, const char *key, const struct store_etag *known,
+                     struct store_obj *ret)
+{
+    _cleanup_(body_done) struct body b = {.max = (size_t)d->conf.whole_max};
+    struct store_sink sink = {.write = body_write, .ctx = &b};
+    struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink};
+    _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    if (known)
+        req.cond = (struct store_cond){.kind = STORE_IF_CHANGED, .etag = *known};
+    int r = store_call(d->store, &req, &rsp);
+    if (b.is_too_big)
+        return -EFBIG;
+    if (r != 0)
+        return r;
+    if (rsp.body_len != rsp.obj.size || (rsp.obj.size > 0 && b.len != rsp.obj.size))
+        return err_set(-EIO, "%s: %ju bytes came instead of %ju", key, (uintmax_t)rsp.body_len,
+                       (uintmax_t)rsp.obj.size);
+    if (!store_etag_is_set(&rsp.obj.etag))
+        return err_set(-EIO, "%s: the bucket sent no ETag", key);
+    keep_bytes(d, key, &rsp.obj, &b);
+    *ret = rsp.obj;
+    rsp.obj = (struct store_obj){0};
+    return 0;
+}
+
+static int head(struct data *d, const char *key, const struct store_etag *known,
+                struct store_obj *ret)
+{
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    if (known)
+        req.cond = (struct store_cond){.kind = STORE_IF_CHANGED, .etag = *known};
+    int r = store_call(d->store, &req, &rsp);
+    if (r != 0)
+        return r;
+    *ret = rsp.obj;
+    rsp.obj = (struct store_obj){0};
+    return 0;
+}
+
+static bool is_cached(struct data *d, const char *key, const struct store_etag *etag, uint64_t size)
+{
+    struct cache_id id = {.key = key, .etag = etag, .size = size};
+    uint64_t off, len;
+    return !cache_missing(d->cache, &id, 0, size, &off, &len);
+}
+
+/* With the bytes: unconditional where they are not here, since "not modified" would bring none. */
+static int fetch_small(struct data *d, const char *key, const struct store_etag *known,
+                       uint64_t size_hint, struct store_obj *ret)
+{
+    uint64_t ticket = size_hint > CACHE_BLOCK ? size_hint : CACHE_BLOCK;
+    bool is_here = known && is_cached(d, key, known, size_hint);
+    mem_take(d, ticket);
+    int r = get_whole(d, key, is_here ? known : NULL, ret);
+    mem_give(d, ticket);
+    return r;
+}
+
+static int fetch_now(struct data *d, const char *key, const struct store_etag *known,
+                     uint64_t size_hint, struct store_obj *ret)
+{
+    bool is_small = size_hint <= d->conf.whole_max;
+    int r = is_small ? fetch_small(d, key, known, size_hint, ret) : -EFBIG;
+    if (r == -EFBIG) {
+        r = head(d, key, known, ret);
+        if (r == 0 && !is_small && ret->size <= d->conf.whole_max && size_hint != UINT64_MAX) {
+            struct store_obj seen = *ret;
+            *ret = (struct store_obj){0};
+            r = fetch_small(d, key, NULL, seen.size, ret);
+            if (r == -EFBIG) { /* it has just grown: what HEAD said was true after the call */
+                *ret = seen;
+                return 0;
+            }
+            store_obj_done(&seen);
+        }
+    }
+    if (r == 0 && known && store_etag_equal(known, &ret->etag)) {
+        store_obj_done(ret);
+        *ret = (struct store_obj){0};
+        return STORE_NOT_MODIFIED;
+    }
+    return r == STORE_NOT_MODIFIED || r == STORE_NOT_FOUND ? r : err_fold(r);
+}
+
+static void look_unref_locked(struct look *k)
+{
+    if (!k || --k->refs > 0)
+        return;
+    store_obj_done(&k->obj);
+    free(k->key);
+    free(k);
+}
+
+static struct look *look_make(const char *key, const struct store_etag *known, bool wants_bytes)
+{
+    struct look *k = calloc(1, sizeof(*k));
+    char *copy = strdup(key);
+    if (!k || !copy) {
+        free(k);
+        free(copy);
+        return NULL;
+    }
+    k->key = copy;
+    if (known)
+        k->known = *known;
+    k->wants_bytes = wants_bytes;
+    k->refs = 1;
+    return k;
+}
+
+static struct look *find_locked(struct data *d, const struct look *like, enum look_state state)
+{
+    struct look *k = d->locked.looks;
+    while (k && !(k->state == state && k->wants_bytes == like->wants_bytes &&
+                  strcmp(k->key, like->key) == 0 && store_etag_equal(&k->known, &like->known)))
+        k = k->next;
+    return k;
+}
+
+static void remove_locked(struct data *d, struct look *k)
+{
+    struct look **p = &d->locked.looks;
+    while (*p != k)
+        p = &(*p)->next;
+    *p = k->next;
+}
+
+/* Someone else's request, which had not started when we came. */
+static int follow_locked(struct data *d, struct look *k, struct store_obj *ret)
+{
+    k->refs++;
+    while (k->state != LOOK_DONE)
+        cond_wait(&d->changed, &d->lock);
+    int r = k->result;
+    if (r < 0)
+        err_restore(&k->err);
+    if (r == 0)
+        r = store_obj_copy(ret, &k->obj);
+    look_unref_locked(k);
+    return r;
+}
+
+/* prev: the look that ended just before this one began; NULL or without an object: none. What it brought need not
+ * be brought again, only asked for. */
+static int run(struct data *d, const struct look *k, const struct look *prev, uint64_t size_hint,
+               struct store_obj *ret)
+{
+    bool has_prev = prev && prev->result == 0;
+    const struct store_etag *known = store_etag_is_set(&k->known) ? &k->known : NULL;
+    if (!has_prev)
+        return fetch_now(d, k->key, known, size_hint, ret);
+    uint64_t hint = k->wants_bytes ? prev->obj.size : size_hint;
+    int r = fetch_now(d, k->key, &prev->obj.etag, hint, ret);
+    if (r == STORE_NOT_MODIFIED)
+        return store_obj_copy(ret, &prev->obj);
+    if (r == 0 && known && store_etag_equal(known, &ret->etag)) { /* it has changed back */
+        store_obj_done(ret);
+        *ret = (struct store_obj){0};
+        return STORE_NOT_MODIFIED;
+    }
+    return r;
+}
+
+/* Runs the request of a look of ours that is in the list, and publishes its result. */
+static int lead(struct data *d, struct look *k, struct look *prev, uint64_t size_hint,
+                struct store_obj *ret)
+{
+    struct store_obj obj = {0}, copy = {0};
+    int r = run(d, k, prev, size_hint, &obj);
+    struct err_copy err = {{0}};
+    if (r < 0)
+        err_copy(&err);
+    if (r == 0)
+        r = store_obj_copy(&copy, &obj);
+    lock_take(&d->lock);
+    remove_locked(d, k);
+    k->state = LOOK_DONE;
+    k->result = r;
+    k->err = err;
+    k->obj = copy;
+    cond_broadcast(&d->changed);
+    look_unref_locked(k);
+    look_unref_locked(prev);
+    lock_drop(&d->lock);
+    if (r == 0)
+        *ret = obj;
+    else
+        store_obj_done(&obj);
+    return r;
+}
+
+int data_fetch(struct data *d, const char *key, const struct store_etag *known, uint64_t size_hint,
+               struct store_obj *ret)
+{
+    if (known && !store_etag_is_set(known))
+        known = NULL;
+    *ret = (struct store_obj){0};
+    struct look *k = look_make(key, known, size_hint != UINT64_MAX);
+    if (!k)
+        return err_set(-ENOMEM, "no memory for a request");
+    lock_take(&d->lock);
+    struct look *other = find_locked(d, k, LOOK_WAITING);
+    if (other) {
+        look_unref_locked(k);
+        int r = follow_locked(d, other, ret);
+        lock_drop(&d->lock);
+        return r;
+    }
+    struct look *prev = find_locked(d, k, LOOK_RUNNING);
+    k->next = d->locked.looks;
+    d->locked.looks = k;
+    if (prev) {
+        prev->refs++;
+        while (prev->state != LOOK_DONE)
+            cond_wait(&d->changed, &d->lock);
+    }
+    k->state = LOOK_RUNNING;
+    lock_drop(&d->lock);
+    return lead(d, k, prev, size_hint, ret);
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GETs of one range of one object version, each shared by everybody who wants its bytes.
+ *
+ * A flight is FLYING (the request is under way) -> LANDED (its bytes may be copied) or FAILED. A landed one stays
+ * in the table until the cache has its bytes; if the cache would not take them (full, failing) it stays as idle
+ * memory until room is needed: so a mount without a cache disk still makes one request for each range.
+ * FLIGHT-1  Two flights of the same version never overlap.
+ * FLIGHT-2  The sum of all buffers is under mem_limit, but for one flight when there is no other. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "internal.h"
+
+enum flight_state { FLYING, LANDED, FAILED };
+
+struct flight {
+    struct map_link link;
+    struct work work;
+    struct data *d;
+    char *key;
+    struct store_etag etag;
+    uint64_t size; /* of the object */
+    uint64_t off, len;
+    char *data;
+    struct store_req req;
+    struct store_rsp rsp;
+    struct store_mem mem;
+    struct store_sink sink;
+    struct cond landed;
+    bool is_ahead;
+    /* Guarded by data's lock. */
+    unsigned refs;
+    enum flight_state state;
+    int result;
+    struct err_copy err;
+    bool in_table, is_idle;
+    struct flight *idle_prev, *idle_next;
+};
+
+static uint64_t hash_of(const char *key, const struct store_etag *etag)
+{
+    return str_hash(key, strlen(key)) * 31 + str_hash(etag->s, strlen(etag->s));
+}
+
+static struct cache_id id_of(const struct flight *fl)
+{
+    return (struct cache_id){.key = fl->key, .etag = &fl->etag, .size = fl->size};
+}
+
+static bool is_of(const struct flight *fl, const struct cache_id *id)
+{
+    return fl->size == id->size && strcmp(fl->key, id->key) == 0 &&
+           store_etag_equal(&fl->etag, id->etag);
+}
+
+static void flight_free(struct flight *fl)
+{
+    store_rsp_done(&fl->rsp);
+    cond_done(&fl->landed);
+    free(fl->data);
+    free(fl->key);
+    free(fl);
+}
+
+/* Returns the flight if this was its last reference: free it once the lock is dropped. */
+static struct flight *unref_locked(struct flight *fl)
+{
+    if (--fl->refs > 0)
+        return NULL;
+    fl->d->locked.mem_used -= fl->len;
+    cond_broadcast(&fl->d->changed);
+    return fl;
+}
+
+static void idle_remove_locked(struct data *d, struct flight *fl)
+{
+    *(fl->idle_prev ? &fl->idle_prev->idle_next : &d->locked.idle_first) = fl->idle_next;
+    *(fl->idle_next ? &fl->idle_next->idle_prev : &d->locked.idle_last) = fl->idle_prev;
+    fl->idle_prev = fl->idle_next = NULL;
+    fl->is_idle = false;
+    d->locked.idle_bytes -= fl->len;
+}
+
+static void idle_append_locked(struct data *d, struct flight *fl)
+{
+    fl->is_idle = true;
+    fl->idle_prev = d->locked.idle_last;
+    *(fl->idle_prev ? &fl->idle_prev->idle_next : &d->locked.idle_first) = fl;
+    d->locked.idle_last = fl;
+    d->locked.idle_bytes += fl->len;
+}
+
+/* Gives up the table's reference. */
+static struct flight *leave_locked(struct flight *fl)
+{
+    if (fl->is_idle)
+        idle_remove_locked(fl->d, fl);
+    if (!fl->in_table)
+        return NULL;
+    fl->in_table = false;
+    map_remove(&fl->d->locked.flights, &fl->link);
+    return unref_locked(fl);
+}
+
+/* Drops idle buffers, oldest first, until there is room for `bytes` and no more than idle_max are idle; frees them
+ * with the lock dropped for a moment. True if something changed. */
+static bool idle_shrink_locked(struct data *d, uint64_t bytes, uint64_t idle_max)
+{
+    struct flight *dead = NULL;
+    while (d->locked.idle_first && (d->locked.idle_bytes > idle_max ||
+                                    d->locked.mem_used + bytes > d->conf.mem_limit)) {
+        struct flight *fl = leave_locked(d->locked.idle_first);
+        if (fl) {
+            fl->idle_next = dead;
+            dead = fl;
+        }
+    }
+    if (!dead)
+        return false;
+    lock_drop(&d->lock);
+    while (dead) {
+        struct flight *next = dead->idle_next;
+        flight_free(dead);
+        dead = next;
+    }
+    lock_take(&d->lock);
+    return true;
+}
+
+static bool has_room_locked(const struct data *d, uint64_t bytes)
+{
+    return d->locked.mem_used == 0 || d->locked.mem_used + bytes <= d->conf.mem_limit;
+}
+
+void mem_take(struct data *d, uint64_t bytes)
+{
+    lock_take(&d->lock);
+    while (!has_room_locked(d, bytes)) {
+        if (!idle_shrink_locked(d, bytes, UINT64_MAX))
+            cond_wait(&d->changed, &d->lock);
+    }
+    d->locked.mem_used += bytes;
+    lock_drop(&d->lock);
+}
+
+void mem_give(struct data *d, uint64_t bytes)
+{
+    lock_take(&d->lock);
+    d->locked.mem_used -= bytes;
+    cond_broadcast(&d->changed);
+    lock_drop(&d->lock);
+}
+
+/* The flight that has the byte at off, or NULL; *ret_end: where the next flight of this version begins. */
+static struct flight *find_locked(struct data *d, const struct cache_id *id, uint64_t off,
+                                  uint64_t *ret_end)
+{
+    *ret_end = UINT64_MAX;
+    struct map_link *l = map_first(&d->locked.flights, hash_of(id->key, id->etag));
+    for (; l; l = map_next(l)) {
+        struct flight *fl = container_of(l, struct flight, link);
+        if (!is_of(fl, id))
+            continue;
+        if (fl->off <= off && off < fl->off + fl->len)
+            return fl;
+        if (fl->off > off && fl->off < *ret_end)
+            *ret_end = fl->off;
+    }
+    return NULL;
+}
+
+static struct flight *flight_make(struct data *d, const struct cache_id *id)
+{
+    struct flight *fl = calloc(1, sizeof(*fl));
+    if (!fl)
+        return NULL;
+    fl->key = strdup(id->key);
+    if (!fl->key) {
+        free(fl);
+        return NULL;
+    }
+    fl->d = d;
+    fl->etag = *id->etag;
+    fl->size = id->size;
+    cond_init(&fl->landed);
+    return fl;
+}
+
+/* Puts it into the table, which has the one reference then. */
+static void enter_locked(struct flight *fl, struct flight_range range)
+{
+    fl->off = range.off;
+    fl->len = range.len;
+    fl->refs = 1;
+    fl->in_table = true;
+    fl->d->locked.flying++;
+    fl->d->locked.mem_used += fl->len;
+    map_insert(&fl->d->locked.flights, &fl->link, hash_of(fl->key, &fl->etag));
+}
+
+/* What a finished request means (DATA-3). */
+static int check(const struct flight *fl, int r)
+{
+    const struct store_obj *o = &fl->rsp.obj;
+    if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_RANGE)
+        return err_set(-ESTALE, "%s: the version that was opened is not in the bucket any more",
+                       fl->key);
+    if (r != 0)
+        return err_fold(r);
+    if (!store_etag_equal(&o->etag, &fl->etag) || o->size != fl->size)
+        return err_set(-ESTALE, "%s: the bucket answered with another version", fl->key);
+    if (fl->rsp.body_len != fl->len)
+        return err_set(-EIO, "%s: %ju bytes came instead of %ju", fl->key,
+                       (uintmax_t)fl->rsp.body_len, (uintmax_t)fl->len);
+    return 0;
+}
+
+/* On a worker: the bytes go to the cache, and the flight ends. */
+static void to_cache(struct work *w, bool cancelled)
+{
+    (void)cancelled; /* nothing is timed */
+    struct flight *fl = container_of(w, struct flight, work);
+    struct data *d = fl->d;
+    struct cache_id id = id_of(fl);
+    cache_write(d->cache, &id, fl->off, fl->data, fl->len);
+    uint64_t off, len;
+    bool is_missing = cache_missing(d->cache, &id, fl->off, fl->len, &off, &len);
+    lock_take(&d->lock);
+    struct flight *dead = NULL;
+    if (is_missing)
+        idle_append_locked(d, fl);
+    else
+        dead = leave_locked(fl);
+    d->locked.flying--;
+    cond_broadcast(&d->changed);
+    idle_shrink_locked(d, 0, d->conf.mem_limit / 4);
+    lock_drop(&d->lock);
+    if (dead)
+        flight_free(dead);
+}
+
+/* Runs on a thread of the back end, or inside store_submit(). */
+static void landed(void *arg, int result)
+{
+    struct flight *fl = arg;
+    struct data *d = fl->d;
+    int r = check(fl, result);
+    struct err_copy err = {{0}};
+    if (r != 0)
+        err_copy(&err);
+    lock_take(&d->lock);
+    fl->state = r == 0 ? LANDED : FAILED;
+    fl->result = r;
+    fl->err = err;
+    cond_broadcast(&fl->landed);
+    struct flight *dead = NULL;
+    if (r != 0) {
+        dead = leave_locked(fl);
+        d->locked.flying--;
+        cond_broadcast(&d->changed);
+    }
+    struct workq *q = d->locked.workq;
+    lock_drop(&d->lock);
+    if (dead)
+        flight_free(dead);
+    else if (r == 0)
+        workq_add(q, &fl->work);
+}
+
+/* The workers, made at the first flight (so after any fork). */
+static int need_workers(struct data *d)
+{
+    lock_take(&d->lock);
+    bool have = d->locked.workq != NULL;
+    lock_drop(&d->lock);
+    if (have)
+        return 0;
+    struct workq *q = NULL;
+    int r = workq_new("data", 2, &q);
+    if (r != 0)
+        return r;
+    lock_take(&d->lock);
+    if (!d->locked.workq)
+        d->locked.workq = steal(&q);
+    lock_drop(&d->lock);
+    if (q)
+        workq_free(q);
+    return 0;
+}
+
+/* A flight that is in the table and has not started; the lock is not held. */
+static void launch(struct flight *fl)
+{
+    fl->work.run = to_cache;
+    fl->data = malloc(fl->len);
+    if (!fl->data) {
+        landed(fl, err_set(-ENOMEM, "no memory to fetch %ju bytes", (uintmax_t)fl->len));
+        return;
+    }
+    fl->mem = (struct store_mem){.data = fl->data, .size = fl->len};
+    fl->sink = store_sink_mem(&fl->mem);
+    fl->req = (struct store_req){
+        .op = STORE_GET,
+        .key = fl->key,
+        .cond = {.kind = STORE_IF_MATCH, .etag = fl->etag},
+        .sink = &fl->sink,
+    };
+    if (fl->off != 0 || fl->len != fl->size) {
+        fl->req.range.off = fl->off;
+        fl->req.range.len = fl->len;
+    }
+    store_submit(fl->d->store, &fl->req, &fl->rsp, landed, fl);
+}
+
+/* What may be asked for around off without touching another flight (FLIGHT-1), none of which has off. All of them
+ * start and end at block boundaries. next: where the one after off begins. */
+static struct flight_range trim_locked(struct data *d, const struct cache_id *id, uint64_t off,
+                                       uint64_t next, struct flight_range want)
+{
+    uint64_t end = want.off + want.len, before;
+    if (next < end)
+        end = next;
+    if (want.off < off && (find_locked(d, id, want.off, &before) || before < off))
+        want.off = off / CACHE_BLOCK * CACHE_BLOCK;
+    return (struct flight_range){want.off, end - want.off};
+}
+
+int flight_get(struct data *d, const struct cache_id *id, uint64_t off, struct flight_range want,
+               struct flight **ret)
+{
+    int r = need_workers(d);
+    if (r != 0)
+        return r;
+    struct flight *made = flight_make(d, id), *fl;
+    if (!made)
+        return err_set(-ENOMEM, "no memory for a request");
+    uint64_t next;
+    lock_take(&d->lock);
+    while (!(fl = find_locked(d, id, off, &next))) {
+        struct flight_range range = trim_locked(d, id, off, next, want);
+        if (has_room_locked(d, range.len)) {
+            enter_locked(made, range);
+            made->refs++;
+            lock_drop(&d->lock);
+            launch(made);
+            *ret = made;
+            return 0;
+        }
+        if (!idle_shrink_locked(d, range.len, UINT64_MAX))
+            cond_wait(&d->changed, &d->lock);
+    }
+    fl->refs++;
+    lock_drop(&d->lock);
+    flight_free(made);
+    *ret = fl;
+    return 0;
+}
+
+/* Ahead of need only half of the memory is used, and nothing is waited for. */
+static bool launch_ahead(struct data *d, const struct cache_id *id, struct flight_range want)
+{
+    struct flight *made = flight_make(d, id);
+    if (!made)
+        return false;
+    made->is_ahead = true;
+    uint64_t next;
+    lock_take(&d->lock);
+    bool is_free = !find_locked(d, id, want.off, &next);
+    struct flight_range range = trim_locked(d, id, want.off, next, want);
+    bool has_room = d->locked.mem_used + range.len <= d->conf.mem_limit / 2;
+    if (is_free && has_room)
+        enter_locked(made, range);
+    lock_drop(&d->lock);
+    if (is_free && has_room)
+        launch(made);
+    else
+        flight_free(made);
+    return has_room;
+}
+
+void flight_ahead(struct data *d, const struct cache_id *id, struct flight_range want)
+{
+    if (need_workers(d) != 0)
+        return;
+    uint64_t end = want.off + want.len;
+    struct flight_range gap;
+    for (; want.off < end; want.off = gap.off + gap.len) {
+        if (!cache_missing(d->cache, id, want.off, end - want.off, &gap.off, &gap.len))
+            return;
+        if (!launch_ahead(d, id, gap))
+            return;
+    }
+}
+
+int flight_wait(struct flight *fl)
+{
+    struct data *d = fl->d;
+    lock_take(&d->lock);
+    while (fl->state == FLYING)
+        cond_wait(&fl->landed, &d->lock);
+    int r = fl->result;
+    struct err_copy err;
+    if (r != 0)
+        err = fl->err;
+    lock_drop(&d->lock);
+    if (r != 0)
+        err_restore(&err);
+    return r;
+}
+
+size_t flight_copy(const struct flight *fl, uint64_t off, void *buf, size_t len)
+{
+    if (off < fl->off || off >= fl->off + fl->len)
+        return 0;
+    uint64_t n = fl->off + fl->len - off;
+    if (n < len)
+        len = (size_t)n;
+    memcpy(buf, fl->data + (off - fl->off), len);
+    return len;
+}
+
+bool flight_is_ahead(const struct flight *fl)
+{
+    return fl->is_ahead;
+}
+
+void flight_unref(struct flight *fl)
+{
+    struct data *d = fl->d;
+    lock_take(&d->lock);
+    struct flight *dead = unref_locked(fl);
+    lock_drop(&d->lock);
+    if (dead)
+        flight_free(dead);
+}
+
+void flight_donate(struct data *d, const struct cache_id *id, char *data)
+{
+    struct flight *fl = flight_make(d, id);
+    if (!fl) {
+        free(data);
+        return;
+    }
+    fl->data = data;
+    fl->state = LANDED;
+    uint64_t next;
+    lock_take(&d->lock);
+    bool is_wanted = !find_locked(d, id, 0, &next) && next == UINT64_MAX;
+    if (is_wanted) {
+        enter_locked(fl, (struct flight_range){0, id->size});
+        d->locked.flying--;
+        idle_append_locked(d, fl);
+        idle_shrink_locked(d, 0, d->conf.mem_limit / 4);
+    }
+    lock_drop(&d->lock);
+    if (!is_wanted)
+        flight_free(fl);
+}
+
+void flight_drop_all(struct data *d)
+{
+    lock_take(&d->lock);
+    while (d->locked.flying > 0)
+        cond_wait(&d->changed, &d->lock);
+    struct workq *q = steal(&d->locked.workq);
+    lock_drop(&d->lock);
+    if (q)
+        workq_free(q);
+    for (;;) {
+        lock_take(&d->lock);
+        struct flight *fl = d->locked.idle_first, *dead = fl ? leave_locked(fl) : NULL;
+        lock_drop(&d->lock);
+        if (!fl)
+            return;
+        if (dead)
+            flight_free(dead);
+    }
+}

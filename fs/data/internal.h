@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of data/ share.
+ *
+ * A file's state is guarded in two steps. Its gate lets many readers or one writer in, for as long as bytes move
+ * (store calls included): no mutex is held then. Fields change only under the gate's writer AND the lock, so a
+ * reader in the gate needs no lock, and the getters need only the lock. */
+#ifndef S3EFS_DATA_INTERNAL_H
+#define S3EFS_DATA_INTERNAL_H
+
+#include "base/err.h"
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/workq.h"
+#include "data/data.h"
+#include "extents.h"
+#include "prefetch.h"
+
+#define KEY_MAX 1024 /* S3's limit, in bytes */
+
+struct flight;
+struct look;
+struct data {
+    struct store *store;
+    struct cache *cache;
+    struct data_conf conf; /* with the defaults filled in */
+    struct lock lock;      /* LOCK_LEAF: nothing is taken under it */
+    struct cond changed;   /* memory was freed, a flight landed, a look ended */
+    struct {
+        struct map flights;
+        struct flight *idle_first, *idle_last; /* landed, but the cache would not have them: oldest first */
+        uint64_t idle_bytes, mem_used;
+        unsigned flying;
+        struct look *looks;
+        struct workq *workq;
+    } locked;
+};
+
+struct data_file {
+    struct data *d;
+    struct lock lock; /* LOCK_DATA_FILE; held for the length of a field's change only */
+    struct cond gate_changed;
+    struct {
+        unsigned refs;
+        unsigned readers, writers_waiting;
+        bool writing;
+        struct prefetch prefetch;
+    } locked;
+    /* Read in the gate or under the lock; changed by the gate's writer under the lock. */
+    char key[KEY_MAX + 1];   /* the base's */
+    struct store_etag etag;  /* the base's */
+    uint64_t base_size;
+    bool has_base;
+    bool whole;              /* new, or truncated to 0 since the last commit */
+    bool is_kept;            /* its bytes went to lost+found */
+    uint64_t base_valid;     /* DATA-2 */
+    uint64_t size;
+    uint64_t change, committed;
+    struct extents dirty;    /* in the stage, differ from the base */
+    struct extents local;    /* in the stage, equal to the base (data_localise) */
+    /* Only in the gate. */
+    struct cache_stage *stage;
+    bool stage_impure; /* bytes outside of dirty and local may not be zero: never adopt it */
+};
+
+/* The gate. A waiting writer goes before new readers. */
+void file_read_begin(struct data_file *f);
+void file_read_end(struct data_file *f);
+void file_write_begin(struct data_file *f);
+void file_write_end(struct data_file *f);
+
+/* What a run of the file's bytes is (DATA-1). */
+enum seg_kind { SEG_STAGE, SEG_BASE, SEG_ZERO };
+struct seg {
+    enum seg_kind kind;
+    uint64_t len;
+};
+/* The run that starts at off, at most up to end. In the gate. */
+struct seg file_seg(const struct data_file *f, uint64_t off, uint64_t end);
+struct cache_id file_base_id(const struct data_file *f);
+/* The stage, made at its first use. In the gate, as the writer. */
+_must_check_ int file_stage(struct data_file *f, struct cache_stage **ret);
+/* Forgets the staged bytes. In the gate, as the writer. */
+void file_drop_stage(struct data_file *f);
+
+/* --- flight.c: GETs of one range of one version, shared by all who want it --- */
+
+/* The bytes at off: `want` tells how much to ask for around it if nobody is bringing them yet (already aligned as
+ * the cache wants it). Takes a reference; the bytes are there after flight_wait(). Waits for memory. */
+struct flight_range {
+    uint64_t off, len;
+};
+_must_check_ int flight_get(struct data *d, const struct cache_id *id, uint64_t off,
+                            struct flight_range want, struct flight **ret);
+/* 0, or the request's error: -ESTALE when the bucket has another version. */
+_must_check_ int flight_wait(struct flight *fl);
+/* As much as it has of [off, off + len). */
+size_t flight_copy(const struct flight *fl, uint64_t off, void *buf, size_t len);
+bool flight_is_ahead(const struct flight *fl);
+void flight_unref(struct flight *fl);
+/* Starts what is not under way and not in the cache of the range, without waiting for anything; does less, or
+ * nothing, when memory is short. */
+void flight_ahead(struct data *d, const struct cache_id *id, struct flight_range want);
+/* Hands over bytes that came another way (data: malloc'd, consumed) for as long as the cache does not have them. */
+void flight_donate(struct data *d, const struct cache_id *id, char *data);
+
+/* Memory for `bytes` more, waiting for it; and back. */
+void mem_take(struct data *d, uint64_t bytes);
+void mem_give(struct data *d, uint64_t bytes);
+void flight_drop_all(struct data *d); /* at the end: waits for what flies, frees what is idle */
+
+/* --- read.c --- */
+
+/* [off, off + len) of one version, from cache or bucket. f: for its reading pattern, NULL for none. */
+_must_check_ int base_read(struct data *d, struct data_file *f, const struct cache_id *id, uint64_t off,
+                           void *buf, size_t len);
+/* In the gate: as data_read. */
+_must_check_ ssize_t file_read(struct data_file *f, uint64_t off, void *buf, size_t len, bool plan_ahead);
+
+#endif

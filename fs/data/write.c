@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes of a file's bytes, all in the stage: writes, truncation, and bringing the base here.
+ * Whatever can fail for want of room is asked for before anything is changed. */
+#include <errno.h>
+
+#include "base/sys.h"
+#include "internal.h"
+
+static int check_open(const struct data_file *f)
+{
+    return f->is_kept ? err_set(-ESTALE, "%s: its bytes were moved to lost+found", f->key) : 0;
+}
+
+/* Room for one more range in each set, so that the change itself can't fail. A getter may be reading: locked. */
+static int reserve_sets(struct data_file *f)
+{
+    lock_take(&f->lock);
+    int r = extents_reserve(&f->dirty, 1);
+    if (r == 0)
+        r = extents_reserve(&f->local, 1);
+    lock_drop(&f->lock);
+    return r;
+}
+
+/* Puts bytes into the stage; the caller then enters the range. In the gate, as the writer. */
+static int stage_write(struct data_file *f, uint64_t off, const void *buf, size_t len)
+{
+    struct cache_stage *stage;
+    int r = reserve_sets(f);
+    if (r == 0)
+        r = file_stage(f, &stage);
+    if (r != 0)
+        return r;
+    uint64_t have = extents_overlap(&f->dirty, off, len) + extents_overlap(&f->local, off, len);
+    if (have < len) {
+        r = cache_stage_reserve(stage, len - have);
+        if (r != 0)
+            return r;
+    }
+    r = sys_pwrite_all(cache_stage_fd(stage), buf, len, off);
+    if (r != 0) {
+        f->stage_impure = true; /* some of it may be there, outside of any range */
+        extents_cut(&f->local, off, len);
+        return err_set(r, "%s: the staging file can't be written", f->key);
+    }
+    return 0;
+}
+
+static int write_in_gate(struct data_file *f, uint64_t off, const void *buf, size_t len)
+{
+    int r = check_open(f);
+    if (r == 0)
+        r = stage_write(f, off, buf, len);
+    if (r != 0)
+        return r;
+    lock_take(&f->lock);
+    extents_add(&f->dirty, off, len);
+    extents_cut(&f->local, off, len);
+    if (off + len > f->size)
+        f->size = off + len;
+    f->change++;
+    lock_drop(&f->lock);
+    return 0;
+}
+
+int data_write(struct data_file *f, uint64_t off, const void *buf, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (off > DATA_SIZE_MAX || len > DATA_SIZE_MAX - off)
+        return err_set(-EFBIG, "%s: a file may have %ju bytes", f->key, (uintmax_t)DATA_SIZE_MAX);
+    file_write_begin(f);
+    int r = write_in_gate(f, off, buf, len);
+    file_write_end(f);
+    return r;
+}
+
+/* What the stage has past the end must be gone before the file grows again (it is adopted with its holes). */
+static void cut_stage(struct data_file *f, uint64_t size)
+{
+    uint64_t end = extents_end(&f->dirty), local_end = extents_end(&f->local);
+    if (!f->stage || (end <= size && local_end <= size && !f->stage_impure))
+        return;
+    if (sys_ftruncate(cache_stage_fd(f->stage), size) != 0)
+        f->stage_impure = true;
+    else if (size == 0)
+        f->stage_impure = false;
+}
+
+static int truncate_in_gate(struct data_file *f, uint64_t size)
+{
+    int r = check_open(f);
+    if (r != 0)
+        return r;
+    if (size < f->size)
+        cut_stage(f, size);
+    lock_take(&f->lock);
+    if (size == 0)
+        f->whole = true;
+    if (size != f->size)
+        f->change++;
+    if (size < f->base_valid)
+        f->base_valid = size;
+    extents_truncate(&f->dirty, size);
+    extents_truncate(&f->local, size);
+    f->size = size;
+    lock_drop(&f->lock);
+    return 0;
+}
+
+int data_truncate(struct data_file *f, uint64_t size)
+{
+    if (size > DATA_SIZE_MAX)
+        return err_set(-EFBIG, "%s: a file may have %ju bytes", f->key, (uintmax_t)DATA_SIZE_MAX);
+    file_write_begin(f);
+    int r = truncate_in_gate(f, size);
+    file_write_end(f);
+    return r;
+}
+
+#define LOCALISE_STEP (1u << 20)
+
+/* Brings the first run of base bytes in [*off, end) into the stage, at most a step of it, and moves *off behind it;
+ * to end when there is none. In the gate, as the writer: a reader waits for one step at most. */
+static int localise_step(struct data_file *f, uint64_t *off, uint64_t end, void *buf)
+{
+    int r = check_open(f);
+    if (r != 0)
+        return r;
+    if (end > f->base_valid)
+        end = f->base_valid;
+    while (*off < end) {
+        struct seg seg = file_seg(f, *off, end);
+        if (seg.kind == SEG_BASE) {
+            size_t n = seg.len < LOCALISE_STEP ? (size_t)seg.len : LOCALISE_STEP;
+            struct cache_id id = file_base_id(f);
+            r = base_read(f->d, NULL, &id, *off, buf, n);
+            if (r == 0)
+                r = stage_write(f, *off, buf, n);
+            if (r != 0)
+                return r;
+            lock_take(&f->lock);
+            extents_add(&f->local, *off, n);
+            lock_drop(&f->lock);
+            *off += n;
+            return 0;
+        }
+        *off += seg.len;
+    }
+    *off = UINT64_MAX;
+    return 0;
+}
+
+int data_localise_range(struct data_file *f, uint64_t off, uint64_t len)
+{
+    _cleanup_free_ void *buf = malloc(LOCALISE_STEP);
+    if (!buf)
+        return err_set(-ENOMEM, "no memory to fetch a file");
+    uint64_t end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
+    while (off < end) {
+        file_write_begin(f);
+        int r = localise_step(f, &off, end, buf);
+        file_write_end(f);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int data_localise(struct data_file *f)
+{
+    return data_localise_range(f, 0, UINT64_MAX);
+}

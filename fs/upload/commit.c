@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One commit: which way it goes, and what to believe of the answer.
+ *
+ *   send -> 0                                    committed
+ *        -> definite -errno                      nothing was done
+ *        -> 412, 404, 409, doubtful -errno       look (HEAD) -> ours: committed
+ *                                                            -> somebody else's: an outcome
+ *                                                            -> unchanged: again, or the error */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "internal.h"
+
+#define TRIES 5
+#define DEFAULT_THRESHOLD (UINT64_C(16) << 20)
+#define DEFAULT_PART_SIZE (UINT64_C(8) << 20)
+#define DEFAULT_PARALLEL 8
+
+int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret)
+{
+    if (strlen(conf->writer) == 0)
+        return err_set(-EINVAL, "a mount that uploads needs an id");
+    _cleanup_free_ struct upload *u = calloc(1, sizeof(*u));
+    if (!u)
+        return err_set(-ENOMEM, "no memory for the upload module");
+    u->store = store;
+    u->conf = *conf;
+    if (u->conf.part_threshold == 0)
+        u->conf.part_threshold = DEFAULT_THRESHOLD;
+    if (u->conf.part_size == 0)
+        u->conf.part_size = DEFAULT_PART_SIZE;
+    if (u->conf.parallel == 0)
+        u->conf.parallel = DEFAULT_PARALLEL;
+    lock_init(&u->lock, LOCK_UPLOAD);
+    cond_init(&u->room);
+    *ret = steal(&u);
+    return 0;
+}
+
+void upload_free(struct upload *u)
+{
+    if (!u)
+        return;
+    doubt_clear(u, NULL);
+    cond_done(&u->room);
+    lock_done(&u->lock);
+    free(u);
+}
+
+/* What the reply told, with what was sent. Moves both. */
+void job_result(struct job *j, struct store_obj *told, struct store_obj *ret)
+{
+    *ret = *told;
+    *told = (struct store_obj){0};
+    store_hdrs_done(&ret->hdrs);
+    ret->hdrs = j->hdrs;
+    j->hdrs = (struct store_hdrs){0};
+    ret->size = j->size;
+}
+
+/* One PUT. 0 and *ret, or what the request ended with. */
+static int put_commit(struct job *j, struct store_obj *ret)
+{
+    struct body b;
+    int r = body_init(&b, j->u, j->req->file, 0, j->size, true);
+    if (r != 0)
+        return r;
+    struct store_req req = {.op = STORE_PUT, .key = j->req->key, .src = &b.src, .hdrs = &j->hdrs};
+    if (!j->is_weak)
+        req.cond = j->cond;
+    _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    r = store_call(j->u->store, &req, &rsp);
+    body_done(&b);
+    crash_point("upload.after_put");
+    if (r != 0)
+        return r;
+    if (!store_etag_is_set(&rsp.obj.etag))
+        return err_set(-EIO, "%s: the bucket sent no ETag", j->req->key);
+    job_result(j, &rsp.obj, ret);
+    return 0;
+}
+
+/* Errors after which the bucket is as it was, whatever happened on the way. */
+static bool is_definite(int r)
+{
+    static const int errnos[] = {EACCES, EPERM, ENOSPC, EDQUOT, EFBIG,  ENAMETOOLONG,
+                                 EINVAL, ENOMEM, EROFS, ENOTSUP, EOPNOTSUPP};
+    for (size_t i = 0; i < ARRAY_LEN(errnos); i++)
+        if (r == -errnos[i])
+            return true;
+    return false;
+}
+
+static int outcome_of(int look_outcome)
+{
+    switch (look_outcome) {
+    case LOOK_OURS:
+        return 0;
+    case LOOK_EXISTS:
+        return UPLOAD_EXISTS;
+    case LOOK_CHANGED:
+        return UPLOAD_CHANGED;
+    case LOOK_GONE:
+        return UPLOAD_GONE;
+    default:
+        return err_fold(look_outcome);
+    }
+}
+
+/* The error `r` stays, and the file stays dirty; but a late success of this try must be known as our own. */
+static int in_doubt(struct job *j, int r, const struct err_copy *cause, int look_result)
+{
+    doubt_add(j->u, j->req->key, j->mark);
+    if (look_result >= 0) {
+        err_restore(cause);
+        return r < 0 ? r : -EIO;
+    }
+    struct err_copy why;
+    err_copy(&why);
+    return err_set(r < 0 ? r : look_result, "%s: in doubt: %.200s; asking what is there: %.200s",
+                   j->req->key, cause->text, why.text);
+}
+
+static void pause_before_retry(unsigned tries)
+{
+    struct timespec ts = {.tv_nsec = (10 + (long)(clock_boot_ns() % 10)) * 1000000L << tries};
+    nanosleep(&ts, NULL);
+}
+
+static const char *name_of(int r)
+{
+    return r == STORE_CONFLICT ? "another write is under way" : r == STORE_NO_UPLOAD
+               ? "the multipart upload was aborted by somebody else"
+               : "the condition failed though it holds";
+}
+
+static int weak_first(struct job *j, struct store_obj *ret)
+{
+    if (!j->is_weak || j->plan.n > 0) /* a multipart upload looks before its Complete */
+        return LOOK_UNCHANGED;
+    return look(j, ret);
+}
+
+static int commit(struct job *j, struct store_obj *ret)
+{
+    for (unsigned tries = 0;; tries++) {
+        int w = weak_first(j, ret);
+        if (w != LOOK_UNCHANGED)
+            return outcome_of(w);
+        int r = j->plan.n > 0 ? multipart_commit(j, ret) : put_commit(j, ret);
+        if (r == 0)
+            return 0;
+        if (r > 0)
+            err_set(-EIO, "%s: %s", j->req->key, name_of(r));
+        if (r < 0 && is_definite(r))
+            return r;
+        struct err_copy cause;
+        err_copy(&cause);
+        int seen = look(j, ret);
+        if (seen < 0)
+            return in_doubt(j, r, &cause, seen);
+        if (seen != LOOK_UNCHANGED)
+            return outcome_of(seen);
+        if (r < 0 || tries + 1 == TRIES)
+            return in_doubt(j, r, &cause, seen);
+        pause_before_retry(tries);
+    }
+}
+
+/* What the server's word is worth for this commit decides the way it goes. */
+static int choose_way(struct job *j)
+{
+    const struct store_caps *caps = &j->u->conf.caps;
+    bool is_absent = j->cond.kind == STORE_IF_ABSENT, is_always = j->cond.kind == STORE_ALWAYS;
+    bool put_ok = is_always || (is_absent ? caps->put_absent : caps->put_match);
+    bool complete_ok = is_always || (is_absent ? caps->complete_absent : caps->complete_match);
+    _cleanup_free_ struct data_extent *dirty = NULL;
+    struct plan_in in = {
+        .size = j->size,
+        .can_copy = caps->part_copy_match && store_etag_is_set(&j->base),
+        .can_complete = complete_ok || j->size > PLAN_PART_MAX,
+        .threshold = j->u->conf.part_threshold,
+        .part_size = j->u->conf.part_size,
+    };
+    int r = data_extents(j->req->file, &dirty, &in.n_dirty, &in.base_valid);
+    if (r != 0)
+        return r;
+    in.dirty = dirty;
+    r = plan_build(&in, &j->plan);
+    if (r != 0)
+        return r;
+    j->is_weak = j->plan.n > 0 ? !complete_ok : !put_ok;
+    if (j->is_weak && j->plan.n > 0 && j->u->conf.weak_refuse)
+        return err_set(-EOPNOTSUPP, "%s: the server ignores conditions of multipart uploads, and weak=refuse "
+                                    "is set", j->req->key);
+    return 0;
+}
+
+static void warn_weak(struct job *j)
+{
+    lock_take(&j->u->lock);
+    bool is_first = !j->u->locked.has_warned;
+    j->u->locked.has_warned = true;
+    lock_drop(&j->u->lock);
+    if (is_first)
+        log_warn("upload.weak", "key=%s meaning=\"the server ignores conditions of writes: two writers at the "
+                                "same moment may overwrite each other\"", LOG_Q(j->req->key));
+}
+
+static void job_done(struct job *j)
+{
+    store_hdrs_done(&j->hdrs);
+    plan_done(&j->plan);
+}
+
+static int job_init(struct job *j, struct upload *u, const struct upload_req *req)
+{
+    *j = (struct job){.u = u, .req = req, .cond = req->cond};
+    j->src_key = req->src_key ? req->src_key : req->key;
+    j->size = data_size(req->file);
+    j->base = data_base_etag(req->file);
+    lock_take(&u->lock);
+    uint64_t sequence = ++u->locked.sequence;
+    lock_drop(&u->lock);
+    snprintf(j->mark, sizeof(j->mark), "%s.%" PRIu64, u->conf.writer, sequence);
+    int r = req->hdrs ? store_hdrs_copy(&j->hdrs, req->hdrs) : 0;
+    if (r == 0)
+        r = store_hdrs_set(&j->hdrs, COMMIT_HDR, j->mark);
+    return r == 0 ? choose_way(j) : r;
+}
+
+int upload_commit(struct upload *u, const struct upload_req *req, struct store_obj *ret)
+{
+    _cleanup_(job_done) struct job j;
+    *ret = (struct store_obj){0};
+    int r = job_init(&j, u, req);
+    if (r != 0)
+        return r;
+    if (j.is_weak)
+        warn_weak(&j);
+    r = commit(&j, ret);
+    if (r == 0)
+        doubt_clear(u, req->key);
+    return r;
+}
