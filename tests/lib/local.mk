@@ -8,3 +8,7 @@ libtest_a_SOURCES = %D%/memstore.c %D%/memstore.h %D%/conformance.c %D%/conforma
 	%D%/conformance_obj.c %D%/conformance_key.c %D%/conformance_copy.c %D%/conformance_list.c \
 	%D%/conformance_mpu.c %D%/conformance_race.c
 libtest_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+# A mount without a kernel, on that bucket.
+check_LIBRARIES += libtestrig.a
+libtestrig_a_SOURCES = %D%/rig.c %D%/rig.h
+libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib

@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts
+check_PROGRAMS += $(vfs_tests)
+TESTS += $(vfs_tests)
+tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
+tests_unit_vfs_test_objattr_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_objattr_LDADD = $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_vfs_SOURCES = %D%/test_vfs.c
+tests_unit_vfs_test_vfs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_vfs_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_mounts_SOURCES = %D%/test_mounts.c
+tests_unit_vfs_test_mounts_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_mounts_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes. What is set on a file that is being written goes up with its bytes; what is set on a stored one is one
+ * conditional rewrite (protocol 5). */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int64_t *ret_attr_ns)
+{
+    struct inode *i;
+    int r = inode_get(v, node, &i);
+
+    (void)fh;
+    if (r < 0)
+        return r;
+    r = inode_revalidate(v, i);
+    lock_take(&v->tree);
+    if (r == 0) {
+        inode_stat_locked(v, i, ret);
+        *ret_attr_ns = inode_attr_ns_locked(v, i);
+    }
+    inode_unref_locked(v, i);
+    lock_drop(&v->tree);
+    return r;
+}
+
+static int64_t time_of(const struct timespec *ts, int64_t now)
+{
+    return ts->tv_nsec == UTIME_NOW ? now : ts->tv_sec * NS_PER_S + ts->tv_nsec;
+}
+
+static void apply_attr_locked(struct inode *i, const struct stat *st, int mask)
+{
+    int64_t now = clock_wall_ns();
+
+    if ((mask & VFS_SET_MODE) != 0)
+        i->attr.mode = (i->attr.mode & S_IFMT) | (st->st_mode & 07777);
+    if ((mask & VFS_SET_UID) != 0)
+        i->attr.uid = st->st_uid;
+    if ((mask & VFS_SET_GID) != 0)
+        i->attr.gid = st->st_gid;
+    if ((mask & VFS_SET_ATIME) != 0)
+        i->attr.atime_ns = time_of(&st->st_atim, now);
+    if ((mask & VFS_SET_MTIME) != 0)
+        i->attr.mtime_ns = time_of(&st->st_mtim, now);
+    i->attr.ctime_ns = now;
+}
+
+static int set_size(struct vfs *v, struct inode *i, uint64_t size)
+{
+    int r;
+
+    if (inode_is_dir(i))
+        return err_set(-EISDIR, "a directory has no size to set");
+    if (!S_ISREG(i->attr.mode))
+        return err_set(-EINVAL, "not a regular file");
+    r = content_open(v, i);
+    if (r == 0)
+        r = data_truncate(i->data, size);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    i->attr.mtime_ns = clock_wall_ns();
+    i->attr.size = size;
+    commit_mark_dirty_locked(i);
+    lock_drop(&v->tree);
+    return 0;
+}
+
+/* A directory's attributes stand in its marker. One that another client changed meanwhile is read again, once. */
+static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
+{
+    struct objattr before;
+    int r;
+
+    for (int tries = 0;; tries++) {
+        lock_take(&v->tree);
+        before = i->attr;
+        apply_attr_locked(i, st, mask);
+        lock_drop(&v->tree);
+        r = marker_put(v, i);
+        if (r == 0)
+            return 0;
+        lock_take(&v->tree);
+        i->attr = before;
+        i->checked_ns = 0;
+        lock_drop(&v->tree);
+        if (r != -EEXIST || tries > 0 || inode_revalidate(v, i) < 0)
+            return r == -EEXIST ? err_set(-EAGAIN, "the directory's marker is being changed by others") : r;
+    }
+}
+
+/* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one that is not in
+ * the bucket yet, a change waits for the commit; otherwise it is committed now. */
+static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st, int mask)
+{
+    struct objattr before;
+    bool waits;
+    int r = 0;
+
+    lock_take(&v->tree);
+    before = i->attr;
+    waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) || (i->is_dirty && i->n_writers > 0);
+    lock_drop(&v->tree);
+    if ((mask & VFS_SET_SIZE) != 0) {
+        r = set_size(v, i, (uint64_t)st->st_size);
+        waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer);
+    }
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    apply_attr_locked(i, st, mask);
+    commit_mark_dirty_locked(i);
+    lock_drop(&v->tree);
+    if (waits)
+        return 0;
+    r = commit_inode(v, i);
+    if (r < 0 && i->n_writers == 0) {
+        commit_give_up(v, i, r, "changing attributes or size");
+        lock_take(&v->tree);
+        i->attr = before;
+        lock_drop(&v->tree);
+    }
+    return r;
+}
+
+int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh, const struct stat *st, int mask,
+                struct stat *ret, int64_t *ret_attr_ns)
+{
+    struct handle *h = fh != 0 ? handle_get(v, fh) : NULL;
+    struct inode *i;
+    int r;
+
+    (void)x;
+    if (v->conf.read_only)
+        return err_set(-EROFS, "mounted read-only");
+    r = inode_get(v, node, &i);
+    if (r < 0)
+        return r;
+    if (h == NULL)
+        r = inode_revalidate(v, i);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&v->names);
+        lock_take(&i->io);
+        if (inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0)
+            r = set_dir(v, i, st, mask);
+        else
+            r = set_file(v, i, h, st, mask);
+        lock_drop(&i->io);
+        pthread_rwlock_unlock(&v->names);
+    }
+    lock_take(&v->tree);
+    if (r == 0) {
+        inode_stat_locked(v, i, ret);
+        *ret_attr_ns = inode_attr_ns_locked(v, i);
+    }
+    inode_unref_locked(v, i);
+    lock_drop(&v->tree);
+    return r;
+}
+
+/* As EFS: 8 EiB, so that df and installers never see a full disk. */
+int vfs_statfs(struct vfs *v, struct statvfs *ret)
+{
+    (void)v;
+    *ret = (struct statvfs){
+        .f_bsize = 1 << 20,
+        .f_frsize = 1 << 20,
+        .f_blocks = UINT64_C(1) << 43,
+        .f_bfree = UINT64_C(1) << 43,
+        .f_bavail = UINT64_C(1) << 43,
+        .f_files = UINT64_C(1) << 40,
+        .f_ffree = UINT64_C(1) << 40,
+        .f_favail = UINT64_C(1) << 40,
+        .f_namemax = VFS_NAME_MAX,
+    };
+    return 0;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing a file into the bucket (protocol 1-2): under If-None-Match:* when it is new here, else under If-Match of
+ * the version it started from. Who replaced the whole content since it opened owns it, and last close wins whole;
+ * everything else that meets a stranger's version fails loudly and keeps its bytes in lost+found. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "mime.h"
+
+#define COMMIT_TRIES 16 /* against other writers of the same whole file */
+
+void vfs_set_error(struct vfs *v, const char *fmt, ...)
+{
+    va_list ap;
+
+    lock_take(&v->tree);
+    va_start(ap, fmt);
+    vsnprintf(v->locked.last_error, sizeof(v->locked.last_error), fmt, ap);
+    va_end(ap);
+    lock_drop(&v->tree);
+}
+
+void commit_mark_dirty_locked(struct inode *i)
+{
+    if (i->dirty_since_ns == 0)
+        i->dirty_since_ns = clock_boot_ns();
+    i->is_dirty = true;
+}
+
+/* The base of the file's content, as far as data/ needs to know it. */
+static struct store_obj base_of(const struct inode *i)
+{
+    return (struct store_obj){.etag = i->etag, .size = i->attr.size, .mtime_ns = i->obj_mtime_ns};
+}
+
+int content_open(struct vfs *v, struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2];
+    struct data_file *f = NULL;
+    struct store_obj base;
+    bool has_base;
+    int r;
+
+    lock_take(&v->tree);
+    if (i->data != NULL) {
+        lock_drop(&v->tree);
+        return 0;
+    }
+    r = inode_key_locked(v, i, NULL, key);
+    base = base_of(i);
+    has_base = store_etag_is_set(&i->etag);
+    lock_drop(&v->tree);
+    if (r < 0)
+        return r;
+    r = data_file_new(v->data, key, has_base ? &base : NULL, &f);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    i->data = f; /* the caller holds i->io: nobody else made one */
+    lock_drop(&v->tree);
+    return 0;
+}
+
+/* The type that the object has stays unless the bytes say otherwise, or it said nothing. */
+static int set_content_type(struct inode *i, const char *name, struct data_file *f, struct store_hdrs *hdrs)
+{
+    const char *old = store_hdrs_get(hdrs, "content-type"), *type = NULL;
+    unsigned char head[MIME_HEAD];
+    ssize_t n = 0;
+
+    if ((i->attr.mode & S_IFMT) != S_IFREG)
+        return old != NULL ? 0 : store_hdrs_set(hdrs, "content-type", MIME_UNKNOWN);
+    if (f != NULL && (data_is_dirty(f) || mime_is_vague(old)))
+        n = data_read(f, 0, head, sizeof(head));
+    if (n < 0)
+        return (int)n;
+    type = mime_from_bytes(head, (size_t)n);
+    if (type == NULL || mime_is_vague(type)) {
+        const char *by_name = mime_from_name(name);
+
+        if (mime_is_vague(old) && by_name != NULL)
+            type = by_name;
+        else if (!mime_is_vague(old))
+            type = old;
+    }
+    if (type == NULL)
+        type = old != NULL ? old : MIME_UNKNOWN;
+    return type == old ? 0 : store_hdrs_set(hdrs, "content-type", type);
+}
+
+int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name, struct store_hdrs *ret)
+{
+    struct data_file *f;
+    struct objattr attr;
+    int r;
+
+    lock_take(&v->tree);
+    r = store_hdrs_copy(ret, &i->hdrs);
+    attr = i->attr;
+    f = i->data != NULL ? data_file_ref(i->data) : NULL;
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = objattr_encode(&attr, key, ret);
+    if (r == 0)
+        r = set_content_type(i, name, f, ret);
+    data_file_unref(f);
+    return r;
+}
+
+/* Does the object in the way carry this file's id? */
+static bool is_same_file(const struct vfs *v, const struct inode *i, const char *key, const struct store_obj *obj)
+{
+    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    struct objattr theirs;
+
+    objattr_decode(&d, key, false, obj, &theirs);
+    return strcmp(theirs.id, i->attr.id) == 0;
+}
+
+static void adopt_id(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj)
+{
+    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    struct objattr theirs;
+
+    objattr_decode(&d, key, false, obj, &theirs);
+    lock_take(&v->tree);
+    memcpy(i->attr.id, theirs.id, sizeof(theirs.id));
+    lock_drop(&v->tree);
+}
+
+/* Somebody else's version is there. 0: try again under `cond`; else the errno of the close. */
+static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome, const struct store_obj *there,
+                   struct store_cond *cond)
+{
+    switch (outcome) {
+    case UPLOAD_EXISTS:
+        if (i->is_excl)
+            return err_set(-EEXIST, "%s was created by another client first", key);
+        adopt_id(v, i, key, there); /* a creator without O_EXCL opens the winner's file (protocol 2) */
+        break;
+    case UPLOAD_CHANGED:
+        if (!data_is_whole(i->data) || !is_same_file(v, i, key, there))
+            return err_set(-ESTALE, "%s was changed by another client", key);
+        break;
+    case UPLOAD_GONE:
+        return err_set(-ESTALE, "%s was removed by another client", key);
+    default:
+        return err_fold(outcome);
+    }
+    *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
+    return 0;
+}
+
+static void committed(struct vfs *v, struct inode *i, const char *key, struct store_obj *now, uint64_t change)
+{
+    uint64_t size = data_size(i->data);
+
+    data_committed(i->data, key, now, change);
+    cache_obj_put(v->cache, key, now, clock_boot_ns());
+    lock_take(&v->tree);
+    if (i->parent != NULL) /* only a name that leads here was news to those who asked */
+        names_changed_locked(v, i->parent, i->name, true, false);
+    i->etag = i->kernel_etag = now->etag;
+    i->obj_mtime_ns = now->mtime_ns;
+    store_hdrs_done(&i->hdrs);
+    i->hdrs = now->hdrs;
+    now->hdrs = (struct store_hdrs){0};
+    i->attr.size = size;
+    i->checked_ns = clock_boot_ns();
+    i->ac_ns = v->conf.acregmin_ns;
+    i->is_new = i->is_dirty = false;
+    i->dirty_since_ns = 0;
+    lock_drop(&v->tree);
+    atomic_fetch_add(&v->commits, 1);
+}
+
+static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name)
+{
+    struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT, i->etag};
+    uint64_t change = data_change(i->data);
+    int r;
+
+    for (int tries = 0;; tries++) {
+        struct store_hdrs hdrs = {0};
+        struct store_obj now = {0};
+
+        r = commit_headers(v, i, key, name, &hdrs);
+        if (r == 0) {
+            const struct upload_req req = {.key = key, .file = i->data, .hdrs = &hdrs, .cond = cond};
+
+            r = upload_commit(v->upload, &req, &now);
+        }
+        if (r == 0)
+            committed(v, i, key, &now, change);
+        else if (r > 0 && tries < COMMIT_TRIES)
+            r = resolve(v, i, key, r, &now, &cond) ?: 1;
+        else
+            r = err_fold(r);
+        store_hdrs_done(&hdrs);
+        store_obj_done(&now);
+        if (r <= 0)
+            return r;
+    }
+}
+
+int commit_inode(struct vfs *v, struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2], name[VFS_NAME_MAX + 1];
+    bool needed;
+    int r = 0;
+
+    lock_take(&v->tree);
+    needed = (i->is_new || i->is_dirty) && !inode_is_gone_locked(v, i);
+    if (needed) {
+        r = inode_key_locked(v, i, NULL, key);
+        if (r == 0)
+            r = str_copy(name, sizeof(name), i->name);
+    }
+    lock_drop(&v->tree);
+    if (!needed || r < 0)
+        return r;
+    r = content_open(v, i);
+    if (r == 0)
+        r = commit_as(v, i, key, name);
+    if (r < 0)
+        atomic_fetch_add(&v->commit_errors, 1);
+    return r;
+}
+
+void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
+{
+    char why[ERR_TEXT_MAX + 128], key[VFS_KEY_MAX + 2] = "", *path = NULL;
+    struct data_file *f;
+
+    snprintf(why, sizeof(why), "%s: %s: %s", when, strerror(-error), err_text());
+    lock_take(&v->tree);
+    if (inode_key_locked(v, i, NULL, key) < 0)
+        key[0] = '\0';
+    f = i->data;
+    i->data = NULL;
+    i->is_dirty = false;
+    i->dirty_since_ns = 0;
+    if (i->is_new) {
+        names_changed_locked(v, i->parent, i->name, false, false);
+        inode_detach_locked(v, i);
+        i->is_new = false;
+    } else {
+        i->checked_ns = 0; /* ask the bucket what is there */
+    }
+    lock_drop(&v->tree);
+    if (f != NULL && data_is_dirty(f) && data_keep(f, key, why, &path) < 0)
+        log_error("commit.bytes_lost", "key=%s cause=%s keep=%s", LOG_Q(key), LOG_Q(why), LOG_Q(err_text()));
+    else
+        log_error("commit.failed", "key=%s cause=%s kept=%s", LOG_Q(key), LOG_Q(why), path != NULL ? LOG_Q(path) : "-");
+    vfs_set_error(v, "%s: %s", key, why);
+    data_file_unref(f);
+    free(path);
+}
+
+static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    memset(buf, 0, len);
+    return 0;
+}
+
+int marker_put(struct vfs *v, struct inode *dir)
+{
+    const struct store_src empty = {.size = 0, .read = zero_read};
+    struct store_hdrs hdrs = {0};
+    struct store_rsp rsp = {0};
+    char key[VFS_KEY_MAX + 2];
+    struct store_req req = {.op = STORE_PUT, .key = key, .src = &empty, .hdrs = &hdrs};
+    struct objattr attr;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, key);
+    if (r == 0 && dir == v->locked.root && key[0] == '\0')
+        r = str_copy(key, sizeof(key), ".s3efs/root"); /* the bucket's top has no key of its own */
+    attr = dir->attr;
+    if (r == 0)
+        r = store_hdrs_copy(&hdrs, &dir->hdrs);
+    req.cond = (struct store_cond){store_etag_is_set(&dir->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT, dir->etag};
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = objattr_encode(&attr, key, &hdrs);
+    if (r == 0)
+        r = store_hdrs_set(&hdrs, "content-type", "application/x-directory");
+    if (r == 0)
+        r = store_call(v->store, &req, &rsp);
+    if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_CONFLICT)
+        r = err_set(-EEXIST, "%s was made or changed by another client", key);
+    if (r == 0) {
+        lock_take(&v->tree);
+        store_hdrs_done(&dir->hdrs);
+        dir->hdrs = hdrs;
+        hdrs = (struct store_hdrs){0};
+        dir->etag = rsp.obj.etag;
+        dir->obj_mtime_ns = rsp.obj.mtime_ns;
+        dir->checked_ns = clock_boot_ns();
+        dir->ac_ns = v->conf.acdirmin_ns;
+        lock_drop(&v->tree);
+    }
+    store_hdrs_done(&hdrs);
+    store_rsp_done(&rsp);
+    return err_fold(r);
+}
+
+void marker_keep(struct vfs *v, struct inode *dir)
+{
+    bool needed;
+
+    lock_take(&v->tree);
+    needed = dir != v->locked.root && dir->parent != NULL && !store_etag_is_set(&dir->etag);
+    lock_drop(&v->tree);
+    if (needed && marker_put(v, dir) < 0)
+        log_debug("dir.marker", "cause=%s", LOG_Q(err_text())); /* it may vanish with its last name: as before */
+}

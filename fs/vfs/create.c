@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* New names. A regular file costs no request here: its one PUT comes with its close. Directories, symbolic links and
+ * special files are objects at once. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define TARGET_MAX 4095 /* Linux's PATH_MAX without the NUL; EFS: 4,080 */
+
+static int may_make(const struct vfs *v, const char *name)
+{
+    if (v->conf.read_only)
+        return err_set(-EROFS, "mounted read-only");
+    return name_check(name);
+}
+
+/* Owner, group and mode of something new in dir: umask, and the directory's set-group-id bit (open(2), mkdir(2)). */
+static void set_new_attr(const struct vfs_ctx *x, const struct inode *dir, mode_t mode, struct objattr *a)
+{
+    bool inherits = (dir->attr.mode & S_ISGID) != 0;
+
+    a->mode = (mode & S_IFMT) | (mode & 07777 & ~x->umask);
+    if (S_ISDIR(mode) && inherits)
+        a->mode |= S_ISGID;
+    a->uid = x->uid;
+    a->gid = inherits ? dir->attr.gid : x->gid;
+    a->atime_ns = a->mtime_ns = a->ctime_ns = clock_wall_ns();
+}
+
+/* A new inode under a name that nothing here has; referenced. -EEXIST. */
+static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, mode_t mode,
+                     struct inode **ret)
+{
+    char key[VFS_KEY_MAX + 2], dir_key[VFS_KEY_MAX + 2];
+    struct inode *i = inode_new(v);
+    int r;
+
+    if (i == NULL)
+        return -ENOMEM;
+    r = objattr_new_id(i->attr.id);
+    i->ino = objattr_ino(&i->attr);
+    lock_take(&v->tree);
+    set_new_attr(x, dir, mode, &i->attr);
+    if (r == 0)
+        r = inode_key_locked(v, dir, name, key);
+    if (r == 0 && S_ISDIR(mode) && strlen(key) + 1 > VFS_KEY_MAX)
+        r = err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
+    if (r == 0)
+        r = inode_key_locked(v, dir, NULL, dir_key);
+    if (r == 0 && name_is_hidden(v, dir_key, name))
+        r = err_set(-EPERM, "%s is reserved", name);
+    if (r == 0 && inode_is_gone_locked(v, dir))
+        r = err_set(-ENOENT, "the directory has been removed");
+    if (r == 0 && inode_child_locked(v, dir, name) != NULL)
+        r = err_set(-EEXIST, "%s exists", name);
+    i->is_new = true;
+    i->ac_ns = v->conf.acregmin_ns;
+    if (r == 0)
+        r = inode_attach_locked(v, i, dir, name);
+    if (r == 0) {
+        names_changed_locked(v, dir, name, false, false); /* the bucket has it from its commit on */
+        inode_touch_locked(dir);
+        *ret = i;
+    } else {
+        inode_unref_locked(v, i);
+    }
+    lock_drop(&v->tree);
+    return r;
+}
+
+/* Takes back what add_inode made. */
+static void drop_inode(struct vfs *v, struct inode *i)
+{
+    lock_take(&v->tree);
+    if (i->parent != NULL) {
+        names_changed_locked(v, i->parent, i->name, false, false);
+        inode_detach_locked(v, i);
+    }
+    i->is_new = false;
+    lock_drop(&v->tree);
+}
+
+static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, mode_t mode,
+                     int flags, struct vfs_entry *ret, uint64_t *ret_fh)
+{
+    struct handle *h = NULL;
+    struct inode *i = NULL;
+    int r = add_inode(v, x, dir, name, (mode & 07777) | S_IFREG, &i);
+
+    if (r < 0)
+        return r;
+    i->is_excl = (flags & O_EXCL) != 0;
+    lock_take(&i->io);
+    r = content_open(v, i);
+    if (r == 0)
+        r = handle_new(v, i, flags, &h);
+    lock_drop(&i->io);
+    if (r == 0) {
+        h->is_fresh = true;
+        h->is_writer = true; /* also O_RDONLY|O_CREAT makes a file */
+        lock_take(&v->tree);
+        if ((flags & O_ACCMODE) == O_RDONLY)
+            i->n_writers++;
+        i->dirty_since_ns = clock_boot_ns();
+        inode_entry_locked(v, i, ret);
+        lock_drop(&v->tree);
+        *ret_fh = h->fh;
+    } else {
+        drop_inode(v, i);
+    }
+    inode_unref(v, i);
+    return r;
+}
+
+/* The name came into being between the kernel's lookup and its create. */
+static int create_existing(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, int flags,
+                           struct vfs_entry *ret, uint64_t *ret_fh)
+{
+    struct inode *i;
+    bool keep;
+    int r;
+
+    if ((flags & O_EXCL) != 0)
+        return err_set(-EEXIST, "%s exists", name);
+    r = name_lookup(v, dir, name, &i);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    inode_entry_locked(v, i, ret);
+    lock_drop(&v->tree);
+    r = vfs_open(v, x, ret->node, flags, ret_fh, &keep);
+    if (r < 0)
+        vfs_forget(v, ret->node, 1);
+    inode_unref(v, i);
+    return r;
+}
+
+int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name, mode_t mode, int flags,
+               struct vfs_entry *ret, uint64_t *ret_fh)
+{
+    struct inode *dir;
+    int r = may_make(v, name);
+
+    if (r == 0)
+        r = inode_get(v, dir_node, &dir);
+    if (r < 0)
+        return r;
+    r = create_in(v, x, dir, name, mode, flags, ret, ret_fh);
+    if (r == -EEXIST)
+        r = create_existing(v, x, dir, name, flags, ret, ret_fh);
+    inode_unref(v, dir);
+    return r;
+}
+
+/* What is an object at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
+static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name, mode_t mode, dev_t rdev,
+                const char *body, struct vfs_entry *ret)
+{
+    struct inode *dir, *i = NULL;
+    int r = may_make(v, name);
+
+    if (r == 0)
+        r = inode_get(v, dir_node, &dir);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&v->names);
+    r = add_inode(v, x, dir, name, mode, &i);
+    if (r == 0) {
+        i->attr.rdev = rdev;
+        i->is_excl = true;
+        lock_take(&i->io);
+        if (!S_ISDIR(mode)) {
+            r = content_open(v, i);
+            if (r == 0 && body != NULL)
+                r = data_write(i->data, 0, body, strlen(body));
+        }
+        if (r == 0)
+            r = S_ISDIR(mode) ? marker_put(v, i) : commit_inode(v, i);
+        lock_drop(&i->io);
+        lock_take(&v->tree);
+        if (r == 0) {
+            i->is_new = false;
+            names_changed_locked(v, dir, name, true, S_ISDIR(mode));
+            inode_entry_locked(v, i, ret);
+        }
+        lock_drop(&v->tree);
+        if (r < 0)
+            drop_inode(v, i);
+        else if (S_ISDIR(mode))
+            listing_forget(v, dir);
+        inode_unref(v, i);
+    }
+    pthread_rwlock_unlock(&v->names);
+    inode_unref(v, dir);
+    return r;
+}
+
+int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,
+              struct vfs_entry *ret)
+{
+    return make(v, x, dir, name, (mode & 07777) | S_IFDIR, 0, NULL, ret);
+}
+
+int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, dev_t rdev,
+              struct vfs_entry *ret)
+{
+    if ((mode & S_IFMT) == 0)
+        mode |= S_IFREG;
+    if (S_ISDIR(mode) || S_ISLNK(mode))
+        return err_set(-EINVAL, "mknod makes no directories or links");
+    return make(v, x, dir, name, mode, rdev, NULL, ret);
+}
+
+int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir, const char *name,
+                struct vfs_entry *ret)
+{
+    struct vfs_ctx no_mask = *x;
+
+    if (strlen(target) > TARGET_MAX)
+        return err_set(-ENAMETOOLONG, "a target has at most %d bytes", TARGET_MAX);
+    no_mask.umask = 0;
+    return make(v, &no_mask, dir, name, S_IFLNK | 0777, 0, target, ret);
+}
+
+int vfs_readlink(struct vfs *v, uint64_t node, char **ret)
+{
+    _cleanup_free_ char *target = calloc(1, TARGET_MAX + 2);
+    struct inode *i;
+    ssize_t n = -EINVAL;
+    int r = inode_get(v, node, &i);
+
+    if (r < 0)
+        return r;
+    if (target == NULL)
+        r = -ENOMEM;
+    else if (!S_ISLNK(i->attr.mode))
+        r = err_set(-EINVAL, "not a symbolic link");
+    if (r == 0) {
+        lock_take(&i->io);
+        r = content_open(v, i);
+        if (r == 0)
+            n = data_read(i->data, 0, target, TARGET_MAX + 1);
+        lock_drop(&i->io);
+    }
+    inode_unref(v, i);
+    if (r == 0 && n < 0)
+        r = (int)n;
+    if (r == 0 && (n == 0 || n > TARGET_MAX || memchr(target, '\0', (size_t)n) != NULL))
+        r = err_set(-EIO, "the object holds no link target");
+    if (r == 0)
+        *ret = steal(&target);
+    return r;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files: close-to-open at open (protocol 7), bytes, and which FLUSH commits (protocol 1). */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+
+static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
+{
+    struct inode *i;
+    int r = inode_get(v, node, &i);
+
+    if (r < 0)
+        return r;
+    if ((i->attr.mode & S_IFMT) == S_IFREG) {
+        *ret = i;
+        return 0;
+    }
+    r = inode_is_dir(i) ? -EISDIR : -ENXIO;
+    inode_unref(v, i);
+    return err_set(r, "not a regular file");
+}
+
+/* The bucket has another version: the inode moves to it if nobody has it open, else its name gets a new one. */
+static int new_version(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj, int64_t asked)
+{
+    struct data_file *old = NULL;
+    int r = 0;
+
+    lock_take(&v->tree);
+    if (i->n_open > 0) {
+        if (i->parent != NULL)
+            inode_detach_locked(v, i);
+        r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again", key);
+    } else {
+        old = i->data;
+        i->data = NULL;
+        inode_set_obj_locked(v, i, key, obj, asked);
+    }
+    lock_drop(&v->tree);
+    data_file_unref(old);
+    if (r == 0)
+        cache_obj_put(v->cache, key, obj, asked);
+    return r;
+}
+
+static void still_valid(struct vfs *v, struct inode *i, const char *key, int64_t asked)
+{
+    lock_take(&v->tree);
+    i->checked_ns = asked;
+    i->ac_ns = 2 * i->ac_ns < v->conf.acregmax_ns ? 2 * i->ac_ns : v->conf.acregmax_ns;
+    lock_drop(&v->tree);
+    (void)key;
+}
+
+static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
+{
+    lock_take(&v->tree);
+    if (i->parent != NULL)
+        inode_detach_locked(v, i);
+    lock_drop(&v->tree);
+    cache_obj_drop(v->cache, key);
+    return err_set(-ESTALE, "%s was removed by another client", key);
+}
+
+/* One conditional request; for a reader it brings the bytes of a small file. *ret_changed: the kernel's pages and
+ * size are not right any more. */
+static int open_revalidate(struct vfs *v, struct inode *i, int flags, bool *ret_changed)
+{
+    char key[VFS_KEY_MAX + 2];
+    struct store_obj obj = {0};
+    struct store_etag known;
+    uint64_t size;
+    int64_t asked = clock_boot_ns();
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, i, NULL, key);
+    known = i->etag;
+    size = (flags & O_ACCMODE) == O_WRONLY ? UINT64_MAX : i->attr.size; /* who only writes wants no bytes */
+    lock_drop(&v->tree);
+    if (r < 0)
+        return r;
+    r = data_fetch(v->data, key, &known, size, &obj);
+    if (r == STORE_NOT_MODIFIED || (r == 0 && store_etag_equal(&obj.etag, &known))) {
+        still_valid(v, i, key, asked);
+        r = 0;
+    } else if (r == STORE_NOT_FOUND) {
+        r = gone_elsewhere(v, i, key);
+    } else if (r == 0) {
+        *ret_changed = true;
+        r = new_version(v, i, key, &obj, asked);
+    }
+    store_obj_done(&obj);
+    return err_fold(r);
+}
+
+static int truncate_all(struct vfs *v, struct inode *i)
+{
+    int r = content_open(v, i);
+
+    if (r == 0)
+        r = data_truncate(i->data, 0);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
+    i->attr.size = 0;
+    commit_mark_dirty_locked(i);
+    lock_drop(&v->tree);
+    return 0;
+}
+
+/* With names (read) and i->io held. */
+static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret, bool *ret_keep,
+                          bool *ret_changed)
+{
+    bool is_ours, is_trunc = (flags & O_TRUNC) != 0;
+    int r = 0;
+
+    lock_take(&v->tree);
+    is_ours = i->is_new || i->is_dirty || i->parent == NULL;
+    lock_drop(&v->tree);
+    if (!is_ours && !is_trunc)
+        r = open_revalidate(v, i, flags, ret_changed);
+    if (r == 0)
+        r = is_trunc ? truncate_all(v, i) : content_open(v, i);
+    if (r == 0)
+        r = handle_new(v, i, flags, ret);
+    if (r < 0)
+        return r;
+    (*ret)->is_fresh = is_trunc;
+    lock_take(&v->tree);
+    *ret_keep = !*ret_changed && !is_trunc && (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
+    i->kernel_etag = i->etag;
+    lock_drop(&v->tree);
+    return 0;
+}
+
+int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh, bool *ret_keep_cache)
+{
+    struct handle *h = NULL;
+    bool changed = false;
+    struct inode *i;
+    int r;
+
+    (void)x;
+    if (v->conf.read_only && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0))
+        return err_set(-EROFS, "mounted read-only");
+    r = pin_file(v, node, &i);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&v->names);
+    lock_take(&i->io);
+    r = open_locked_io(v, i, flags, &h, ret_keep_cache, &changed);
+    lock_drop(&i->io);
+    pthread_rwlock_unlock(&v->names);
+    if (r == 0) {
+        *ret_fh = h->fh;
+        /* The kernel believes in the old size until it is told (T1); nothing is held here. */
+        if (changed && (flags & O_TRUNC) == 0 && v->conf.invalidate != NULL)
+            v->conf.invalidate(v->conf.invalidate_arg, node);
+    }
+    inode_unref(v, i);
+    return r;
+}
+
+ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h == NULL || h->data == NULL)
+        return -EBADF;
+    return data_read(h->data, off, buf, len);
+}
+
+ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off, const void *buf, size_t len)
+{
+    struct handle *h = handle_get(v, fh);
+    struct inode *i;
+    int r;
+
+    if (h == NULL || !h->is_writer || h->data == NULL)
+        return err_set(-EBADF, "not open for writing");
+    i = h->inode;
+    if (off > INT64_MAX - len)
+        return err_set(-EFBIG, "past the largest offset");
+    lock_take(&i->io);
+    if ((h->flags & O_APPEND) != 0)
+        off = data_size(h->data);
+    r = data_write(h->data, off, buf, len);
+    if (r == 0) {
+        handle_note_writer(v, h, x->pid);
+        h->has_written = true;
+        h->is_fresh = false;
+        lock_take(&v->tree);
+        i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
+        if (h->data == i->data && off + len > i->attr.size)
+            i->attr.size = off + len;
+        commit_mark_dirty_locked(i);
+        lock_drop(&v->tree);
+    }
+    lock_drop(&i->io);
+    return r < 0 ? r : (ssize_t)len;
+}
+
+/* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is the caller's to
+ * tell: a failure leaves the file dirty, for the next fsync or close to try again. */
+static int commit_handle(struct vfs *v, struct handle *h)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    lock_take(&h->inode->io);
+    r = commit_inode(v, h->inode);
+    if (r == 0)
+        h->has_written = h->is_fresh = false;
+    lock_drop(&h->inode->io);
+    pthread_rwlock_unlock(&v->names);
+    return r;
+}
+
+/* Protocol 1: is this the close that its writer waits for? */
+static bool flush_commits(struct vfs *v, struct handle *h, const struct vfs_ctx *x)
+{
+    bool is_dirty;
+    int has;
+
+    lock_take(&v->tree);
+    is_dirty = h->inode->is_new || h->inode->is_dirty;
+    lock_drop(&v->tree);
+    if (!h->is_writer || !is_dirty)
+        return false;
+    if (h->has_written)
+        return handle_wrote(v, h, x->pid);
+    if (!h->is_fresh)
+        return true; /* attributes set through the descriptor, or another handle's bytes */
+    if (x->pid == 0)
+        return (h->flags & O_EXCL) != 0;
+    has = (v->conf.proc_has_fd != NULL ? v->conf.proc_has_fd : proc_has_fd)(x->pid, h->inode->ino);
+    return has == 0 || (has < 0 && (h->flags & O_EXCL) != 0);
+}
+
+int vfs_flush(struct vfs *v, const struct vfs_ctx *x, uint64_t fh)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h == NULL)
+        return -EBADF;
+    return flush_commits(v, h, x) ? commit_handle(v, h) : 0;
+}
+
+int vfs_fsync(struct vfs *v, uint64_t fh)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h == NULL)
+        return -EBADF;
+    return commit_handle(v, h);
+}
+
+/* The last word of a file that is closed everywhere: what no FLUSH committed (a killed writer, a child's descriptor)
+ * is committed now; what cannot be is kept aside and told in the log and the status. */
+static void release_writer(struct vfs *v, struct handle *h)
+{
+    struct inode *i = h->inode;
+    bool is_last, is_dirty;
+    int r = 0;
+
+    pthread_rwlock_rdlock(&v->names);
+    lock_take(&i->io);
+    lock_take(&v->tree);
+    is_last = i->n_writers == 1;
+    is_dirty = (i->is_new || i->is_dirty) && !inode_is_gone_locked(v, i);
+    lock_drop(&v->tree);
+    if (is_dirty && (is_last || h->has_written || h->is_fresh))
+        r = commit_inode(v, i);
+    if (r < 0 && is_last)
+        commit_give_up(v, i, r, "at the last close");
+    lock_drop(&i->io);
+    pthread_rwlock_unlock(&v->names);
+}
+
+void vfs_release(struct vfs *v, uint64_t fh)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h == NULL)
+        return;
+    if (h->is_writer)
+        release_writer(v, h);
+    handle_free(v, h);
+}

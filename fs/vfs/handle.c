@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files and directories. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+
+int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
+{
+    struct handle *h = calloc(1, sizeof(*h));
+
+    if (h == NULL)
+        return -ENOMEM;
+    h->inode = i;
+    h->flags = flags;
+    h->is_writer = !inode_is_dir(i) && (flags & O_ACCMODE) != O_RDONLY;
+    lock_take(&v->tree);
+    i->refs++;
+    if (!inode_is_dir(i))
+        i->n_open++;
+    if (h->is_writer)
+        i->n_writers++;
+    if (i->data != NULL)
+        h->data = data_file_ref(i->data);
+    h->fh = v->locked.next_fh++;
+    map_insert(&v->locked.handles, &h->link, h->fh);
+    lock_drop(&v->tree);
+    *ret = h;
+    return 0;
+}
+
+struct handle *handle_get(struct vfs *v, uint64_t fh)
+{
+    struct handle *h = NULL;
+
+    lock_take(&v->tree);
+    for (struct map_link *l = map_first(&v->locked.handles, fh); l != NULL; l = map_next(l)) {
+        h = container_of(l, struct handle, link);
+        if (h->fh == fh)
+            break;
+        h = NULL;
+    }
+    lock_drop(&v->tree);
+    if (h == NULL)
+        err_set(-EBADF, "no such handle");
+    return h;
+}
+
+void handle_free(struct vfs *v, struct handle *h)
+{
+    lock_take(&v->tree);
+    map_remove(&v->locked.handles, &h->link);
+    if (!inode_is_dir(h->inode))
+        h->inode->n_open--;
+    if (h->is_writer)
+        h->inode->n_writers--;
+    inode_unref_locked(v, h->inode);
+    lock_drop(&v->tree);
+    data_file_unref(h->data);
+    listing_free(h->dir);
+    free(h);
+}
+
+void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid)
+{
+    pid_t tgid;
+
+    if (tid == 0 || tid == h->last_tid)
+        return;
+    tgid = (pid_t)(v->conf.proc_tgid != NULL ? v->conf.proc_tgid : proc_tgid)(tid);
+    h->last_tid = tid;
+    for (unsigned i = 0; i < h->n_writers; i++)
+        if (h->writers[i] == tgid)
+            return;
+    if (h->n_writers == HANDLE_WRITERS)
+        h->writers[0] = 0; /* too many to tell apart: any process's close commits from now on */
+    else
+        h->writers[h->n_writers++] = tgid;
+}
+
+bool handle_wrote(struct vfs *v, const struct handle *h, pid_t tid)
+{
+    pid_t tgid;
+
+    if (tid == 0)
+        return true;
+    tgid = (pid_t)(v->conf.proc_tgid != NULL ? v->conf.proc_tgid : proc_tgid)(tid);
+    if (tgid == 0)
+        return true;
+    for (unsigned i = 0; i < h->n_writers; i++)
+        if (h->writers[i] == tgid || h->writers[i] == 0)
+            return true;
+    return false;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of inodes and the tree of names. An inode lives while the kernel, a handle, a call or a child refers to
+ * it. A name belongs to one inode; an inode has at most one name. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "validate.h"
+
+static uint64_t name_hash(const struct inode *dir, const char *name)
+{
+    return str_hash(name, strlen(name)) ^ (dir->node * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+struct inode *inode_new(struct vfs *v)
+{
+    struct inode *i = calloc(1, sizeof(*i));
+
+    (void)v;
+    if (i == NULL)
+        return NULL;
+    lock_init(&i->io, LOCK_INODE_IO);
+    i->refs = 1;
+    return i;
+}
+
+struct inode *inode_by_node_locked(struct vfs *v, uint64_t node)
+{
+    for (struct map_link *l = map_first(&v->locked.by_node, node); l != NULL; l = map_next(l)) {
+        struct inode *i = container_of(l, struct inode, by_node);
+
+        if (i->node == node)
+            return i;
+    }
+    return NULL;
+}
+
+struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name)
+{
+    struct map_link *l = map_first(&v->locked.by_name, name_hash(dir, name));
+
+    for (; l != NULL; l = map_next(l)) {
+        struct inode *i = container_of(l, struct inode, by_name);
+
+        if (i->parent == dir && strcmp(i->name, name) == 0)
+            return i;
+    }
+    return NULL;
+}
+
+/* A first attach also gives the node number. */
+int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name)
+{
+    char *copy = strdup(name);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    if (i->node == 0) {
+        i->node = v->locked.next_node++;
+        map_insert(&v->locked.by_node, &i->by_node, i->node);
+    }
+    free(i->name);
+    i->name = copy;
+    i->parent = dir;
+    dir->refs++;
+    i->prev = NULL;
+    i->next = dir->child;
+    if (i->next != NULL)
+        i->next->prev = i;
+    dir->child = i;
+    map_insert(&v->locked.by_name, &i->by_name, name_hash(dir, name));
+    return 0;
+}
+
+void inode_detach_locked(struct vfs *v, struct inode *i)
+{
+    struct inode *dir = i->parent;
+
+    if (dir == NULL)
+        return;
+    map_remove(&v->locked.by_name, &i->by_name);
+    if (i->prev != NULL)
+        i->prev->next = i->next;
+    else
+        dir->child = i->next;
+    if (i->next != NULL)
+        i->next->prev = i->prev;
+    i->parent = NULL;
+    i->next = i->prev = NULL;
+    inode_unref_locked(v, dir);
+}
+
+static void inode_free(struct inode *i)
+{
+    data_file_unref(i->data);
+    store_hdrs_done(&i->hdrs);
+    lock_done(&i->io);
+    free(i->name);
+    free(i);
+}
+
+static void free_if_unused_locked(struct vfs *v, struct inode *i)
+{
+    while (i != NULL && i->refs == 0 && i->nlookup == 0 && i != v->locked.root) {
+        struct inode *dir = i->parent;
+
+        if (dir != NULL) { /* as inode_detach_locked, but without recursion up a deep tree */
+            dir->refs++;
+            inode_detach_locked(v, i);
+            dir->refs--;
+        }
+        if (i->node != 0)
+            map_remove(&v->locked.by_node, &i->by_node);
+        inode_free(i);
+        i = dir;
+    }
+}
+
+void inode_unref_locked(struct vfs *v, struct inode *i)
+{
+    if (i == NULL)
+        return;
+    i->refs--;
+    free_if_unused_locked(v, i);
+}
+
+void inode_unref(struct vfs *v, struct inode *i)
+{
+    if (i == NULL)
+        return;
+    lock_take(&v->tree);
+    inode_unref_locked(v, i);
+    lock_drop(&v->tree);
+}
+
+void vfs_forget(struct vfs *v, uint64_t node, uint64_t n)
+{
+    struct inode *i;
+
+    lock_take(&v->tree);
+    i = inode_by_node_locked(v, node);
+    if (i != NULL && i != v->locked.root) {
+        i->nlookup = i->nlookup > n ? i->nlookup - n : 0;
+        free_if_unused_locked(v, i);
+    }
+    lock_drop(&v->tree);
+}
+
+bool inode_is_gone_locked(const struct vfs *v, const struct inode *i)
+{
+    while (i != v->locked.root && i != NULL)
+        i = i->parent;
+    return i == NULL;
+}
+
+struct inode *inode_find_dirty_locked(struct inode *top)
+{
+    for (struct inode *i = top->child; i != NULL; i = i->next) {
+        struct inode *found = inode_is_dir(i) ? inode_find_dirty_locked(i) : NULL;
+
+        if (found != NULL)
+            return found;
+        if (!inode_is_dir(i) && (i->is_new || i->is_dirty))
+            return i;
+    }
+    return NULL;
+}
+
+int inode_get(struct vfs *v, uint64_t node, struct inode **ret)
+{
+    struct inode *i;
+
+    lock_take(&v->tree);
+    i = inode_by_node_locked(v, node);
+    if (i != NULL)
+        i->refs++;
+    lock_drop(&v->tree);
+    if (i == NULL)
+        return err_set(-ESTALE, "no such node");
+    *ret = i;
+    return 0;
+}
+
+int inode_key_locked(const struct vfs *v, const struct inode *i, const char *name, char ret[VFS_KEY_MAX + 2])
+{
+    size_t end = VFS_KEY_MAX + 1, start = end, n;
+
+    /* From the last component up, right to left. */
+    ret[end] = '\0';
+    if (name != NULL) {
+        n = strlen(name);
+        if (n > start)
+            return err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
+        memcpy(ret + (start -= n), name, n);
+    }
+    for (; i != v->locked.root; i = i->parent) {
+        bool slash = name != NULL || inode_is_dir(i) || ret[start] != '\0';
+
+        if (i == NULL)
+            return err_set(-ESTALE, "the file has been removed");
+        n = strlen(i->name);
+        if (n + slash > start)
+            return err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
+        if (slash)
+            ret[--start] = '/';
+        memcpy(ret + (start -= n), i->name, n);
+    }
+    n = strlen(v->prefix);
+    if (end - start + n > VFS_KEY_MAX)
+        return err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
+    memmove(ret + n, ret + start, end - start + 1);
+    memcpy(ret, v->prefix, n);
+    return 0;
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+
+    if (ts.tv_nsec < 0) {
+        ts.tv_sec--;
+        ts.tv_nsec += NS_PER_S;
+    }
+    return ts;
+}
+
+void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *ret)
+{
+    uint64_t size = i->attr.size;
+
+    (void)v;
+    if (inode_is_dir(i))
+        size = 4096;
+    *ret = (struct stat){
+        .st_ino = i->ino,
+        .st_mode = i->attr.mode,
+        .st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 1,
+        .st_uid = i->attr.uid,
+        .st_gid = i->attr.gid,
+        .st_rdev = i->attr.rdev,
+        .st_size = (off_t)size,
+        .st_blksize = 1 << 20,
+        .st_blocks = (blkcnt_t)((size + 511) / 512),
+        .st_atim = to_timespec(i->attr.atime_ns),
+        .st_mtim = to_timespec(i->attr.mtime_ns),
+        .st_ctim = to_timespec(i->attr.ctime_ns),
+    };
+    if (inode_is_dir(i))
+        ret->st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 2;
+}
+
+bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
+{
+    (void)v;
+    if (i->is_new || i->is_dirty)
+        return true;
+    return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
+}
+
+/* The kernel keeps attributes no longer than we do, and at most a second: from then on a stat costs one call to
+ * us, and we know better how long they hold. */
+int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i)
+{
+    int64_t left = i->checked_ns + i->ac_ns - clock_boot_ns();
+
+    if (i->is_new || i->is_dirty)
+        left = NS_PER_S;
+    if (v->conf.acregmax_ns == 0)
+        return 0;
+    return left < 0 ? 0 : left > NS_PER_S ? NS_PER_S : left;
+}
+
+void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret)
+{
+    i->nlookup++;
+    *ret = (struct vfs_entry){.node = i->node, .attr_ns = inode_attr_ns_locked(v, i)};
+    ret->entry_ns = ret->attr_ns;
+    inode_stat_locked(v, i, &ret->st);
+}
+
+void inode_touch_locked(struct inode *dir)
+{
+    dir->attr.mtime_ns = dir->attr.ctime_ns = clock_wall_ns();
+}
+
+void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj, int64_t checked_ns)
+{
+    const struct objattr_defaults defaults = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    bool is_dir = i->node != 0 ? inode_is_dir(i) : key[0] == '\0' || str_ends(key, "/");
+    bool same = obj != NULL && store_etag_equal(&obj->etag, &i->etag) && obj->mtime_ns == i->obj_mtime_ns;
+    int64_t dir_mtime = i->attr.mtime_ns, dir_ctime = i->attr.ctime_ns;
+    uint64_t ino = i->ino;
+    char id[33];
+
+    memcpy(id, i->attr.id, sizeof(id));
+    objattr_decode(&defaults, key, is_dir, obj, &i->attr);
+    if (is_dir && dir_mtime > i->attr.mtime_ns) { /* names that came and went are not in the marker */
+        i->attr.mtime_ns = dir_mtime;
+        if (dir_ctime > i->attr.ctime_ns)
+            i->attr.ctime_ns = dir_ctime;
+    }
+    if (ino != 0 && id[0] != '\0' && (obj == NULL || store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL))
+        memcpy(i->attr.id, id, sizeof(id)); /* a made-up id stays for this inode's life */
+    i->ino = objattr_ino(&i->attr);
+    store_hdrs_done(&i->hdrs);
+    i->etag = (struct store_etag){""};
+    i->obj_mtime_ns = 0;
+    if (obj != NULL) {
+        i->etag = obj->etag;
+        i->obj_mtime_ns = obj->mtime_ns;
+        if (store_hdrs_copy(&i->hdrs, &obj->hdrs) < 0)
+            store_hdrs_done(&i->hdrs);
+    }
+    i->ac_ns = validate_next(i->ac_ns, same, is_dir ? v->conf.acdirmin_ns : v->conf.acregmin_ns,
+                             is_dir ? v->conf.acdirmax_ns : v->conf.acregmax_ns);
+    i->checked_ns = checked_ns;
+}

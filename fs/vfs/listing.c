@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of a directory: what the cache knows within the attribute times, else one LIST. Local changes that
+ * happened while the bucket was listed win (VFS-4), and files that are not in the bucket yet are added. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+void listing_free(struct dir_snapshot *s)
+{
+    if (s == NULL)
+        return;
+    cache_listing_done(&s->list);
+    free(s);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct store_entry *x = a, *y = b;
+
+    return strcmp(x->key, y->key);
+}
+
+/* Moves the entries of a page over, without those that have no name here. */
+static int take_page(struct vfs *v, const char *dir_key, struct store_list *all, struct store_list *page)
+{
+    size_t skip = strlen(dir_key);
+
+    if (all->n + page->n > all->cap) {
+        size_t cap = all->n + page->n > 2 * all->cap ? all->n + page->n : 2 * all->cap;
+        struct store_entry *more = realloc(all->v, cap * sizeof(*more));
+
+        if (more == NULL)
+            return -ENOMEM;
+        all->v = more;
+        all->cap = cap;
+    }
+    for (size_t i = 0; i < page->n; i++) {
+        struct store_entry *e = &page->v[i];
+        size_t n = strlen(e->key);
+        char *name = n >= skip ? e->key + skip : e->key + n;
+        bool hidden;
+
+        if (e->is_prefix && n > skip)
+            e->key[n - 1] = '\0';
+        hidden = name_is_hidden(v, dir_key, name);
+        if (e->is_prefix && n > skip)
+            e->key[n - 1] = '/';
+        if (hidden) {
+            if (name[0] != '\0' && strcmp(name, ".s3efs/") != 0)
+                atomic_fetch_add(&v->hidden, 1);
+            continue;
+        }
+        all->v[all->n++] = *e;
+        *e = (struct store_entry){0};
+    }
+    return 0;
+}
+
+static int list_bucket(struct vfs *v, const char *dir_key, struct store_list *ret, int64_t *ret_date)
+{
+    _cleanup_free_ char *token = NULL;
+    int r = 0;
+
+    do {
+        struct store_req req = {.op = STORE_LIST, .prefix = dir_key, .delimited = true, .token = token};
+        struct store_rsp rsp = {0};
+
+        lock_assert_may_block();
+        r = store_call(v->store, &req, &rsp);
+        if (r == 0) {
+            if (token == NULL)
+                *ret_date = rsp.date_ns;
+            r = take_page(v, dir_key, ret, &rsp.list);
+            free(token);
+            token = steal(&rsp.list.next);
+        }
+        store_rsp_done(&rsp);
+    } while (r == 0 && token != NULL);
+    return err_fold(r);
+}
+
+/* The entry of a key in a list sorted by key, or NULL. */
+static struct store_entry *find_entry(struct store_list *l, const char *key)
+{
+    struct store_entry want = {.key = (char *)(uintptr_t)key};
+
+    return l->n > 0 ? bsearch(&want, l->v, l->n, sizeof(*l->v), by_key) : NULL;
+}
+
+static int add_entry(struct vfs *v, struct store_list *l, const char *key, bool is_dir)
+{
+    struct store_entry e = {.key = strdup(key), .is_prefix = is_dir};
+    struct cache_obj known = {0};
+
+    if (e.key == NULL)
+        return -ENOMEM;
+    if (!is_dir && cache_obj_get(v->cache, key, &known) == 0) {
+        e.etag = known.obj.etag;
+        e.size = known.obj.size;
+        e.mtime_ns = known.obj.mtime_ns;
+        cache_obj_done(&known);
+    }
+    if (l->n == l->cap) {
+        size_t cap = l->cap != 0 ? 2 * l->cap : 16;
+        struct store_entry *more = realloc(l->v, cap * sizeof(*more));
+
+        if (more == NULL) {
+            free(e.key);
+            return -ENOMEM;
+        }
+        l->v = more;
+        l->cap = cap;
+    }
+    l->v[l->n++] = e;
+    qsort(l->v, l->n, sizeof(*l->v), by_key);
+    return 0;
+}
+
+/* A name that changed here since the bucket was asked is as it is here. */
+static int apply_change(struct vfs *v, const char *dir_key, struct store_list *l, const struct asking_change *c)
+{
+    char key[VFS_KEY_MAX + VFS_NAME_MAX + 3];
+    struct store_entry *e;
+
+    for (int slash = 0; slash < 2; slash++) {
+        snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, slash ? "/" : "");
+        e = find_entry(l, key);
+        if (e != NULL) {
+            free(e->key);
+            memmove(e, e + 1, (size_t)(l->v + l->n - (e + 1)) * sizeof(*e));
+            l->n--;
+        }
+    }
+    if (!c->exists)
+        return 0;
+    snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, c->is_dir ? "/" : "");
+    return add_entry(v, l, key, c->is_dir);
+}
+
+/* Lists the bucket and lets what changed here meanwhile win. The list is also kept in the cache. */
+static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct store_list *list)
+{
+    int64_t listed = clock_boot_ns(), date = 0;
+    struct asking_change *seen;
+    struct asking a;
+    int r;
+
+    lock_take(&v->tree);
+    asking_begin_locked(v, &a, dir, NULL);
+    lock_drop(&v->tree);
+    r = list_bucket(v, dir_key, list, &date);
+    lock_take(&v->tree);
+    seen = a.changes;
+    a.changes = NULL;
+    lock_drop(&v->tree);
+    for (struct asking_change *c = seen; c != NULL && r == 0; c = c->next)
+        r = apply_change(v, dir_key, list, c);
+    if (r == 0)
+        cache_list_put(v->cache, dir_key, list, listed, date);
+    lock_take(&v->tree);
+    asking_end_locked(v, &a);
+    lock_drop(&v->tree);
+    if (r == 0 && (a.is_stale || a.changes != NULL))
+        cache_list_drop(v->cache, dir_key); /* good enough for this reader, not for the next */
+    asking_done(&a);
+    a.changes = seen;
+    asking_done(&a);
+    return r;
+}
+
+/* A directory is as young as the youngest of what is in it. */
+static void note_youngest(struct vfs *v, struct inode *dir, const struct store_list *list)
+{
+    int64_t youngest = 0;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i].mtime_ns > youngest)
+            youngest = list->v[i].mtime_ns;
+    lock_take(&v->tree);
+    if (youngest > dir->attr.mtime_ns)
+        dir->attr.mtime_ns = youngest;
+    if (youngest > dir->attr.ctime_ns)
+        dir->attr.ctime_ns = youngest;
+    lock_drop(&v->tree);
+}
+
+/* Entries of the bucket become entries of the directory: the keys' memory is taken over as names. */
+static int to_listing(const char *dir_key, struct store_list *from, struct cache_listing *ret)
+{
+    size_t skip = strlen(dir_key);
+
+    ret->v = calloc(from->n + 1, sizeof(*ret->v));
+    if (ret->v == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->n; i++) {
+        struct store_entry *e = &from->v[i];
+        struct cache_dirent *d = &ret->v[ret->n++];
+
+        *d = (struct cache_dirent){.is_prefix = e->is_prefix, .etag = e->etag, .size = e->size,
+                                   .mtime_ns = e->mtime_ns, .name = steal(&e->key)};
+        memmove(d->name, d->name + skip, strlen(d->name + skip) + 1);
+        if (d->is_prefix)
+            d->name[strlen(d->name) - 1] = '\0';
+    }
+    return 0;
+}
+
+static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct cache_listing *ret)
+{
+    struct store_list list = {0};
+    int r = refresh(v, dir, key, &list);
+
+    if (r == 0) {
+        note_youngest(v, dir, &list);
+        r = to_listing(key, &list, ret);
+        ret->listed_ns = clock_boot_ns();
+    }
+    store_list_done(&list);
+    return r;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct cache_dirent *x = a, *y = b;
+    int r = strcmp(x->name, y->name);
+
+    return r != 0 ? r : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
+}
+
+static int append(struct cache_listing *l, const struct inode *i)
+{
+    struct cache_dirent e = {.name = strdup(i->name), .is_prefix = inode_is_dir(i)};
+    struct cache_dirent *more;
+
+    if (e.name == NULL)
+        return -ENOMEM;
+    more = realloc(l->v, (l->n + 1) * sizeof(*more));
+    if (more == NULL) {
+        free(e.name);
+        return -ENOMEM;
+    }
+    l->v = more;
+    l->v[l->n++] = e;
+    return 0;
+}
+
+static int add_new_files_locked(struct vfs *v, const struct inode *dir, struct cache_listing *l)
+{
+    int r = 0;
+
+    (void)v;
+    for (const struct inode *i = dir->child; i != NULL && r == 0; i = i->next)
+        if (i->is_new)
+            r = append(l, i);
+    return r;
+}
+
+static void sort_and_hide(struct vfs *v, struct cache_listing *l)
+{
+    size_t n = 0;
+
+    qsort(l->v, l->n, sizeof(*l->v), by_name);
+    for (size_t i = 0; i < l->n; i++) {
+        if (n > 0 && strcmp(l->v[n - 1].name, l->v[i].name) == 0) {
+            if (l->v[n - 1].is_prefix && !l->v[i].is_prefix)
+                atomic_fetch_add(&v->hidden, 1);
+            free(l->v[i].name);
+        } else {
+            l->v[n++] = l->v[i];
+        }
+    }
+    l->n = n;
+}
+
+static bool take_cached(struct vfs *v, const char *key, struct cache_listing *ret)
+{
+    if (cache_list_get(v->cache, key, ret) != 0)
+        return false;
+    if (ret->listed_ns > 0 && clock_boot_ns() - ret->listed_ns < v->conf.acdirmin_ns)
+        return true;
+    cache_listing_done(ret);
+    *ret = (struct cache_listing){0};
+    return false;
+}
+
+int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
+{
+    struct dir_snapshot *s = calloc(1, sizeof(*s));
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    if (s == NULL)
+        return -ENOMEM;
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, key);
+    lock_drop(&v->tree);
+    if (r == 0 && !take_cached(v, key, &s->list))
+        r = take_fresh(v, dir, key, &s->list);
+    lock_take(&v->tree);
+    if (r == 0)
+        r = add_new_files_locked(v, dir, &s->list);
+    lock_drop(&v->tree);
+    if (r < 0) {
+        listing_free(s);
+        return r;
+    }
+    sort_and_hide(v, &s->list);
+    s->taken_ns = s->list.listed_ns;
+    *ret = s;
+    return 0;
+}
+
+void listing_forget(struct vfs *v, const struct inode *dir)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, key);
+    lock_drop(&v->tree);
+    if (r == 0)
+        cache_list_drop(v->cache, key);
+}

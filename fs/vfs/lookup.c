@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a name to an inode. What is known is answered within the attribute times; what is not is asked of the
+ * bucket, always: another pod may have closed it a moment ago. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+
+void found_done(struct found *f)
+{
+    store_obj_done(&f->obj);
+    *f = (struct found){0};
+}
+
+/* HEAD: 0, STORE_NOT_FOUND, -errno. */
+static int head(struct vfs *v, const char *key, struct found *ret)
+{
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    int64_t asked = clock_boot_ns();
+    int r;
+
+    lock_assert_may_block();
+    r = store_call(v->store, &req, &rsp);
+    if (r == 0) {
+        store_obj_done(&ret->obj);
+        ret->obj = rsp.obj;
+        rsp.obj = (struct store_obj){0};
+        ret->has_obj = true;
+        ret->checked_ns = asked;
+        if (!str_ends(key, "/")) /* a marker is no entry of the directory that it marks */
+            cache_obj_put(v->cache, key, &ret->obj, asked);
+    }
+    store_rsp_done(&rsp);
+    return r;
+}
+
+/* Is there a directory: a marker, or any key below? One LIST for the first key, and a HEAD for the marker's
+ * attributes. 0, STORE_NOT_FOUND, -errno. */
+static int ask_dir(struct vfs *v, const char *key, struct found *ret)
+{
+    char dir_key[VFS_KEY_MAX + 2];
+    struct store_req req = {.op = STORE_LIST, .prefix = dir_key, .max_keys = 1};
+    struct store_rsp rsp = {0};
+    int64_t asked = clock_boot_ns();
+    int r;
+
+    /* A directory's key is at least one byte longer than the name's, its children's yet another. */
+    if (snprintf(dir_key, sizeof(dir_key), "%s/", key) > VFS_KEY_MAX)
+        return STORE_NOT_FOUND;
+    r = store_call(v->store, &req, &rsp);
+    if (r == 0 && rsp.list.n == 0)
+        r = STORE_NOT_FOUND;
+    if (r == 0) {
+        bool has_marker = strcmp(rsp.list.v[0].key, dir_key) == 0;
+
+        ret->is_dir = true;
+        ret->checked_ns = asked;
+        if (has_marker)
+            r = head(v, dir_key, ret);
+        if (r == STORE_NOT_FOUND)
+            r = 0; /* removed between the two: the directory was there when asked */
+    }
+    store_rsp_done(&rsp);
+    return r;
+}
+
+int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret)
+{
+    int r = STORE_NOT_FOUND;
+
+    *ret = (struct found){0};
+    if (dir_first)
+        r = ask_dir(v, key, ret);
+    if (r == STORE_NOT_FOUND && strlen(key) <= VFS_KEY_MAX)
+        r = head(v, key, ret);
+    if (r == STORE_NOT_FOUND && !dir_first)
+        r = ask_dir(v, key, ret);
+    if (r == STORE_NOT_FOUND)
+        return -ENOENT;
+    return err_fold(r);
+}
+
+/* What the disk cache remembers, if the attribute times still cover it. */
+static bool ask_cache(struct vfs *v, const char *key, struct found *ret)
+{
+    struct cache_obj known = {0};
+
+    *ret = (struct found){0};
+    if (cache_obj_get(v->cache, key, &known) != 0)
+        return false;
+    if (!known.has_hdrs || known.checked_ns == 0 ||
+        clock_boot_ns() - known.checked_ns >= v->conf.acregmin_ns) {
+        cache_obj_done(&known);
+        return false;
+    }
+    ret->has_obj = true;
+    ret->obj = known.obj;
+    ret->checked_ns = known.checked_ns;
+    return true;
+}
+
+static bool is_same_version(const struct inode *i, const struct found *f)
+{
+    return store_etag_equal(&i->etag, &f->obj.etag);
+}
+
+/* A new inode for what was found; attached, referenced. */
+static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, const char *key,
+                        const struct found *f, struct inode **ret)
+{
+    struct inode *i = inode_new(v);
+    char full[VFS_KEY_MAX + 3];
+    int r;
+
+    if (i == NULL)
+        return -ENOMEM;
+    snprintf(full, sizeof(full), "%s%s", key, f->is_dir ? "/" : "");
+    inode_set_obj_locked(v, i, full, f->has_obj ? &f->obj : NULL, f->checked_ns);
+    r = inode_attach_locked(v, i, dir, name);
+    if (r < 0) {
+        inode_unref_locked(v, i);
+        return r;
+    }
+    *ret = i;
+    return 0;
+}
+
+/* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is referenced. */
+static int apply_locked(struct vfs *v, struct inode *dir, const char *name, const char *key,
+                        const struct found *f, struct inode **ret)
+{
+    struct inode *i = inode_child_locked(v, dir, name);
+    char full[VFS_KEY_MAX + 3];
+
+    if (i == NULL)
+        return adopt_locked(v, dir, name, key, f, ret);
+    if (inode_is_dir(i) != f->is_dir || (!f->is_dir && i->n_open > 0 && !is_same_version(i, f))) {
+        inode_detach_locked(v, i);
+        return adopt_locked(v, dir, name, key, f, ret);
+    }
+    if (!f->is_dir && !is_same_version(i, f)) {
+        data_file_unref(i->data); /* nobody has it open */
+        i->data = NULL;
+    }
+    snprintf(full, sizeof(full), "%s%s", key, f->is_dir ? "/" : "");
+    inode_set_obj_locked(v, i, full, f->has_obj ? &f->obj : NULL, f->checked_ns);
+    i->refs++;
+    *ret = i;
+    return 0;
+}
+
+static void gone_locked(struct vfs *v, struct inode *dir, const char *name)
+{
+    struct inode *i = inode_child_locked(v, dir, name);
+
+    if (i != NULL && !i->is_new)
+        inode_detach_locked(v, i);
+}
+
+/* 0 and *ret; 1: ask the bucket about key; -errno. */
+static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *name, char key[VFS_KEY_MAX + 2],
+                               bool *ret_was_dir, struct inode **ret)
+{
+    struct inode *i;
+    int r;
+
+    if (!inode_is_dir(dir))
+        return err_set(-ENOTDIR, "not a directory");
+    r = inode_key_locked(v, dir, name, key);
+    if (r < 0)
+        return r;
+    i = inode_child_locked(v, dir, name);
+    *ret_was_dir = i != NULL && inode_is_dir(i);
+    if (i == NULL || !inode_is_fresh_locked(v, i))
+        return 1;
+    i->refs++;
+    *ret = i;
+    return 0;
+}
+
+static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struct inode **ret, bool *ret_again)
+{
+    char key[VFS_KEY_MAX + 2];
+    struct found f = {0};
+    struct asking a;
+    bool was_dir;
+    int r;
+
+    *ret_again = false;
+    lock_take(&v->tree);
+    r = lookup_known_locked(v, dir, name, key, &was_dir, ret);
+    if (r != 1) {
+        lock_drop(&v->tree);
+        return r;
+    }
+    asking_begin_locked(v, &a, dir, name);
+    lock_drop(&v->tree);
+
+    r = ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
+
+    lock_take(&v->tree);
+    asking_end_locked(v, &a);
+    if (a.is_stale)
+        *ret_again = true;
+    else if (r == 0)
+        r = apply_locked(v, dir, name, key, &f, ret);
+    else if (r == -ENOENT)
+        gone_locked(v, dir, name);
+    lock_drop(&v->tree);
+    found_done(&f);
+    return r;
+}
+
+int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
+{
+    char dir_key[VFS_KEY_MAX + 2];
+    bool again = true;
+    int r;
+
+    if (strlen(name) > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    if (name_check(name) < 0)
+        return -ENOENT; /* no object can have it */
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, dir_key);
+    lock_drop(&v->tree);
+    if (r < 0)
+        return r;
+    if (name_is_hidden(v, dir_key, name))
+        return -ENOENT;
+    while (again)
+        r = lookup_once(v, dir, name, ret, &again);
+    return r;
+}
+
+int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
+               struct vfs_entry *ret)
+{
+    struct inode *dir, *i = NULL;
+    int r = inode_get(v, dir_node, &dir);
+
+    (void)x;
+    if (r < 0)
+        return r;
+    r = name_lookup(v, dir, name, &i);
+    lock_take(&v->tree);
+    if (r == 0) {
+        inode_entry_locked(v, i, ret);
+        inode_unref_locked(v, i);
+    }
+    inode_unref_locked(v, dir);
+    lock_drop(&v->tree);
+    return r;
+}
+
+int inode_revalidate(struct vfs *v, struct inode *i)
+{
+    char name[VFS_NAME_MAX + 1];
+    struct inode *dir, *now = NULL;
+    bool settled;
+    int r;
+
+    lock_take(&v->tree);
+    settled = i->parent == NULL || i->n_open > 0 || inode_is_fresh_locked(v, i);
+    if (settled) {
+        lock_drop(&v->tree);
+        return 0; /* the root, a removed file, an open one (pinned), or known well enough */
+    }
+    dir = i->parent;
+    dir->refs++;
+    r = str_copy(name, sizeof(name), i->name);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = name_lookup(v, dir, name, &now);
+    if (r == 0 && now != i)
+        r = err_set(-ESTALE, "%s is another file now", name);
+    else if (r == -ENOENT)
+        r = err_set(-ESTALE, "%s was removed by another client", name);
+    lock_take(&v->tree);
+    inode_unref_locked(v, now);
+    inode_unref_locked(v, dir);
+    lock_drop(&v->tree);
+    return r;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /proc tells of a calling process (protocol 1): needs the same pid namespace; from another one FUSE gives
+ * pid 0 and nothing is asked. stat() of the descriptors is never called: it would come back to us. */
+#include "internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+
+/* The number behind "Name:" in a /proc file. */
+static bool field(const char *text, const char *name, uint64_t *ret)
+{
+    size_t n = strlen(name);
+
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        char digits[24];
+        size_t len;
+
+        if (*line == '\n')
+            line++;
+        if (strncmp(line, name, n) != 0)
+            continue;
+        line += n;
+        line += strspn(line, " \t");
+        len = strspn(line, "0123456789");
+        if (len == 0 || len >= sizeof(digits))
+            return false;
+        memcpy(digits, line, len);
+        digits[len] = '\0';
+        return str_u64(digits, 10, ret) == 0;
+    }
+    return false;
+}
+
+int proc_tgid(pid_t tid)
+{
+    _cleanup_free_ char *text = NULL;
+    char path[64];
+    uint64_t tgid;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    if (tid <= 0 || sys_read_file(path, 64 * 1024, &text, NULL) < 0 || !field(text, "Tgid:", &tgid))
+        return 0;
+    return (int)tgid;
+}
+
+int proc_has_fd(pid_t pid, uint64_t ino)
+{
+    char path[320];
+    struct dirent *e;
+    int r = 0;
+    DIR *d;
+
+    snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)pid);
+    d = opendir(path);
+    if (d == NULL)
+        return -errno;
+    while (r == 0 && (e = readdir(d)) != NULL) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t v;
+
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, e->d_name);
+        if (sys_read_file(path, 64 * 1024, &text, NULL) < 0)
+            continue; /* closed meanwhile */
+        if (!field(text, "ino:", &v))
+            r = -EOPNOTSUPP; /* kernel before 5.14 */
+        else if (v == ino)
+            r = 1;
+    }
+    closedir(d);
+    return r;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading directories: a handle shows one snapshot of the names, so an entry is seen once while others come and go. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#define TARGET_MAX 4096 /* an object larger than any target is no symlink */
+
+int vfs_opendir(struct vfs *v, uint64_t node, uint64_t *ret_fh)
+{
+    struct handle *h = NULL;
+    struct inode *i;
+    int r = inode_get(v, node, &i);
+
+    if (r < 0)
+        return r;
+    if (!inode_is_dir(i))
+        r = err_set(-ENOTDIR, "not a directory");
+    if (r == 0)
+        r = handle_new(v, i, 0, &h);
+    if (r == 0) {
+        r = listing_take(v, i, &h->dir);
+        if (r < 0)
+            handle_free(v, h);
+        else
+            *ret_fh = h->fh;
+    }
+    inode_unref(v, i);
+    return r;
+}
+
+void vfs_releasedir(struct vfs *v, uint64_t fh)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h != NULL)
+        handle_free(v, h);
+}
+
+int vfs_fsyncdir(struct vfs *v, uint64_t fh)
+{
+    return handle_get(v, fh) != NULL ? 0 : -EBADF; /* names are in the bucket when their calls return */
+}
+
+/* An inode for an entry whose attributes are known without asking: in memory, or in the cache and confirmed by the
+ * listing. NULL: not known. */
+static struct inode *known_inode_locked(struct vfs *v, struct inode *dir, const struct cache_dirent *d,
+                                        struct cache_obj *known, const char *key, int64_t listed_ns)
+{
+    struct inode *i = inode_child_locked(v, dir, d->name);
+
+    if (i != NULL)
+        return inode_is_fresh_locked(v, i) ? i : NULL;
+    if (d->is_prefix || known == NULL)
+        return NULL;
+    i = inode_new(v);
+    if (i == NULL)
+        return NULL;
+    inode_set_obj_locked(v, i, key, &known->obj, known->checked_ns > listed_ns ? known->checked_ns : listed_ns);
+    if (!inode_is_fresh_locked(v, i) || inode_attach_locked(v, i, dir, d->name) < 0) {
+        inode_unref_locked(v, i);
+        return NULL;
+    }
+    i->refs--; /* the entry's lookup reference keeps it from here on */
+    return i;
+}
+
+/* What the listing tells of an entry's type; 0 where only a HEAD could. */
+static mode_t type_of(const struct cache_dirent *d)
+{
+    if (d->is_prefix)
+        return S_IFDIR;
+    return d->size > TARGET_MAX ? S_IFREG : 0;
+}
+
+static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char *key, struct cache_obj *ret)
+{
+    *ret = (struct cache_obj){0};
+    if (d->is_prefix || cache_obj_get(v->cache, key, ret) != 0)
+        return false;
+    if (ret->has_hdrs && store_etag_equal(&ret->obj.etag, &d->etag) && ret->obj.size == d->size)
+        return true;
+    cache_obj_done(ret);
+    *ret = (struct cache_obj){0};
+    return false;
+}
+
+static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_emit_fn *emit, void *arg)
+{
+    const struct cache_dirent *d = &h->dir->list.v[n];
+    struct vfs_entry e = {.st.st_mode = type_of(d)};
+    struct cache_obj known = {0};
+    char key[VFS_KEY_MAX + 2];
+    struct inode *i = NULL;
+    bool has = false;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, h->inode, d->name, key);
+    lock_drop(&v->tree);
+    if (r == 0)
+        has = cached_attrs(v, d, key, &known);
+    lock_take(&v->tree);
+    if (r == 0)
+        i = known_inode_locked(v, h->inode, d, has ? &known : NULL, key, h->dir->taken_ns);
+    if (i != NULL) {
+        inode_entry_locked(v, i, &e);
+        i->refs++;
+    }
+    lock_drop(&v->tree);
+    if (i == NULL)
+        e.st.st_ino = n + 2; /* not 0, which readdir(3) takes for a hole; the true one comes with the lookup */
+    if (!plus)
+        e.node = 0;
+    r = emit(arg, d->name, &e, n + 3);
+    if (i != NULL) {
+        if (r != 0 || !plus)
+            vfs_forget(v, i->node, 1);
+        inode_unref(v, i);
+    }
+    cache_obj_done(&known);
+    return r;
+}
+
+static int emit_dots(struct vfs *v, struct handle *h, uint64_t off, vfs_emit_fn *emit, void *arg)
+{
+    struct vfs_entry e = {0};
+
+    if (off == 0) {
+        lock_take(&v->tree);
+        inode_stat_locked(v, h->inode, &e.st);
+        lock_drop(&v->tree);
+        if (emit(arg, ".", &e, 1) != 0)
+            return 1;
+    }
+    if (off <= 1) {
+        lock_take(&v->tree);
+        inode_stat_locked(v, h->inode->parent != NULL ? h->inode->parent : h->inode, &e.st);
+        lock_drop(&v->tree);
+        if (emit(arg, "..", &e, 2) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn *emit, void *arg)
+{
+    struct handle *h = handle_get(v, fh);
+
+    if (h == NULL || h->dir == NULL)
+        return -EBADF;
+    if (off == 0 && h->is_read) { /* rewinddir(3) wants to see what is there now */
+        struct dir_snapshot *again;
+        int r = listing_take(v, h->inode, &again);
+
+        if (r < 0)
+            return r;
+        listing_free(h->dir);
+        h->dir = again;
+    }
+    h->is_read = true;
+    if (emit_dots(v, h, off, emit, arg) != 0)
+        return 0;
+    for (size_t n = off > 2 ? (size_t)(off - 2) : 0; n < h->dir->list.n; n++)
+        if (emit_entry(v, h, n, plus, emit, arg) != 0)
+            break;
+    return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names that go. A file that was never committed costs no request. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+static int delete_key(struct vfs *v, const char *key)
+{
+    struct store_req req = {.op = STORE_DELETE, .key = key};
+    struct store_rsp rsp = {0};
+    int r = store_call(v->store, &req, &rsp);
+
+    store_rsp_done(&rsp);
+    if (r == STORE_NOT_FOUND)
+        r = 0;
+    return err_fold(r);
+}
+
+/* The name is gone here too. */
+static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const char *key)
+{
+    cache_obj_drop(v->cache, key);
+    lock_take(&v->tree);
+    if (i->parent == dir) {
+        names_changed_locked(v, dir, i->name, false, false);
+        inode_detach_locked(v, i);
+    }
+    i->is_new = i->is_dirty = false;
+    i->dirty_since_ns = 0;
+    i->attr.ctime_ns = clock_wall_ns();
+    inode_touch_locked(dir);
+    lock_drop(&v->tree);
+}
+
+/* Whoever still has it open goes on reading: what is only in the bucket comes here first. */
+static int keep_for_readers(struct vfs *v, struct inode *i)
+{
+    bool is_open;
+
+    lock_take(&v->tree);
+    is_open = i->n_open > 0;
+    lock_drop(&v->tree);
+    return is_open && i->data != NULL ? data_localise(i->data) : 0;
+}
+
+static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
+{
+    char key[VFS_KEY_MAX + 2];
+    bool is_ours, in_bucket;
+    int r;
+
+    lock_take(&v->tree);
+    is_ours = i->parent == dir && strcmp(i->name, name) == 0;
+    in_bucket = !i->is_new;
+    r = inode_key_locked(v, dir, name, key);
+    lock_drop(&v->tree);
+    if (r < 0)
+        return r;
+    if (!is_ours)
+        return err_set(-ENOENT, "%s was renamed or removed meanwhile", name);
+    if (in_bucket) {
+        r = keep_for_readers(v, i);
+        if (r == 0) {
+            marker_keep(v, dir);
+            r = delete_key(v, key);
+        }
+    }
+    if (r == 0)
+        name_gone(v, dir, i, key);
+    return r;
+}
+
+int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name)
+{
+    struct inode *dir, *i = NULL;
+    int r;
+
+    (void)x;
+    if (v->conf.read_only)
+        return err_set(-EROFS, "mounted read-only");
+    r = inode_get(v, dir_node, &dir);
+    if (r < 0)
+        return r;
+    r = name_lookup(v, dir, name, &i);
+    if (r == 0 && inode_is_dir(i))
+        r = err_set(-EISDIR, "%s is a directory", name);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&v->names);
+        lock_take(&i->io);
+        r = unlink_inode(v, dir, i, name);
+        lock_drop(&i->io);
+        pthread_rwlock_unlock(&v->names);
+    }
+    inode_unref(v, i);
+    inode_unref(v, dir);
+    return r;
+}
+
+/* Nothing below but the marker? The bucket is asked: another client's file counts. */
+static int check_empty(struct vfs *v, struct inode *i, const char *key)
+{
+    struct store_req req = {.op = STORE_LIST, .prefix = key, .max_keys = 2};
+    struct store_rsp rsp = {0};
+    bool has_new = false;
+    int r;
+
+    lock_take(&v->tree);
+    for (const struct inode *c = i->child; c != NULL; c = c->next)
+        has_new = has_new || c->is_new;
+    lock_drop(&v->tree);
+    if (has_new)
+        return err_set(-ENOTEMPTY, "the directory has files that are being written");
+    r = err_fold(store_call(v->store, &req, &rsp));
+    for (size_t n = 0; r == 0 && n < rsp.list.n; n++)
+        if (strcmp(rsp.list.v[n].key, key) != 0)
+            r = err_set(-ENOTEMPTY, "the directory is not empty");
+    store_rsp_done(&rsp);
+    return r;
+}
+
+static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = i->parent == dir ? inode_key_locked(v, i, NULL, key) : -ENOENT;
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = check_empty(v, i, key);
+    if (r == 0) {
+        marker_keep(v, dir);
+        r = delete_key(v, key);
+    }
+    if (r < 0)
+        return r;
+    /* Children that the kernel still knows were removed by others. */
+    lock_take(&v->tree);
+    while (i->child != NULL)
+        inode_detach_locked(v, i->child);
+    lock_drop(&v->tree);
+    cache_list_drop(v->cache, key);
+    listing_forget(v, dir);
+    name_gone(v, dir, i, key);
+    return 0;
+}
+
+int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name)
+{
+    struct inode *dir, *i = NULL;
+    int r;
+
+    (void)x;
+    if (v->conf.read_only)
+        return err_set(-EROFS, "mounted read-only");
+    r = inode_get(v, dir_node, &dir);
+    if (r < 0)
+        return r;
+    r = name_lookup(v, dir, name, &i);
+    if (r == 0 && !inode_is_dir(i))
+        r = err_set(-ENOTDIR, "%s is not a directory", name);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&v->names);
+        r = remove_dir(v, dir, i);
+        pthread_rwlock_unlock(&v->names);
+    }
+    inode_unref(v, i);
+    inode_unref(v, dir);
+    return r;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file system's birth, end and figures. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+
+/* The root's attributes are those of the prefix's marker, or of .s3efs/root where there is no prefix. */
+static int load_root(struct vfs *v, struct inode *root)
+{
+    const char *key = v->prefix[0] != '\0' ? v->prefix : ".s3efs/root";
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    int r = store_call(v->store, &req, &rsp);
+
+    if (r == 0 || r == STORE_NOT_FOUND || r == -EACCES) { /* who may not see it gets the defaults */
+        lock_take(&v->tree);
+        inode_set_obj_locked(v, root, v->prefix, r == 0 ? &rsp.obj : NULL, clock_boot_ns());
+        root->ino = VFS_ROOT;
+        if (root->attr.mtime_ns == 0)
+            root->attr.mtime_ns = root->attr.ctime_ns = root->attr.atime_ns = clock_wall_ns();
+        lock_drop(&v->tree);
+        r = 0;
+    }
+    store_rsp_done(&rsp);
+    return err_fold(r);
+}
+
+static int make_root(struct vfs *v)
+{
+    struct inode *root = inode_new(v);
+
+    if (root == NULL)
+        return -ENOMEM;
+    root->node = VFS_ROOT;
+    root->nlookup = 1;
+    root->attr.mode = S_IFDIR;
+    root->name = strdup("");
+    v->locked.root = root;
+    v->locked.next_node = VFS_ROOT + 1;
+    v->locked.next_fh = 1;
+    map_insert(&v->locked.by_node, &root->by_node, root->node);
+    return root->name != NULL ? load_root(v, root) : -ENOMEM;
+}
+
+int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache, struct data *data,
+            struct upload *upload, struct vfs **ret)
+{
+    struct vfs *v = calloc(1, sizeof(*v));
+    pthread_rwlockattr_t attr;
+    int r;
+
+    if (v == NULL)
+        return -ENOMEM;
+    v->conf = *conf;
+    v->store = store;
+    v->cache = cache;
+    v->data = data;
+    v->upload = upload;
+    lock_init(&v->tree, LOCK_TREE);
+    pthread_rwlockattr_init(&attr);
+    /* A directory's rename must get its turn between files that never stop coming. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&v->names, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    v->prefix = strdup(conf->prefix != NULL ? conf->prefix : "");
+    r = v->prefix != NULL ? 0 : -ENOMEM;
+    if (r == 0)
+        r = map_init(&v->locked.by_node);
+    if (r == 0)
+        r = map_init(&v->locked.by_name);
+    if (r == 0)
+        r = map_init(&v->locked.handles);
+    if (r == 0)
+        r = make_root(v);
+    if (r < 0) {
+        vfs_free(v);
+        return r;
+    }
+    *ret = v;
+    return 0;
+}
+
+/* Handles and inodes that the kernel did not give back (it does not, at the end of a mount). */
+static void free_handle(struct map_link *l, void *arg)
+{
+    handle_free(arg, container_of(l, struct handle, link));
+}
+
+static void drop_tree_locked(struct vfs *v, struct inode *i)
+{
+    while (i->child != NULL) {
+        struct inode *c = i->child;
+
+        c->refs++;
+        drop_tree_locked(v, c);
+        c->nlookup = 0;
+        inode_detach_locked(v, c);
+        inode_unref_locked(v, c);
+    }
+}
+
+static void drop_detached(struct map_link *l, void *arg)
+{
+    struct vfs *v = arg;
+    struct inode *i = container_of(l, struct inode, by_node);
+
+    if (i == v->locked.root)
+        return;
+    i->nlookup = 0;
+    i->refs++;
+    inode_unref_locked(v, i);
+}
+
+void vfs_free(struct vfs *v)
+{
+    if (v == NULL)
+        return;
+    if (v->locked.handles.slots != NULL)
+        map_each(&v->locked.handles, free_handle, v);
+    if (v->locked.root != NULL) {
+        struct inode *root = v->locked.root;
+
+        lock_take(&v->tree);
+        drop_tree_locked(v, root);
+        map_each(&v->locked.by_node, drop_detached, v);
+        v->locked.root = NULL;
+        root->nlookup = 0;
+        inode_unref_locked(v, root);
+        lock_drop(&v->tree);
+    }
+    map_done(&v->locked.by_node);
+    map_done(&v->locked.by_name);
+    map_done(&v->locked.handles);
+    pthread_rwlock_destroy(&v->names);
+    lock_done(&v->tree);
+    free(v->prefix);
+    free(v);
+}
+
+int vfs_drain(struct vfs *v)
+{
+    int first = 0;
+
+    pthread_rwlock_rdlock(&v->names);
+    for (;;) {
+        struct inode *i;
+        int r;
+
+        lock_take(&v->tree);
+        i = inode_find_dirty_locked(v->locked.root);
+        if (i != NULL)
+            i->refs++;
+        lock_drop(&v->tree);
+        if (i == NULL)
+            break;
+        lock_take(&i->io);
+        r = commit_inode(v, i);
+        lock_drop(&i->io);
+        inode_unref(v, i);
+        if (r < 0) { /* it would be found again and again */
+            first = r;
+            break;
+        }
+    }
+    pthread_rwlock_unlock(&v->names);
+    return first;
+}
+
+struct count {
+    struct vfs_stats *st;
+    int64_t oldest;
+};
+
+static void count_inode(struct map_link *l, void *arg)
+{
+    const struct inode *i = container_of(l, struct inode, by_node);
+    struct count *c = arg;
+
+    c->st->inodes++;
+    c->st->open_files += i->n_open;
+    if (!(i->is_new || i->is_dirty) || inode_is_dir(i))
+        return;
+    c->st->dirty_files++;
+    if (i->data != NULL)
+        c->st->dirty_bytes += data_dirty_bytes(i->data);
+    if (i->dirty_since_ns != 0 && (c->oldest == 0 || i->dirty_since_ns < c->oldest))
+        c->oldest = i->dirty_since_ns;
+}
+
+void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
+{
+    struct count c = {.st = ret};
+
+    *ret = (struct vfs_stats){
+        .hidden_keys = atomic_load(&v->hidden),
+        .commits = atomic_load(&v->commits),
+        .commit_errors = atomic_load(&v->commit_errors),
+    };
+    lock_take(&v->tree);
+    map_each(&v->locked.by_node, count_inode, &c);
+    memcpy(ret->last_error, v->locked.last_error, sizeof(ret->last_error));
+    lock_drop(&v->tree);
+    if (c.oldest != 0)
+        ret->oldest_dirty_ns = clock_boot_ns() - c.oldest;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "memstore.h"
+
+static int (*has_fd)(pid_t pid, uint64_t ino);
+
+static int default_tgid(pid_t tid)
+{
+    return (int)(tid / 10 * 10); /* 100-109 are threads of process 100 */
+}
+
+static int default_has_fd(pid_t pid, uint64_t ino)
+{
+    return has_fd != NULL ? has_fd(pid, ino) : 0;
+}
+
+void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino))
+{
+    has_fd = fn;
+}
+
+static void count_invalidation(void *arg, uint64_t node)
+{
+    struct rig *r = arg;
+
+    (void)node;
+    __atomic_add_fetch(&r->invalidations, 1, __ATOMIC_RELAXED);
+}
+
+static int start(struct rig *r)
+{
+    struct cache_conf cc = {.dir = r->dir, .source = "mem://bucket", .max_bytes = 64 << 20};
+    struct data_conf dc = {0};
+    static unsigned writers;
+    struct upload_conf uc = {.caps = r->conf.caps};
+    int x;
+
+    snprintf(uc.writer, sizeof(uc.writer), "%032x", __atomic_add_fetch(&writers, 1, __ATOMIC_RELAXED));
+    x = cache_new(&cc, &r->cache);
+    if (x == 0)
+        x = cache_start(r->cache);
+    if (x == 0)
+        x = data_new(&dc, r->store, r->cache, &r->data);
+    if (x == 0)
+        x = upload_new(&uc, r->store, &r->upload);
+    if (x == 0)
+        x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, &r->vfs);
+    return x;
+}
+
+static void stop(struct rig *r)
+{
+    vfs_free(r->vfs);
+    upload_free(r->upload);
+    data_free(r->data);
+    if (r->cache != NULL) {
+        cache_stop(r->cache);
+        cache_free(r->cache);
+    }
+    r->vfs = NULL;
+    r->upload = NULL;
+    r->data = NULL;
+    r->cache = NULL;
+}
+
+static int set_up(struct rig *r, const struct vfs_conf *conf)
+{
+    static const struct vfs_conf defaults = {
+        .file_mode = 0644,
+        .dir_mode = 0755,
+        .acregmin_ns = 3 * NS_PER_S,
+        .acregmax_ns = 60 * NS_PER_S,
+        .acdirmin_ns = 30 * NS_PER_S,
+        .acdirmax_ns = 60 * NS_PER_S,
+        .caps = {true, true, true, true, true, true, true, true, true, false},
+    };
+
+    r->conf = conf != NULL ? *conf : defaults;
+    r->conf.invalidate = count_invalidation;
+    r->conf.invalidate_arg = r;
+    r->conf.proc_tgid = default_tgid;
+    r->conf.proc_has_fd = default_has_fd;
+    r->ctx = (struct vfs_ctx){.pid = RIG_PID, .umask = 022};
+    snprintf(r->dir, sizeof(r->dir), "/tmp/s3efs-rig-XXXXXX");
+    if (mkdtemp(r->dir) == NULL)
+        return -errno;
+    return start(r);
+}
+
+int rig_open(struct rig *r, const struct vfs_conf *conf)
+{
+    int x;
+
+    *r = (struct rig){.owns_store = true};
+    x = memstore_new(NULL, &r->store);
+    return x < 0 ? x : set_up(r, conf);
+}
+
+int rig_join(struct rig *r, const struct rig *first, const struct vfs_conf *conf)
+{
+    *r = (struct rig){.store = first->store};
+    return set_up(r, conf != NULL ? conf : &first->conf);
+}
+
+int rig_remount(struct rig *r)
+{
+    stop(r);
+    return start(r);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void rig_close(struct rig *r)
+{
+    stop(r);
+    if (r->owns_store) {
+        store_stop(r->store);
+        store_free(r->store);
+    }
+    nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int walk_from(struct rig *r, const char *path, size_t len, struct vfs_entry *ret)
+{
+    uint64_t node = VFS_ROOT;
+    int64_t ns;
+
+    *ret = (struct vfs_entry){.node = VFS_ROOT};
+    for (size_t i = 0; i < len;) {
+        char name[512];
+        size_t n = strcspn(path + i, "/");
+        int x;
+
+        if (n > len - i)
+            n = len - i;
+        if (n == 0) {
+            i++;
+            continue;
+        }
+        if (n >= sizeof(name))
+            n = sizeof(name) - 1;
+        memcpy(name, path + i, n);
+        name[n] = '\0';
+        x = vfs_lookup(r->vfs, &r->ctx, node, name, ret);
+        vfs_forget(r->vfs, node, node != VFS_ROOT);
+        if (x < 0)
+            return x;
+        node = ret->node;
+        i += n;
+    }
+    return ret->node != VFS_ROOT ? 0 : vfs_getattr(r->vfs, VFS_ROOT, 0, &ret->st, &ns);
+}
+
+int rig_walk(struct rig *r, const char *path, struct vfs_entry *ret)
+{
+    return walk_from(r, path, strlen(path), ret);
+}
+
+int rig_parent(struct rig *r, const char *path, uint64_t *ret_node, const char **ret_name)
+{
+    const char *slash = strrchr(path, '/');
+    struct vfs_entry e;
+    int x = walk_from(r, path, slash != NULL ? (size_t)(slash - path) : 0, &e);
+
+    if (x < 0)
+        return x;
+    *ret_node = e.node;
+    *ret_name = slash != NULL ? slash + 1 : path;
+    return 0;
+}
+
+static void put_node(struct rig *r, uint64_t node)
+{
+    if (node != VFS_ROOT)
+        vfs_forget(r->vfs, node, 1);
+}
+
+int rig_stat(struct rig *r, const char *path, struct stat *ret)
+{
+    struct vfs_entry e;
+    int x = rig_walk(r, path, &e);
+
+    if (x < 0)
+        return x;
+    *ret = e.st;
+    put_node(r, e.node);
+    return 0;
+}
+
+int rig_creat(struct rig *r, const char *path, int flags, mode_t mode, uint64_t *ret_fh)
+{
+    struct vfs_entry e;
+    const char *name;
+    uint64_t dir;
+    int x = rig_parent(r, path, &dir, &name);
+
+    if (x < 0)
+        return x;
+    x = vfs_create(r->vfs, &r->ctx, dir, name, mode, flags, &e, ret_fh);
+    if (x == 0)
+        put_node(r, e.node);
+    put_node(r, dir);
+    return x;
+}
+
+int rig_open_file(struct rig *r, const char *path, int flags, uint64_t *ret_fh)
+{
+    struct vfs_entry e;
+    bool keep;
+    int x = 0;
+
+    for (int tries = 0; tries < 2; tries++) { /* the kernel looks up again after ESTALE, once */
+        x = rig_walk(r, path, &e);
+        if (x == -ENOENT && (flags & O_CREAT) != 0)
+            return rig_creat(r, path, flags, 0666, ret_fh);
+        if (x == 0 && (flags & O_EXCL) != 0) {
+            put_node(r, e.node);
+            return -EEXIST;
+        }
+        if (x == 0) {
+            x = vfs_open(r->vfs, &r->ctx, e.node, flags, ret_fh, &keep);
+            put_node(r, e.node);
+        }
+        if (x != -ESTALE)
+            break;
+    }
+    return x;
+}
+
+int rig_shut(struct rig *r, uint64_t fh)
+{
+    int x = vfs_flush(r->vfs, &r->ctx, fh);
+
+    vfs_release(r->vfs, fh);
+    return x;
+}
+
+int rig_put(struct rig *r, const char *path, const void *data, size_t len)
+{
+    uint64_t fh;
+    ssize_t n = 0;
+    int x = rig_open_file(r, path, O_WRONLY | O_CREAT | O_TRUNC, &fh);
+
+    if (x < 0)
+        return x;
+    if (len > 0)
+        n = vfs_write(r->vfs, &r->ctx, fh, 0, data, len);
+    x = rig_shut(r, fh);
+    return n < 0 ? (int)n : x;
+}
+
+ssize_t rig_get(struct rig *r, const char *path, void *buf, size_t len)
+{
+    uint64_t fh;
+    ssize_t n;
+    int x = rig_open_file(r, path, O_RDONLY, &fh);
+
+    if (x < 0)
+        return x;
+    n = vfs_read(r->vfs, fh, 0, buf, len);
+    x = rig_shut(r, fh);
+    return x < 0 ? x : n;
+}
+
+int rig_mkdir(struct rig *r, const char *path, mode_t mode)
+{
+    struct vfs_entry e;
+    const char *name;
+    uint64_t dir;
+    int x = rig_parent(r, path, &dir, &name);
+
+    if (x < 0)
+        return x;
+    x = vfs_mkdir(r->vfs, &r->ctx, dir, name, mode, &e);
+    if (x == 0)
+        put_node(r, e.node);
+    put_node(r, dir);
+    return x;
+}
+
+int rig_unlink(struct rig *r, const char *path)
+{
+    const char *name;
+    uint64_t dir;
+    int x = rig_parent(r, path, &dir, &name);
+
+    if (x == 0) {
+        x = vfs_unlink(r->vfs, &r->ctx, dir, name);
+        put_node(r, dir);
+    }
+    return x;
+}
+
+int rig_rmdir(struct rig *r, const char *path)
+{
+    const char *name;
+    uint64_t dir;
+    int x = rig_parent(r, path, &dir, &name);
+
+    if (x == 0) {
+        x = vfs_rmdir(r->vfs, &r->ctx, dir, name);
+        put_node(r, dir);
+    }
+    return x;
+}
+
+int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags)
+{
+    const char *name, *new_name;
+    uint64_t dir, new_dir;
+    int x = rig_parent(r, from, &dir, &name);
+
+    if (x < 0)
+        return x;
+    x = rig_parent(r, to, &new_dir, &new_name);
+    if (x == 0) {
+        x = vfs_rename(r->vfs, &r->ctx, dir, name, new_dir, new_name, flags);
+        put_node(r, new_dir);
+    }
+    put_node(r, dir);
+    return x;
+}
+
+static int set_by_path(struct rig *r, const char *path, const struct stat *st, int mask)
+{
+    struct vfs_entry e;
+    struct stat now;
+    int64_t ns;
+    int x = rig_walk(r, path, &e);
+
+    if (x < 0)
+        return x;
+    x = vfs_setattr(r->vfs, &r->ctx, e.node, 0, st, mask, &now, &ns);
+    put_node(r, e.node);
+    return x;
+}
+
+int rig_truncate(struct rig *r, const char *path, uint64_t size)
+{
+    const struct stat st = {.st_size = (off_t)size};
+
+    return set_by_path(r, path, &st, VFS_SET_SIZE);
+}
+
+int rig_chmod(struct rig *r, const char *path, mode_t mode)
+{
+    const struct stat st = {.st_mode = mode};
+
+    return set_by_path(r, path, &st, VFS_SET_MODE);
+}
+
+struct ls {
+    char *buf;
+    size_t size, len;
+};
+
+static int add_name(void *arg, const char *name, const struct vfs_entry *e, uint64_t next_off)
+{
+    struct ls *l = arg;
+
+    (void)e;
+    (void)next_off;
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+        l->len += (size_t)snprintf(l->buf + l->len, l->size - l->len, "%s%s", l->len > 0 ? " " : "", name);
+    return 0;
+}
+
+int rig_ls(struct rig *r, const char *path, char *buf, size_t size)
+{
+    struct ls l = {.buf = buf, .size = size};
+    struct vfs_entry e;
+    uint64_t fh;
+    int x = rig_walk(r, path, &e);
+
+    buf[0] = '\0';
+    if (x < 0)
+        return x;
+    x = vfs_opendir(r->vfs, e.node, &fh);
+    put_node(r, e.node);
+    if (x < 0)
+        return x;
+    x = vfs_readdir(r->vfs, fh, 0, false, add_name, &l);
+    vfs_releasedir(r->vfs, fh);
+    return x;
+}
