@@ -56,6 +56,8 @@ static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
         r = inode_key_locked(v, dir, NULL, dir_key);
     if (r == 0 && name_is_hidden(v, dir_key, name))
         r = err_set(-EPERM, "%s is reserved", name);
+    if (r == 0 && !inode_is_dir(dir))
+        r = err_set(-ENOTDIR, "not a directory");
     if (r == 0 && inode_is_gone_locked(v, dir))
         r = err_set(-ENOENT, "the directory has been removed");
     if (r == 0 && inode_child_locked(v, dir, name) != NULL)

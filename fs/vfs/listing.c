@@ -265,7 +265,8 @@ static void sort_and_hide(struct vfs *v, struct cache_listing *l)
 {
     size_t n = 0;
 
-    qsort(l->v, l->n, sizeof(*l->v), by_name);
+    if (l->n > 0)
+        qsort(l->v, l->n, sizeof(*l->v), by_name);
     for (size_t i = 0; i < l->n; i++) {
         if (n > 0 && strcmp(l->v[n - 1].name, l->v[i].name) == 0) {
             if (l->v[n - 1].is_prefix && !l->v[i].is_prefix)

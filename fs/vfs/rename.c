@@ -167,6 +167,15 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     return r;
 }
 
+static bool is_below(struct vfs *v, const struct inode *dir, const struct inode *top)
+{
+    lock_take(&v->tree);
+    while (dir != NULL && dir != top)
+        dir = dir->parent;
+    lock_drop(&v->tree);
+    return dir != NULL;
+}
+
 static int check_kinds(const struct inode *i, const struct inode *over, unsigned flags)
 {
     if (over == NULL)
@@ -225,6 +234,10 @@ static int rename_names(struct vfs *v, const struct rename_names *n, unsigned fl
         r = name_lookup(v, n->new_dir, n->new_name, &over);
     if (r == -ENOENT && i != NULL)
         r = 0;
+    if (r == 0 && inode_is_dir(i) && is_below(v, n->new_dir, i))
+        r = err_set(-EINVAL, "a directory can't move into itself");
+    if (r == 0 && !inode_is_dir(n->new_dir))
+        r = err_set(-ENOTDIR, "not a directory");
     if (r == 0 && i != over)
         r = check_kinds(i, over, flags);
     if (r == 0 && i != over)
