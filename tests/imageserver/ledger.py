@@ -5,8 +5,8 @@ import subprocess
 import time
 import urllib.request
 
-WRITES = ("PUT", "COPY", "DELETE", "DELETE-multi", "MPU-create", "PUT-part", "COPY-part",
-          "MPU-complete", "MPU-abort")
+WRITES = ("put", "copy", "delete", "delete_multi", "mpu_create", "put_part", "copy_part",
+          "mpu_complete", "mpu_abort")
 SETTLE_SECONDS = 30
 
 
@@ -16,8 +16,9 @@ def _count(value):
 
 
 def _requests(text):
-    """{kind: count} of a status or a proxy's statistics."""
-    counts = {kind: _count(value) for kind, value in json.loads(text)["requests"].items()}
+    """{kind: count} of a status or a proxy's statistics. One says put_part, the other PUT-part."""
+    counts = {kind.lower().replace("-", "_"): _count(value)
+              for kind, value in json.loads(text)["requests"].items()}
     return {kind: count for kind, count in counts.items() if count}
 
 

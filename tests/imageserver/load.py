@@ -55,7 +55,7 @@ class Checks:
         count = f" ({of})" if of is not None else ""
         print(f"{'FAIL' if wrong else 'PASS'}: {title}{count}", flush=True)
         for problem in wrong[:SHOWN]:
-            print(f"      {problem}")
+            print(f"      {' '.join(problem.split())[:200]}")
         if len(wrong) > SHOWN:
             print(f"      ... {len(wrong)} in all")
         if wrong:
@@ -197,12 +197,12 @@ class Load:
     def upload_ledger(self, before, n):
         total, first, proxy = self.ledger.since(before)
         print(f"      requests of all mounts: {total}")
-        puts = first.get("PUT", 0)
-        wrong = [f"{total[kind]} {kind}" for kind in WRITES if kind != "PUT" and total.get(kind)]
+        puts = first.get("put", 0)
+        wrong = [f"{total[kind]} {kind}" for kind in WRITES if kind != "put" and total.get(kind)]
         if puts != n:
             wrong.append(f"{puts} PUTs for {n} images")
-        if total.get("PUT", 0) != puts:
-            wrong.append(f"{total['PUT'] - puts} PUTs of the mount that only reads")
+        if total.get("put", 0) != puts:
+            wrong.append(f"{total['put'] - puts} PUTs of the mount that only reads")
         self.checks.add("an image costs exactly one PUT and no other write", wrong,
                         f"{puts / n:.2f} PUTs per image")
         self.proxy_agrees("uploads", total, proxy)
