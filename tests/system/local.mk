@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests of the whole daemon on real servers; run by tools/check, not by "make check" (they need root).
-EXTRA_DIST += %D%/servers.sh
-EXTRA_DIST += %D%/harness/__init__.py %D%/harness/procs.py %D%/harness/s3.py %D%/harness/serve.py \
-	%D%/harness/servers.py
+EXTRA_DIST += %D%/README.md %D%/servers.sh %D%/run
+EXTRA_DIST += %D%/harness/__init__.py %D%/harness/case.py %D%/harness/mount.py %D%/harness/procs.py \
+	%D%/harness/proxy.py %D%/harness/s3.py %D%/harness/serve.py %D%/harness/servers.py
+EXTRA_DIST += %D%/harness_proxy.py
+
+noinst_PROGRAMS += %D%/s3proxy/s3proxy
+%C%_s3proxy_s3proxy_SOURCES = %D%/s3proxy/main.c %D%/s3proxy/relay.c %D%/s3proxy/relay.h \
+	%D%/s3proxy/rules.c %D%/s3proxy/rules.h %D%/s3proxy/stats.c %D%/s3proxy/stats.h \
+	%D%/s3proxy/kind.c %D%/s3proxy/kind.h %D%/s3proxy/wire.c %D%/s3proxy/wire.h
+
+# make check-system: all of them; make check-system SYSTEM_ARGS="--backend file --only basic"
+check-system: all
+	$(top_srcdir)/tests/system/run --build $(top_builddir) $(SYSTEM_ARGS)
+.PHONY: check-system

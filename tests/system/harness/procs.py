@@ -68,6 +68,13 @@ def start(argv, log=None, env=None, **kw):
     return p
 
 
+def start_with_output(argv):
+    """Starts a process whose stdout can be read (p.stdout, text)."""
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    _started.append(p)
+    return p
+
+
 def end(p, seconds=10):
     """SIGTERM, then SIGKILL to a process of start()."""
     if p in _started:
