@@ -91,7 +91,8 @@ class Mount:
         self.start()
 
     def start(self):
-        os.makedirs(self.dir, exist_ok=True)
+        if not is_mounted(self.dir):  # a dead mount, left by kill(), can't be looked at
+            os.makedirs(self.dir, exist_ok=True)
         self.proc = procs.start(command(self.source, self.dir, self.opts, "-f"), self.log_path,
                                 env=self.env)
 

@@ -6,6 +6,7 @@
  *
  * Control port: GET /stats  GET /log  GET /rules  GET /held  POST /reset (counts)  POST /clear (rules)
  *               POST /rule?op=PUT&key=REGEX&nth=1&count=1&action=status&status=503&code=SlowDown
+ *                    (more: after=1, n=BYTES, ms=, retry_after=, region=; see rules.h)
  *               POST /release (held requests)  POST /rtt?ms=15
  */
 #include <arpa/inet.h>

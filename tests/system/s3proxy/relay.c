@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One client connection and its connection to the server (see relay.h). Each is used by one thread, so
- * there is one server connection for one client connection. */
+/* One client connection and its connection to the server (see relay.h). Each is used by one thread,
+ * so there is one server connection for one client connection. */
 #include "relay.h"
 
 #include <arpa/inet.h>
@@ -71,9 +71,10 @@ static enum next answer(struct relay *r)
 {
     char body[512], head[1024];
     bool to_head = strcmp(r->target.method, "HEAD") == 0;
-    int n = snprintf(body, sizeof(body), "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code>"
-                     "<Message>by rule of the test's proxy</Message><RequestId>PROXY</RequestId></Error>",
-                     r->deed.code);
+    int n = snprintf(body, sizeof(body),
+                     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code>"
+                     "<Message>by rule of the test's proxy</Message>"
+                     "<RequestId>PROXY</RequestId></Error>", r->deed.code);
     int m = snprintf(head, sizeof(head), "HTTP/1.1 %d By rule\r\nContent-Type: application/xml\r\n"
                      "Content-Length: %d\r\n%sConnection: close\r\n\r\n", r->deed.status, n,
                      r->deed.headers);
@@ -98,8 +99,8 @@ static int read_reply(struct relay *r)
     return got == 1 && head_status(&r->reply) ? 0 : -1;
 }
 
-/* Sends head and body of the request. 0; 1: an answer came instead of 100 (it is in reply); 2: cut by
- * rule; -1: the client broke; -2: the server broke. */
+/* Sends head and body of the request. 0; 1: an answer came instead of 100 (it is in reply);
+ * 2: cut by rule; -1: the client broke; -2: the server broke. */
 static int forward(struct relay *r)
 {
     struct twist t = {.stop_at = UINT64_MAX, .corrupt_at = UINT64_MAX, .count = stats_up};
@@ -179,7 +180,8 @@ static bool after(struct relay *r, enum next *ret)
         rules_hold();
     if (r->deed.action != ACT_LOST && !(r->deed.action == ACT_STATUS && r->deed.after))
         return false;
-    (void)wire_relay(&r->server, -1, head_reply_body(&r->reply, to_head, head_status(&r->reply)), &all);
+    struct body b = head_reply_body(&r->reply, to_head, head_status(&r->reply));
+    (void)wire_relay(&r->server, -1, b, &all);
     *ret = r->deed.action == ACT_LOST ? no_answer(r) : answer(r);
     return true;
 }

@@ -63,7 +63,8 @@ static const char *read_kinds(const char *query, struct rule *r)
 
 static const char *read_deed(const char *query, struct deed *d)
 {
-    char name[32], retry[32];
+    char name[32], v[64];
+    size_t used = 0;
 
     if (!query_get(query, "action", name, sizeof(name)))
         return "action is missing";
@@ -77,8 +78,10 @@ static const char *read_deed(const char *query, struct deed *d)
         return "status is not in 200-599";
     if (!query_get(query, "code", d->code, sizeof(d->code)))
         snprintf(d->code, sizeof(d->code), "InternalError");
-    if (query_get(query, "retry_after", retry, sizeof(retry)))
-        snprintf(d->headers, sizeof(d->headers), "Retry-After: %s\r\n", retry);
+    if (query_get(query, "retry_after", v, sizeof(v)))
+        used = (size_t)snprintf(d->headers, sizeof(d->headers), "Retry-After: %s\r\n", v);
+    if (query_get(query, "region", v, sizeof(v)))
+        snprintf(d->headers + used, sizeof(d->headers) - used, "x-amz-bucket-region: %s\r\n", v);
     d->after = number(query, "after", 0) != 0;
     d->n = number(query, "n", 0);
     d->ms = (unsigned)number(query, "ms", 0);

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that other tools put: they appear as files with sensible attributes, and no key escapes the
+mount or breaks it."""
+import os
+import stat
+
+from harness.case import check, contains, equal, main, read_file, true, write_file
+from harness.s3 import S3Error
+
+BACKENDS = "versitygw ceph"
+
+
+@check("objects put by aws s3 cp: readable, with the mount's defaults")
+def defaults(rig):
+    for key in ("top.jpg", "a/b/c.jpg", "a/d.jpg"):
+        rig.s3.put(rig.bucket, key, b"\xff\xd8 " + key.encode(), content_type="image/jpeg")
+    m = rig.mount(uid=1500, gid=1600, file_mode="0640", dir_mode="0750")
+    st, d = os.stat(m.path("a/b/c.jpg")), os.stat(m.path("a/b"))
+    equal((st.st_mode, st.st_uid, st.st_gid), (0o100640, 1500, 1600))
+    equal((d.st_mode, d.st_uid, d.st_gid), (0o40750, 1500, 1600), "implied directory")
+    equal(sorted(os.listdir(m.path("a"))), ["b", "d.jpg"])
+    equal(read_file(m.path("a/b/c.jpg")), b"\xff\xd8 a/b/c.jpg")
+    m2 = rig.mount(umask="027")
+    equal((os.stat(m2.path("top.jpg")).st_mode & 0o777, os.stat(m2.path("a")).st_mode & 0o777), (0o640, 0o750))
+
+
+@check("attributes that s3fs, rclone and DataSync wrote are read")
+def others(rig):
+    p = rig.s3.put_meta
+    p(rig.bucket, "s3fs", b"1", {"mode": "33184", "uid": "501", "gid": "502", "mtime": "1600000000"})
+    p(rig.bucket, "rclone", b"1", {"mode": "0100600", "uid": "601", "gid": "602", "mtime": "1600000001.5"})
+    p(rig.bucket, "datasync", b"1", {"file-permissions": "0100604", "file-owner": "701", "file-group": "702",
+                                     "file-mtime": "1600000002000000003ns"})
+    p(rig.bucket, "gateway", b"1", {"file-permissions": "0604", "file-owner": "801", "file-group": "802",
+                                    "file-mtime": "1600000002004"})
+    p(rig.bucket, "s3fs-link", b"s3fs", {"mode": str(0o120777), "uid": "0", "gid": "0"})
+    p(rig.bucket, "ds-link", b"datasync", {"file-permissions": "0120777"})
+    p(rig.bucket, "s3fs-dir/", b"", {"mode": str(0o40711), "uid": "5", "gid": "6"},
+      content_type="application/x-directory")
+    p(rig.bucket, "nonsense", b"1", {"mode": "banana", "uid": "-1", "file-mtime": "never",
+                                     "file-permissions": "99999999999999999999"})
+    m = rig.mount()
+    got = {}
+    for n in ("s3fs", "rclone", "datasync", "gateway", "s3fs-dir"):
+        st = os.lstat(m.path(n))
+        got[n] = (st.st_mode, st.st_uid, st.st_gid, st.st_mtime_ns)
+    got["s3fs-dir"] = got["s3fs-dir"][:3]
+    equal(got, {"s3fs": (33184, 501, 502, 1600000000 * 10**9),
+                "rclone": (0o100600, 601, 602, 1600000001500000000),
+                "datasync": (0o100604, 701, 702, 1600000002000000003),
+                "gateway": (0o100604, 801, 802, 1600000002004000000),
+                "s3fs-dir": (0o40711, 5, 6)})
+    equal((os.readlink(m.path("s3fs-link")), os.readlink(m.path("ds-link"))), ("s3fs", "datasync"))
+    true(stat.S_ISREG(os.lstat(m.path("nonsense")).st_mode), "nonsense is a file")
+    equal(read_file(m.path("nonsense")), b"1")
+
+
+@check("no time of its own: Last-Modified is the mtime")
+def last_modified(rig):
+    rig.s3.put(rig.bucket, "plain-time", b"1")
+    lm = rig.s3.head(rig.bucket, "plain-time").headers["last-modified"]
+    import email.utils
+    want = email.utils.parsedate_to_datetime(lm).timestamp()
+    equal(int(os.stat(rig.mount().path("plain-time")).st_mtime), int(want))
+
+
+@check("hostile keys are no escape and no crash; what has no name is hidden, the rest works")
+def hostile(rig):
+    rig.fresh()
+    hidden = ["../escape", "x/../y", "x/./y", "./dot", "..", "double//slash", "/leading",
+              "n" * 300, "dir/" + "m" * 256 + "/file", "tail/.."]
+    good = {"ok": b"1", "x/fine": b"2", "dir/fine": b"3", "tail/fine": b"4", "...": b"5", "x/.hid": b"6"}
+    there = []
+    for key in hidden:
+        try:
+            rig.s3.put(rig.bucket, key, b"hostile")
+            there.append(key)
+        except S3Error:
+            continue  # the server refuses such keys itself
+    for key, data in good.items():
+        rig.s3.put(rig.bucket, key, data)
+    m = rig.mount()
+    seen = []
+    for root, dirs, files in os.walk(m.dir):
+        for n in dirs + files:
+            true(n not in (".", "..", "") and len(os.fsencode(n)) <= 255 and "/" not in n, f"name {n!r}")
+        seen += [os.path.relpath(os.path.join(root, f), m.dir) for f in files]
+    for key, data in good.items():
+        true(key in seen, f"{key} is not listed: {seen}")
+        equal(read_file(m.path(key)), data, key)
+    true(not os.path.exists(rig.path("escape")), "a key left the mount")
+    equal(read_file(m.path("ok")), b"1", "after the walk")
+    listed = rig.s3.list(rig.bucket)
+    for key in there:
+        true(key in listed, f"{key} was lost")
+
+
+@check("a key that is both a file and a directory is one of them, never an error")
+def both(rig):
+    rig.fresh()
+    rig.s3.put(rig.bucket, "a/b", b"inner")
+    try:
+        rig.s3.put(rig.bucket, "a", b"outer")
+    except S3Error as e:
+        from harness.case import Skip
+        raise Skip(f"{rig.backend} can't hold a beside a/b: {e.code}") from e
+    m = rig.mount()
+    equal(os.listdir(m.dir), ["a"], "one name")
+    st = os.stat(m.path("a"))
+    if stat.S_ISDIR(st.st_mode):
+        equal(read_file(m.path("a/b")), b"inner")
+    else:
+        equal(read_file(m.path("a")), b"outer")
+
+
+@check("what others put, change and delete is seen at the next open")
+def changes(rig):
+    m = rig.mount(actimeo=0)
+    rig.s3.put(rig.bucket, "live", b"first")
+    equal(read_file(m.path("live")), b"first")
+    rig.s3.put(rig.bucket, "live", b"second, longer")
+    equal(read_file(m.path("live")), b"second, longer")
+    equal(os.stat(m.path("live")).st_size, 14)
+    rig.s3.delete(rig.bucket, "live")
+    true(not os.path.exists(m.path("live")), "deleted")
+
+
+@check("close-to-open with the default attribute times: a changed object is read whole and new")
+def close_to_open(rig):
+    m = rig.mount()
+    other = rig.mount()
+    for i in range(20):
+        data = b"%d " % i * (1000 + i * 7)
+        write_file(m.path("cto"), data)
+        equal(read_file(other.path("cto")), data, f"round {i}")
+        rig.s3.put(rig.bucket, "cto", data + b"x")
+        equal(read_file(m.path("cto")), data + b"x", f"round {i}, by S3")
+
+
+@check("a prefix is a root of its own")
+def prefix(rig):
+    rig.s3.put(rig.bucket, "team/one/f", b"inside")
+    rig.s3.put(rig.bucket, "team/onerous", b"outside")
+    m = rig.mount(source=rig.source + "/team/one")
+    equal(os.listdir(m.dir), ["f"])
+    write_file(m.path("g"), b"new")
+    equal(rig.s3.get(rig.bucket, "team/one/g").body, b"new")
+
+
+@check("a write over an object that changed meanwhile does not overwrite it unseen")
+def conflict(rig):
+    m = rig.mount()
+    rig.allow("commit|upload|flush|release|fsync|write")
+    rig.s3.put(rig.bucket, "race", b"version 1")
+    fd = os.open(m.path("race"), os.O_RDWR)
+    os.pwrite(fd, b"V", 0)
+    rig.s3.put(rig.bucket, "race", b"version 2, by another")
+    error = None
+    try:
+        os.close(fd)
+    except OSError as e:
+        error = e
+    got = rig.s3.get(rig.bucket, "race").body
+    contains(got.decode(), "by another")
+    if error is None:  # then our byte must be in it: rebased onto the newer version
+        equal(got, b"Version 2, by another")
+
+
+if __name__ == "__main__":
+    main()
