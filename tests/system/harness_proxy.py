@@ -42,7 +42,7 @@ def counts(rig):
     c.delete(rig.bucket, "k")
     equal(rig.proxy.stats()["by_kind_status"], {
         "HEAD": {"200": 1, "404": 1}, "GET": {"200": 1}, "PUT": {"200": 1}, "DELETE": {"204": 1},
-        "DELETE-multi": {"200": 1}, "LIST": {"200": 1}, "COPY": {"200": 1}, "LIST-MPU": {"200": 1},
+        "DELETE-multi": {"200": 1}, "LIST": {"200": 1}, "COPY": {"200": 1}, "LIST-mpu": {"200": 1},
         "HEAD-bucket": {"200": 1}})
     equal(rig.proxy.stats()["bytes_up"], 5 + len(body), "bytes up")
 

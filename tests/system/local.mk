@@ -16,3 +16,5 @@ noinst_PROGRAMS += %D%/s3proxy/s3proxy
 check-system: all
 	$(top_srcdir)/tests/system/run --build $(top_builddir) $(SYSTEM_ARGS)
 .PHONY: check-system
+
+EXTRA_DIST += tests/data/README.md tests/data/bucket.png tests/data/sunset.jpg tests/data/sunset.webp

@@ -18,7 +18,7 @@ const char *const kind_names[KINDS] = {
     [KIND_COPY_PART] = "COPY-part",
     [KIND_MPU_COMPLETE] = "MPU-complete",
     [KIND_MPU_ABORT] = "MPU-abort",
-    [KIND_LIST_MPU] = "LIST-MPU",
+    [KIND_LIST_MPU] = "LIST-mpu",
     [KIND_HEAD_BUCKET] = "HEAD-bucket",
     [KIND_OTHER] = "other",
 };
