@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 EXTRA_DIST += %D%/layers.txt
-LINT_SCRIPTS = %D%/check_layers.sh %D%/check_style.sh %D%/check_paths.sh
-dist_check_SCRIPTS += $(LINT_SCRIPTS)
-TESTS += $(LINT_SCRIPTS)
+lint_scripts = %D%/check_layers.sh %D%/check_style.sh %D%/check_paths.sh
+dist_check_SCRIPTS += $(lint_scripts)
+TESTS += $(lint_scripts)
