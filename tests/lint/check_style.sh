@@ -26,10 +26,10 @@ done | say "no SPDX line at the top"
 
 grep -nP '\t' $c_files | say "tab in a C file"
 grep -nP '[ \t]+$' $c_files $texts | say "space at the end of a line"
-# The aim is 100 columns; a .c file must not pass 120, a prototype in a header 170 (one prototype on one
+# The aim is 100 columns; a .c file must not pass 130, a prototype in a header 170 (one prototype on one
 # line is easier to look up).
-awk 'length($0) > 120 { print FILENAME ":" FNR ": " length($0) }' $(echo "$c_files" | grep '\.c$') \
-    | say "line longer than 120 columns"
+awk 'length($0) > 130 { print FILENAME ":" FNR ": " length($0) }' $(echo "$c_files" | grep '\.c$') \
+    | say "line longer than 130 columns"
 awk 'length($0) > 170 { print FILENAME ":" FNR ": " length($0) }' $(echo "$c_files" | grep '\.h$') \
     | say "line longer than 170 columns in a header"
 long=$(awk 'length($0) > 100' $(echo "$c_files" | grep '\.c$') | wc -l)
@@ -66,7 +66,8 @@ for f in $c_files; do strip "$f"; done > "$code"
 
 grep '//' "$code" | say "// comment"
 calls='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|alloca|system|localtime|gmtime|tmpnam|mktemp'
-grep -E "[^_a-zA-Z0-9](${calls}) *\(" "$code" | grep -v '^fs/base/str' | say "banned call"
+grep -E "[^_a-zA-Z0-9](${calls}) *\(" "$code" | grep -v -e '^fs/base/str' -e '^tests/' \
+    | say "banned call"
 grep -E '[^_a-zA-Z0-9](strtol|strtoul|strtoll|strtoull|strtod|localtime_r|gmtime_r) *\(' "$code" \
     | grep -v -e '^fs/base/str' -e '^tests/' -e '^tools/' | say "numbers and dates are read in fs/base/str*.c only"
 grep -E '^(fs|include)/[^:]*:[0-9]*:.*[^_a-zA-Z0-9](abort|exit) *\(' "$code" \
