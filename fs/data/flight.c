@@ -44,6 +44,16 @@ static uint64_t hash_of(const char *key, const struct store_etag *etag)
     return str_hash(key, strlen(key)) * 31 + str_hash(etag->s, strlen(etag->s));
 }
 
+static atomic_uint *epoch_of(struct data *d, const char *key, const struct store_etag *etag)
+{
+    return &d->epochs[hash_of(key, etag) % EPOCHS];
+}
+
+unsigned flight_epoch(struct data *d, const struct cache_id *id)
+{
+    return atomic_load(epoch_of(d, id->key, id->etag));
+}
+
 static struct cache_id id_of(const struct flight *fl)
 {
     return (struct cache_id){.key = fl->key, .etag = &fl->etag, .size = fl->size};
@@ -100,6 +110,7 @@ static struct flight *leave_locked(struct flight *fl)
     if (!fl->in_table)
         return NULL;
     fl->in_table = false;
+    atomic_fetch_add(epoch_of(fl->d, fl->key, &fl->etag), 1);
     map_remove(&fl->d->locked.flights, &fl->link);
     return unref_locked(fl);
 }
@@ -327,8 +338,8 @@ static struct flight_range trim_locked(struct data *d, const struct cache_id *id
     return (struct flight_range){want.off, end - want.off};
 }
 
-int flight_get(struct data *d, const struct cache_id *id, uint64_t off, struct flight_range want,
-               struct flight **ret)
+int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
+               struct flight_range want, struct flight **ret)
 {
     int r = need_workers(d);
     if (r != 0)
@@ -339,6 +350,10 @@ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, struct f
     uint64_t next;
     lock_take(&d->lock);
     while (!(fl = find_locked(d, id, off, &next))) {
+        if (flight_epoch(d, id) != epoch) {
+            r = FLIGHT_AGAIN;
+            break;
+        }
         struct flight_range range = trim_locked(d, id, off, next, want);
         if (has_room_locked(d, range.len)) {
             enter_locked(made, range);
@@ -351,11 +366,12 @@ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, struct f
         if (!idle_shrink_locked(d, range.len, UINT64_MAX))
             cond_wait(&d->changed, &d->lock);
     }
-    fl->refs++;
+    if (fl)
+        fl->refs++;
     lock_drop(&d->lock);
     flight_free(made);
     *ret = fl;
-    return 0;
+    return r;
 }
 
 /* Ahead of need only half of the memory is used, and nothing is waited for. */

@@ -7,6 +7,8 @@
 #ifndef S3EFS_DATA_INTERNAL_H
 #define S3EFS_DATA_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/map.h"
@@ -17,6 +19,8 @@
 
 #define KEY_MAX 1024 /* S3's limit, in bytes */
 
+#define EPOCHS 64
+
 struct flight;
 struct look;
 struct data {
@@ -25,6 +29,7 @@ struct data {
     struct data_conf conf; /* with the defaults filled in */
     struct lock lock;      /* LOCK_LEAF: nothing is taken under it */
     struct cond changed;   /* memory was freed, a flight landed, a look ended */
+    atomic_uint epochs[EPOCHS]; /* flights that left the table, by the hash of their version */
     struct {
         struct map flights;
         struct flight *idle_first, *idle_last; /* landed, but the cache would not have them: oldest first */
@@ -85,11 +90,15 @@ void file_drop_stage(struct data_file *f);
 /* --- flight.c: GETs of one range of one version, shared by all who want it --- */
 
 /* The bytes at off: `want` tells how much to ask for around it if nobody is bringing them yet (already aligned as
- * the cache wants it). Takes a reference; the bytes are there after flight_wait(). Waits for memory. */
+ * the cache wants it). Takes a reference; the bytes are there after flight_wait(). Waits for memory.
+ * FLIGHT_AGAIN: since `epoch` (taken before the cache was looked at) a flight of this version has ended, so the
+ * bytes may be in the cache now. */
+enum flight_outcome { FLIGHT_AGAIN = 1 };
 struct flight_range {
     uint64_t off, len;
 };
-_must_check_ int flight_get(struct data *d, const struct cache_id *id, uint64_t off,
+unsigned flight_epoch(struct data *d, const struct cache_id *id);
+_must_check_ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
                             struct flight_range want, struct flight **ret);
 /* 0, or the request's error: -ESTALE when the bucket has another version. */
 _must_check_ int flight_wait(struct flight *fl);

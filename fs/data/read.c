@@ -82,27 +82,27 @@ static struct flight_range range_for(struct data *d, const struct cache_id *id, 
     return gap;
 }
 
-/* Some bytes at off, from a request. A read ahead that failed is not this reader's failure: it asks itself. */
-static ssize_t from_bucket(struct data *d, const struct cache_id *id, uint64_t off, void *buf,
-                           size_t len, struct pattern *p)
+/* Some bytes at off, from a request; 0: look into the cache again. A read ahead that failed is not this reader's
+ * failure: it asks itself. */
+static ssize_t from_bucket(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
+                           void *buf, size_t len, struct pattern *p)
 {
-    for (;;) {
-        struct flight *fl;
-        int r = flight_get(d, id, off, range_for(d, id, off, p, len), &fl);
-        if (r != 0)
-            return r;
-        pattern_apply(d, id, p);
-        r = flight_wait(fl);
-        bool is_ahead = flight_is_ahead(fl);
-        size_t n = r == 0 ? flight_copy(fl, off, buf, len) : 0;
-        flight_unref(fl);
-        if (n > 0)
-            return (ssize_t)n;
-        if (r == 0)
-            return err_set(-EIO, "%s: a request did not bring what it was sent for", id->key);
-        if (!is_ahead || r == -ESTALE)
-            return r;
-    }
+    struct flight *fl;
+    int r = flight_get(d, id, off, epoch, range_for(d, id, off, p, len), &fl);
+    if (r == FLIGHT_AGAIN)
+        return 0;
+    if (r != 0)
+        return r;
+    pattern_apply(d, id, p);
+    r = flight_wait(fl);
+    bool is_ahead = flight_is_ahead(fl);
+    size_t n = r == 0 ? flight_copy(fl, off, buf, len) : 0;
+    flight_unref(fl);
+    if (n > 0)
+        return (ssize_t)n;
+    if (r == 0)
+        return err_set(-EIO, "%s: a request did not bring what it was sent for", id->key);
+    return is_ahead && r != -ESTALE ? 0 : r;
 }
 
 int base_read(struct data *d, struct data_file *f, const struct cache_id *id, uint64_t off,
@@ -111,9 +111,10 @@ int base_read(struct data *d, struct data_file *f, const struct cache_id *id, ui
     struct pattern p;
     pattern_note(d, f, id, off, len, &p);
     for (char *to = buf; len > 0;) {
+        unsigned epoch = flight_epoch(d, id);
         ssize_t n = cache_read(d->cache, id, off, to, len);
         if (n <= 0)
-            n = from_bucket(d, id, off, to, len, &p);
+            n = from_bucket(d, id, off, epoch, to, len, &p);
         if (n < 0)
             return (int)n;
         to += n;

@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "cache/cache.h"
 #include "data/data.h"
-#include "tests/lib/memstore.h"
+#include "memstore.h"
 
 struct fx {
     char dir[64];

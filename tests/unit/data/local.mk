@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-data_tests = tests/unit/data/test_extents tests/unit/data/test_prefetch
+# fixture.c: the memory store, the real cache in a directory of its own, and data over both.
+data_tests = tests/unit/data/test_extents tests/unit/data/test_prefetch tests/unit/data/test_file \
+	tests/unit/data/test_read
 check_PROGRAMS += $(data_tests)
 TESTS += $(data_tests)
+data_fixture = %D%/fixture.c %D%/fixture.h
+data_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+data_ldadd = $(LIBS_data) $(CMOCKA_LIBS)
 tests_unit_data_test_extents_SOURCES = %D%/test_extents.c
-tests_unit_data_test_extents_LDADD = $(LIBS_data) $(CMOCKA_LIBS)
+tests_unit_data_test_extents_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_data_test_extents_LDADD = $(data_ldadd)
 tests_unit_data_test_prefetch_SOURCES = %D%/test_prefetch.c
-tests_unit_data_test_prefetch_LDADD = $(LIBS_data) $(CMOCKA_LIBS)
+tests_unit_data_test_prefetch_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_data_test_prefetch_LDADD = $(data_ldadd)
+tests_unit_data_test_file_SOURCES = %D%/test_file.c $(data_fixture)
+tests_unit_data_test_file_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_file_LDADD = libtest.a $(data_ldadd)
+tests_unit_data_test_read_SOURCES = %D%/test_read.c $(data_fixture)
+tests_unit_data_test_read_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_read_LDADD = libtest.a $(data_ldadd)
