@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The low-level libfuse API turned into vfs calls and replies; no semantics here. One function turns -errno into a
  * reply and logs the failure once (fs/front/reply.c). Kernel invalidations run on a thread of their own.
- * Lifecycle: front_new (opens /dev/fuse, mounts) -> front_start (notify thread) -> front_run (blocks in the loop until
- * unmounted or front_exit) -> front_free (unmounts). */
+ * Lifecycle: front_new (a session, nothing mounted yet) -> vfs_new (its invalidate_arg is the front) -> front_start
+ * (mounts; the notify thread) -> front_run (blocks in the loop until unmounted or front_exit) -> front_free
+ * (unmounts what is still mounted; the vfs must still be there). */
 #ifndef S3EFS_FRONT_FRONT_H
 #define S3EFS_FRONT_FRONT_H
 
@@ -18,13 +19,20 @@ struct front_conf {
     bool read_only, allow_other, default_permissions, debug;
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
+    void (*ready)(void *arg); /* NULL, or called once, on a loop thread: the kernel's first request came */
+    void *ready_arg;
 };
 _must_check_ int front_new(const struct front_conf *conf, struct front **ret);
-_must_check_ int front_start(struct front *f, struct vfs *v); /* the vfs may be made after the mount point is known good */
-int front_run(struct front *f); /* 0: unmounted or asked to end; -errno */
-void front_exit(struct front *f); /* async-signal-safe */
-void front_free(struct front *f);
-/* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes. */
+_must_check_ int front_start(struct front *f, struct vfs *v);
+/* 0: unmounted or asked to end; -errno. The thread that calls it gets SIGUSR1 from front_exit(). */
+int front_run(struct front *f);
+/* Asks the loop to end; again and again until front_run() has returned. Calls being served are waited for. */
+void front_exit(struct front *f);
+/* Takes the mount away from the tree. lazy: also while it is in use (it stays for those who use it). -EBUSY. */
+_must_check_ int front_unmount(struct front *f, bool lazy);
+void front_free(struct front *f); /* NULL is fine */
+/* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes (for at most 10 s:
+ * then it says so in the log and goes on). */
 void front_invalidate(void *front, uint64_t node);
 
 #endif

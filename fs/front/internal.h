@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of front/ share. */
+#ifndef S3EFS_FRONT_INTERNAL_H
+#define S3EFS_FRONT_INTERNAL_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include "front/front.h"
+
+struct notify;
+struct front {
+    struct fuse_session *session;
+    struct vfs *vfs;
+    struct notify *notify;
+    char *mountpoint;
+    unsigned threads;
+    bool was_mounted;
+    atomic_bool mounted; /* front_unmount() comes from any thread */
+    void (*ready)(void *arg);
+    void *ready_arg;
+    pthread_t loop_thread;
+    atomic_bool looping, answered; /* answered: INIT was */
+};
+
+/* The request's vfs, its caller; forgets the last cause of this thread. */
+struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x);
+
+/* reply.c: the boundary. op: the name of the call; what it was called with, for the log (name may be NULL).
+ * reply_done() ends a request that failed (r < 0) or needs no more than "done" (r == 0). */
+void reply_done(fuse_req_t req, int r, const char *op, uint64_t node, const char *name);
+void reply_entry(fuse_req_t req, int r, const char *op, uint64_t dir, const char *name, const struct vfs_entry *e);
+void reply_attr(fuse_req_t req, int r, const char *op, uint64_t node, const struct stat *st, int64_t attr_ns);
+/* e as the kernel wants it. */
+struct fuse_entry_param reply_entry_param(const struct vfs_entry *e);
+
+/* One family of calls each */
+void ops_name_fill(struct fuse_lowlevel_ops *ops);
+void ops_attr_fill(struct fuse_lowlevel_ops *ops);
+void ops_data_fill(struct fuse_lowlevel_ops *ops);
+void ops_dir_fill(struct fuse_lowlevel_ops *ops);
+
+/* notify.c */
+_must_check_ int notify_new(struct fuse_session *session, struct notify **ret); /* starts its thread */
+void notify_stop(struct notify *n);
+void notify_free(struct notify *n); /* stops; NULL is fine */
+
+/* init.c */
+void init_negotiate(struct fuse_conn_info *conn);
+/* After the mount: libfuse before 3.17 leaves FUSE_PARALLEL_DIROPS out of its answer to INIT. */
+_must_check_ int init_patch(struct fuse_session *session);
+
+#endif

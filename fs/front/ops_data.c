@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls on open files. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include "base/err.h"
+
+static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    struct fuse_entry_param p;
+    int r = vfs_create(v, &x, dir, name, mode, fi->flags, &e, &fi->fh);
+
+    if (r != 0) {
+        reply_done(req, r, "create", dir, name);
+        return;
+    }
+    p = reply_entry_param(&e);
+    if (fuse_reply_create(req, &p, fi) != 0) { /* the caller was killed meanwhile */
+        vfs_release(v, fi->fh);
+        vfs_forget(v, e.node, 1);
+    }
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    bool keep_cache = false;
+    int r = vfs_open(v, &x, node, fi->flags, &fi->fh, &keep_cache);
+
+    if (r != 0) {
+        reply_done(req, r, "open", node, NULL);
+        return;
+    }
+    fi->keep_cache = keep_cache;
+    if (fuse_reply_open(req, fi) != 0)
+        vfs_release(v, fi->fh);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    struct vfs *v = front_begin(req, NULL);
+    _cleanup_free_ char *data = malloc(size > 0 ? size : 1);
+    ssize_t n = data == NULL ? err_set(-ENOMEM, "out of memory")
+                             : vfs_read(v, fi->fh, (uint64_t)off, data, size);
+
+    if (n < 0)
+        reply_done(req, (int)n, "read", node, NULL);
+    else
+        fuse_reply_buf(req, data, (size_t)n);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t off,
+                     struct fuse_file_info *fi)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    ssize_t n = vfs_write(v, &x, fi->fh, (uint64_t)off, data, size);
+
+    if (n < 0)
+        reply_done(req, (int)n, "write", node, NULL);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+
+    reply_done(req, vfs_flush(v, &x, fi->fh), "flush", node, NULL);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
+{
+    struct vfs *v = front_begin(req, NULL);
+
+    (void)datasync; /* one object holds bytes and attributes: both or neither */
+    reply_done(req, vfs_fsync(v, fi->fh), "fsync", node, NULL);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+    vfs_release(front_begin(req, NULL), fi->fh);
+    reply_done(req, 0, "release", node, NULL);
+}
+
+void ops_data_fill(struct fuse_lowlevel_ops *ops)
+{
+    ops->create = op_create;
+    ops->open = op_open;
+    ops->read = op_read;
+    ops->write = op_write;
+    ops->flush = op_flush;
+    ops->fsync = op_fsync;
+    ops->release = op_release;
+}

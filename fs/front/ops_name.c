@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls on names. */
+#include "internal.h"
+
+#include <errno.h>
+#include "base/err.h"
+
+static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    int r = vfs_lookup(v, &x, dir, name, &e);
+
+    reply_entry(req, r, "lookup", dir, name, &e);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n)
+{
+    vfs_forget(front_begin(req, NULL), node, n);
+    fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    struct vfs *v = front_begin(req, NULL);
+
+    for (size_t i = 0; i < count; i++)
+        vfs_forget(v, forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev_t rdev)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    int r = vfs_mknod(v, &x, dir, name, mode, rdev, &e);
+
+    reply_entry(req, r, "mknod", dir, name, &e);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    int r = vfs_mkdir(v, &x, dir, name, mode, &e);
+
+    reply_entry(req, r, "mkdir", dir, name, &e);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const char *name)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    int r = vfs_symlink(v, &x, target, dir, name, &e);
+
+    reply_entry(req, r, "symlink", dir, name, &e);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t node)
+{
+    struct vfs *v = front_begin(req, NULL);
+    _cleanup_free_ char *target = NULL;
+    int r = vfs_readlink(v, node, &target);
+
+    if (r != 0)
+        reply_done(req, r, "readlink", node, NULL);
+    else
+        fuse_reply_readlink(req, target);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+
+    reply_done(req, vfs_unlink(v, &x, dir, name), "unlink", dir, name);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+
+    reply_done(req, vfs_rmdir(v, &x, dir, name), "rmdir", dir, name);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t new_dir,
+                      const char *new_name, unsigned flags)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+
+    reply_done(req, vfs_rename(v, &x, dir, name, new_dir, new_name, flags), "rename", dir, name);
+}
+
+/* Without an answer of its own link(2) would say ENOSYS, which programs read as a broken kernel. */
+static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char *name)
+{
+    front_begin(req, NULL);
+    (void)node;
+    reply_done(req, err_set(-EOPNOTSUPP, "hard links are not supported yet"), "link", dir, name);
+}
+
+void ops_name_fill(struct fuse_lowlevel_ops *ops)
+{
+    ops->lookup = op_lookup;
+    ops->forget = op_forget;
+    ops->forget_multi = op_forget_multi;
+    ops->mknod = op_mknod;
+    ops->mkdir = op_mkdir;
+    ops->symlink = op_symlink;
+    ops->readlink = op_readlink;
+    ops->unlink = op_unlink;
+    ops->rmdir = op_rmdir;
+    ops->rename = op_rename;
+    ops->link = op_link;
+}

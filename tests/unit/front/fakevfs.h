@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vfs of a few fixed names that remembers how it was called. For the tests of front/ only.
+ *
+ *   /hello     a file with bytes[], which a test may change
+ *   /many      a directory of FAKE_MANY files
+ *   /link      a symbolic link to "target"
+ *   /fail-N    a lookup that fails with errno N; /outcome: one that returns a positive outcome
+ *   /pair-a, /pair-b   lookups that wait for each other: only done if both run at once
+ *   /new       what create makes */
+#ifndef S3EFS_TESTS_FAKEVFS_H
+#define S3EFS_TESTS_FAKEVFS_H
+
+#include "base/lock.h"
+#include "vfs/vfs.h"
+
+#define FAKE_MANY 3000
+enum { FAKE_HELLO = 2, FAKE_MANY_DIR = 3, FAKE_LINK = 4, FAKE_NEW = 5, FAKE_FIRST_MANY = 1000 };
+
+struct vfs {
+    struct lock lock;
+    struct cond changed;
+    char bytes[64];
+    bool keep_cache;
+    int fail_flush, fail_fsync; /* errno, 0: none */
+    /* What came last, of each */
+    struct vfs_ctx ctx;
+    int set_mask, open_flags, create_flags;
+    struct stat set;
+    uint64_t set_fh, written_off, forgotten_unwanted;
+    mode_t create_mode;
+    unsigned rename_flags, pairs, opens, releases, flushes, dirs_open;
+    bool paired;
+};
+void fake_init(struct vfs *v);
+void fake_done(struct vfs *v);
+/* Copies of what is guarded, for assertions. */
+struct vfs fake_look(struct vfs *v);
+void fake_set_bytes(struct vfs *v, const char *s);
+/* Nodes that did not fit into a readdirplus answer and whose reference did not come back. */
+unsigned fake_unwanted(void);
+
+#endif

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# On a real mount, over a fake vfs: needs /dev/fuse and root, else it is skipped.
+check_PROGRAMS += tests/unit/front/test_front
+TESTS += tests/unit/front/test_front
+tests_unit_front_test_front_SOURCES = %D%/test_front.c %D%/fakevfs.c %D%/fakevfs.h
+tests_unit_front_test_front_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* front/ between a real kernel and a fake vfs: what arrives there, and what comes back. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include "base/err.h"
+#include "base/log.h"
+#include "fakevfs.h"
+#include "front/front.h"
+
+static struct {
+    struct vfs vfs;
+    struct front *front;
+    pthread_t loop;
+    bool looping;
+    char dir[64];
+    int ready; /* under vfs.lock */
+} t;
+
+static void on_ready(void *arg)
+{
+    (void)arg;
+    lock_take(&t.vfs.lock);
+    t.ready++;
+    lock_drop(&t.vfs.lock);
+}
+
+static void *loop_main(void *arg)
+{
+    (void)arg;
+    return (void *)(intptr_t)front_run(t.front);
+}
+
+static int set_up(void **state)
+{
+    struct front_conf conf = {.mountpoint = t.dir, .source = "s3://b,ucket/a\\b", .subtype = "s3efs",
+                              .allow_other = true, .default_permissions = true, .threads = 8,
+                              .extra_options = "noexec,noatime", .ready = on_ready};
+
+    (void)state;
+    strcpy(t.dir, "/tmp/s3efs-test-XXXXXX");
+    if (mkdtemp(t.dir) == NULL)
+        return -1;
+    t.ready = 0;
+    fake_init(&t.vfs);
+    if (front_new(&conf, &t.front) < 0 || front_start(t.front, &t.vfs) < 0) {
+        fprintf(stderr, "%s\n", err_text());
+        return -1;
+    }
+    t.looping = pthread_create(&t.loop, NULL, loop_main, NULL) == 0;
+    return t.looping ? 0 : -1;
+}
+
+static int join_loop(void)
+{
+    void *result;
+
+    pthread_join(t.loop, &result);
+    t.looping = false;
+    return (int)(intptr_t)result;
+}
+
+static int tear_down(void **state)
+{
+    int r = 0;
+
+    (void)state;
+    if (t.looping) {
+        if (umount2(t.dir, 0) < 0)
+            return -1;
+        r = join_loop();
+    }
+    front_free(t.front);
+    t.front = NULL;
+    fake_done(&t.vfs);
+    return r == 0 && rmdir(t.dir) == 0 ? 0 : -1; /* rmdir: nothing is mounted any more */
+}
+
+static const char *in(const char *name)
+{
+    static _Thread_local char path[2][128];
+    static _Thread_local int i;
+
+    i = !i;
+    snprintf(path[i], sizeof(path[i]), "%s/%s", t.dir, name);
+    return path[i];
+}
+
+static void test_mount_table(void **state)
+{
+    char line[512];
+    bool found = false;
+    FILE *f = fopen("/proc/self/mountinfo", "r");
+
+    (void)state;
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        if (strstr(line, t.dir) == NULL)
+            continue;
+        found = true;
+        assert_non_null(strstr(line, " - fuse.s3efs s3://b,ucket/a\\134b "));
+        assert_non_null(strstr(line, "noexec"));
+        assert_non_null(strstr(line, "noatime"));
+        assert_non_null(strstr(line, "default_permissions"));
+        assert_non_null(strstr(line, "allow_other"));
+    }
+    fclose(f);
+    assert_true(found);
+    assert_int_equal(access(in("hello"), F_OK), 0);
+    lock_take(&t.vfs.lock);
+    assert_int_equal(t.ready, 1);
+    lock_drop(&t.vfs.lock);
+}
+
+static void test_errors(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    errno = 0;
+    assert_int_equal(stat(in("none"), &st), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(stat(in("fail-5"), &st), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(stat(in("fail-28"), &st), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(stat(in("fail-9999"), &st), -1); /* no errno at all */
+    assert_int_equal(errno, EIO);
+    assert_int_equal(stat(in("outcome"), &st), -1); /* an outcome that nobody handled */
+    assert_int_equal(errno, EIO);
+    assert_int_equal(unlink(in("hello")), -1);
+    assert_int_equal(errno, ESTALE);
+    assert_int_equal(rmdir(in("many")), -1);
+    assert_int_equal(errno, ENOTEMPTY);
+}
+
+static void test_unsupported(void **state)
+{
+    char value[8];
+    int fd = open(in("hello"), O_RDWR);
+
+    (void)state;
+    assert_int_equal(link(in("hello"), in("other")), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(getxattr(in("hello"), "user.x", value, sizeof(value)), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(setxattr(in("hello"), "user.x", "1", 1, 0), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(fallocate(fd, 0, 0, 100), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    close(fd);
+}
+
+static void test_create(void **state)
+{
+    struct vfs seen;
+    mode_t old = umask(027);
+    int fd = open(in("new"), O_CREAT | O_EXCL | O_WRONLY | O_APPEND, 0666);
+
+    (void)state;
+    umask(old);
+    assert_true(fd >= 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.create_mode & 07777, 0666); /* the vfs applies the umask */
+    assert_int_equal(seen.ctx.umask, 027);
+    assert_int_equal(seen.ctx.uid, getuid());
+    assert_int_not_equal(seen.ctx.pid, 0);
+    assert_int_equal(seen.create_flags & (O_EXCL | O_ACCMODE | O_APPEND), O_EXCL | O_WRONLY | O_APPEND);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(mkdir(in("dir"), 0751), 0);
+    assert_int_equal(fake_look(&t.vfs).create_mode & 07777, 0751);
+}
+
+static void test_open_flags(void **state)
+{
+    int fd = open(in("hello"), O_WRONLY | O_TRUNC);
+    struct vfs seen = fake_look(&t.vfs);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(seen.open_flags & (O_ACCMODE | O_TRUNC), O_WRONLY | O_TRUNC);
+    assert_int_equal(seen.set_mask, 0); /* no truncate of its own before it */
+    close(fd);
+}
+
+static void test_read_and_write(void **state)
+{
+    char got[32] = "";
+    int fd = open(in("hello"), O_RDWR);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, got, sizeof(got)), 5);
+    assert_string_equal(got, "first");
+    assert_int_equal(pwrite(fd, "FI", 2, 0), 2);
+    assert_int_equal(pwrite(fd, "x", 1, 5000), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(close(fd), 0);
+    assert_string_equal(fake_look(&t.vfs).bytes, "FIrst");
+}
+
+/* What close(2) and fsync(2) return is what the vfs says. */
+static void test_errors_of_close(void **state)
+{
+    int fd = open(in("hello"), O_RDWR);
+
+    (void)state;
+    lock_take(&t.vfs.lock);
+    t.vfs.fail_flush = EDQUOT;
+    t.vfs.fail_fsync = EIO;
+    lock_drop(&t.vfs.lock);
+    assert_int_equal(fsync(fd), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(close(fd), -1);
+    assert_int_equal(errno, EDQUOT);
+    lock_take(&t.vfs.lock); /* RELEASE follows, answered to nobody */
+    while (t.vfs.releases < t.vfs.opens)
+        cond_wait(&t.vfs.changed, &t.vfs.lock);
+    lock_drop(&t.vfs.lock);
+}
+
+static void test_attributes(void **state)
+{
+    struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+    struct timespec given[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 12, .tv_nsec = 34}};
+    struct vfs seen;
+    int fd;
+
+    (void)state;
+    assert_int_equal(chmod(in("hello"), 0640), 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.set_mask, VFS_SET_MODE);
+    assert_int_equal(seen.set.st_mode & 07777, 0640);
+    assert_int_equal(chown(in("hello"), 12, -1), 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.set_mask & (VFS_SET_UID | VFS_SET_GID), VFS_SET_UID);
+    assert_int_equal(seen.set.st_uid, 12);
+    assert_int_equal(truncate(in("hello"), 3), 0);
+    seen = fake_look(&t.vfs);
+    assert_true((seen.set_mask & VFS_SET_SIZE) != 0);
+    assert_int_equal(seen.set.st_size, 3);
+    assert_int_equal(seen.set_fh, 0);
+    fd = open(in("hello"), O_RDWR);
+    assert_int_equal(ftruncate(fd, 4), 0);
+    assert_int_equal(fake_look(&t.vfs).set_fh, 100 + FAKE_HELLO);
+    close(fd);
+    assert_int_equal(utimensat(AT_FDCWD, in("hello"), now, 0), 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.set_mask, VFS_SET_ATIME);
+    assert_int_equal(seen.set.st_atim.tv_nsec, UTIME_NOW);
+    assert_int_equal(utimensat(AT_FDCWD, in("hello"), given, 0), 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.set_mask, VFS_SET_MTIME);
+    assert_int_equal(seen.set.st_mtim.tv_sec, 12);
+    assert_int_equal(seen.set.st_mtim.tv_nsec, 34);
+}
+
+/* Every name once, whatever answers the kernel asks for, and no reference kept of what did not fit. */
+static void test_listing(void **state)
+{
+    static bool seen[FAKE_MANY];
+    unsigned n = 0;
+    struct dirent *e;
+    DIR *d = opendir(in("many"));
+
+    (void)state;
+    memset(seen, 0, sizeof(seen));
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL) {
+        unsigned i;
+
+        assert_int_equal(sscanf(e->d_name, "f%u", &i), 1);
+        assert_true(i < FAKE_MANY);
+        assert_false(seen[i]);
+        assert_int_equal(e->d_type, DT_REG);
+        assert_int_equal(e->d_ino, FAKE_FIRST_MANY + i);
+        seen[i] = true;
+        n++;
+    }
+    assert_int_equal(n, FAKE_MANY);
+    assert_int_equal(fsync(dirfd(d)), 0);
+    assert_int_equal(closedir(d), 0);
+    assert_int_equal(fake_unwanted(), 0);
+}
+
+static void test_links_and_names(void **state)
+{
+    char target[32] = "";
+    struct statvfs st;
+
+    (void)state;
+    assert_int_equal(symlink("target", in("l")), 0);
+    assert_int_equal(readlink(in("link"), target, sizeof(target) - 1), 6);
+    assert_string_equal(target, "target");
+    assert_int_equal(rename(in("hello"), in("to")), 0);
+    assert_int_equal(renameat2(AT_FDCWD, in("hello"), AT_FDCWD, in("many"), RENAME_EXCHANGE), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(fake_look(&t.vfs).rename_flags, RENAME_EXCHANGE);
+    assert_int_equal(statvfs(t.dir, &st), 0);
+    assert_int_equal(st.f_blocks, 12345);
+    assert_int_equal(st.f_namemax, 255);
+}
+
+static void *look_up(void *arg)
+{
+    struct stat st;
+
+    return (void *)(intptr_t)(stat(in(arg), &st) < 0 ? errno : 0);
+}
+
+/* Lookups in one directory run at the same time, also under a libfuse that forgets to ask for it. */
+static void test_parallel_lookups(void **state)
+{
+    char a[] = "pair-a", b[] = "pair-b";
+    pthread_t other;
+    void *result;
+
+    (void)state;
+    assert_int_equal(pthread_create(&other, NULL, look_up, a), 0);
+    assert_int_equal((int)(intptr_t)look_up(b), ENOENT);
+    assert_int_equal(pthread_join(other, &result), 0);
+    assert_true(fake_look(&t.vfs).paired);
+}
+
+/* The kernel keeps pages while told so, and drops them when it is told that they are old. */
+static void test_invalidation(void **state)
+{
+    char got[16] = "";
+    int fd;
+
+    (void)state;
+    lock_take(&t.vfs.lock);
+    t.vfs.keep_cache = true;
+    lock_drop(&t.vfs.lock);
+    fd = open(in("hello"), O_RDONLY);
+    assert_int_equal(pread(fd, got, 5, 0), 5);
+    fake_set_bytes(&t.vfs, "other");
+    assert_int_equal(pread(fd, got, 5, 0), 5);
+    assert_string_equal(got, "first");
+    front_invalidate(t.front, FAKE_HELLO);
+    assert_int_equal(pread(fd, got, 5, 0), 5);
+    assert_string_equal(got, "other");
+    front_invalidate(t.front, 4711); /* the kernel never heard of it */
+    close(fd);
+}
+
+/* The size that the kernel believes in goes with the pages. */
+static void test_invalidation_grows(void **state)
+{
+    char got[32] = "";
+    int fd;
+
+    (void)state;
+    lock_take(&t.vfs.lock);
+    t.vfs.keep_cache = true;
+    lock_drop(&t.vfs.lock);
+    fd = open(in("hello"), O_RDONLY);
+    assert_int_equal(pread(fd, got, sizeof(got), 0), 5);
+    fake_set_bytes(&t.vfs, "much longer than it was");
+    front_invalidate(t.front, FAKE_HELLO);
+    assert_int_equal(pread(fd, got, sizeof(got), 0), 23);
+    close(fd);
+}
+
+static void test_reopen_drops_old_pages(void **state)
+{
+    char got[16] = "";
+    int fd = open(in("hello"), O_RDONLY);
+
+    (void)state;
+    assert_int_equal(read(fd, got, 5), 5);
+    close(fd);
+    fake_set_bytes(&t.vfs, "other");
+    fd = open(in("hello"), O_RDONLY);
+    assert_int_equal(read(fd, got, 5), 5);
+    close(fd);
+    assert_string_equal(got, "other");
+}
+
+static void test_unmount_in_use(void **state)
+{
+    int fd = open(in("hello"), O_RDONLY);
+
+    (void)state;
+    assert_int_equal(front_unmount(t.front, false), -EBUSY);
+    assert_non_null(strstr(err_text(), "in use"));
+    close(fd);
+    lock_take(&t.vfs.lock); /* the kernel lets go when it has told us */
+    while (t.vfs.releases < t.vfs.opens)
+        cond_wait(&t.vfs.changed, &t.vfs.lock);
+    lock_drop(&t.vfs.lock);
+    while (front_unmount(t.front, false) == -EBUSY)
+        ;
+    assert_int_equal(join_loop(), 0);
+}
+
+/* As a signal does it: detached while it is used, then the loop is told to end. What is mounted at the place since
+ * then is not ours to take away. */
+static void test_lazy_end(void **state)
+{
+    int fd = open(in("hello"), O_RDONLY);
+    void *result;
+    char got[8];
+
+    (void)state;
+    assert_int_equal(front_unmount(t.front, true), 0);
+    assert_int_equal(mount("tmpfs", t.dir, "tmpfs", 0, NULL), 0);
+    assert_int_equal(pread(fd, got, 5, 0), 5); /* still served */
+    while (pthread_tryjoin_np(t.loop, &result) == EBUSY)
+        front_exit(t.front);
+    t.looping = false;
+    assert_int_equal((int)(intptr_t)result, 0);
+    front_free(t.front);
+    t.front = NULL;
+    assert_int_equal(fsync(fd), -1); /* those who still had it open are told */
+    assert_int_equal(errno, ENOTCONN);
+    close(fd);
+    assert_int_equal(umount2(t.dir, 0), 0); /* the tmpfs is still there */
+}
+
+/* front_free() of a front whose loop was told to end unmounts. */
+static void test_exit_unmounts(void **state)
+{
+    void *result;
+
+    (void)state;
+    while (pthread_tryjoin_np(t.loop, &result) == EBUSY)
+        front_exit(t.front);
+    t.looping = false;
+}
+
+static void test_mount_fails(void **state)
+{
+    struct front_conf conf = {.mountpoint = "/tmp/s3efs-no-such-directory", .source = "s"};
+    struct front *f = NULL;
+
+    (void)state;
+    assert_int_equal(front_new(&conf, &f), 0);
+    assert_true(front_start(f, &t.vfs) < 0);
+    assert_non_null(strstr(err_text(), "/tmp/s3efs-no-such-directory"));
+    front_free(f);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_create),
+        TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
+        TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups), TEST(test_invalidation),
+        TEST(test_invalidation_grows), TEST(test_reopen_drops_old_pages), TEST(test_unmount_in_use),
+        TEST(test_lazy_end), TEST(test_exit_unmounts), TEST(test_mount_fails),
+    };
+
+    if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) != 0) {
+        printf("SKIP: needs root and /dev/fuse\n");
+        return 77;
+    }
+    log_open(LOG_TO_STDERR, LOG_LV_INFO);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
