@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+# What of the program itself the tests link: options and mount points.
+noinst_LIBRARIES += libprog.a
+libprog_a_SOURCES = %D%/config.c %D%/options.h %D%/mountpoint.c %D%/mountpoint.h %D%/options.c %D%/options.def \
+	%D%/usage.c
+
 bin_PROGRAMS += s3efs
-s3efs_SOURCES = %D%/main.c
-s3efs_LDADD = libcontrol.a libfront.a libvfs.a libupload.a libdata.a libcache.a libs3.a libaws.a libhttp.a \
-	libstore.a libbase.a $(FUSE_LIBS) $(CURL_LIBS) $(LMDB_LIBS) $(EXPAT_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) \
-	$(CRYPTO_LIBS) $(ZLIB_LIBS)
+s3efs_SOURCES = %D%/cmd.h %D%/cmd_mount.c %D%/cmd_status.c %D%/cmd_umount.c %D%/compose.c %D%/compose.h \
+	%D%/compose_store.c %D%/daemon.c %D%/daemon.h %D%/main.c %D%/run.c %D%/run.h %D%/status.c %D%/status.h
+s3efs_LDADD = libprog.a libcontrol.a libfront.a libvfs.a libupload.a libdata.a libcache.a libs3.a libaws.a \
+	libhttp.a libstore.a libbase.a $(FUSE_LIBS) $(CURL_LIBS) $(LMDB_LIBS) $(EXPAT_LIBS) $(JANSSON_LIBS) \
+	$(INIH_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
 EXTRA_DIST += %D%/README.md

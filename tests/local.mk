@@ -19,6 +19,8 @@ include tests/unit/s3/local.mk
 include tests/unit/data/local.mk
 include tests/unit/upload/local.mk
 include tests/unit/vfs/local.mk
+include tests/unit/config/local.mk
 include tests/unit/control/local.mk
+include tests/unit/front/local.mk
 include tests/model/local.mk
 endif

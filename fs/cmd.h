@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of the program. Each gets its own argv (argv[0]: its name) and returns the exit code. */
+#ifndef S3EFS_CMD_H
+#define S3EFS_CMD_H
+
+int cmd_mount(int argc, char **argv);
+int cmd_mount_helper(int argc, char **argv); /* as mount(8) calls mount.s3efs */
+int cmd_umount(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
+
+#endif

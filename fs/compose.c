@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compose.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "mountpoint.h"
+
+#define CACHE_SIZE_DEFAULT (UINT64_C(10) << 30)
+#define CACHE_SIZE_MIN (UINT64_C(64) << 20)
+
+/* A cache or a bucket below the mount point would be read through itself. */
+static int check_places(const struct config *c)
+{
+    if (path_is_within(c->cache_dir, c->mountpoint))
+        return err_set(-EINVAL, "cache_dir %s is inside the mount point %s", c->cache_dir, c->mountpoint);
+    if (c->kind == CONFIG_DIR &&
+        (path_is_within(c->path, c->mountpoint) || path_is_within(c->mountpoint, c->path)))
+        return err_set(-EINVAL, "%s and the mount point %s are inside each other", c->source, c->mountpoint);
+    if (c->kind == CONFIG_DIR &&
+        (path_is_within(c->cache_dir, c->path) || path_is_within(c->path, c->cache_dir)))
+        return err_set(-EINVAL, "%s and cache_dir %s are inside each other", c->source, c->cache_dir);
+    return 0;
+}
+
+static int open_cache(struct compose *m)
+{
+    const struct config *c = m->config;
+    struct cache_conf conf = {.dir = c->cache_dir, .source = m->source_id, .max_bytes = c->cache_size,
+                              .min_free = c->cache_free};
+    uint64_t free_bytes, total;
+    int r = sys_mkdirs(c->cache_dir, 0700);
+
+    if (r == 0)
+        r = sys_free_bytes(c->cache_dir, &free_bytes, &total);
+    if (r < 0)
+        return err_set(r, "cache_dir %s: %s", c->cache_dir, strerror(-r));
+    if (!config_given(c, "cache_free"))
+        conf.min_free = total / 20;
+    if (!config_given(c, "cache_size")) {
+        conf.max_bytes = free_bytes / 2 < CACHE_SIZE_DEFAULT ? free_bytes / 2 : CACHE_SIZE_DEFAULT;
+        if (conf.max_bytes < CACHE_SIZE_MIN)
+            conf.max_bytes = CACHE_SIZE_MIN;
+    }
+    m->cache_limit = conf.max_bytes;
+    r = cache_new(&conf, &m->cache);
+    if (r == 0)
+        r = cache_start(m->cache);
+    m->cache_started = r == 0;
+    return r;
+}
+
+static int open_bytes(struct compose *m)
+{
+    const struct config *c = m->config;
+    struct data_conf data = {.mem_limit = c->mem_limit};
+    struct upload_conf upload = {.caps = m->caps, .weak_refuse = c->weak == CONFIG_WEAK_REFUSE};
+    unsigned char random[16];
+    int r = data_new(&data, m->store, m->cache, &m->data);
+
+    if (r < 0)
+        return r;
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return err_set(-EIO, "no random bytes");
+    str_hex(random, sizeof(random), upload.writer);
+    return upload_new(&upload, m->store, &m->upload);
+}
+
+static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_arg)
+{
+    const struct config *c = m->config;
+    struct front_conf conf = {
+        .mountpoint = c->mountpoint,
+        .source = c->source,
+        .subtype = c->nosubtype ? NULL : "s3efs",
+        .read_only = c->read_only,
+        .allow_other = c->allow_other,
+        .default_permissions = c->default_permissions,
+        .extra_options = c->kernel_options,
+        .threads = c->threads,
+        .ready = ready,
+        .ready_arg = ready_arg,
+    };
+
+    return front_new(&conf, &m->front);
+}
+
+static int open_vfs(struct compose *m)
+{
+    const struct config *c = m->config;
+    struct vfs_conf conf = {
+        .prefix = c->prefix,
+        .uid = c->uid,
+        .gid = c->gid,
+        .file_mode = c->file_mode,
+        .dir_mode = c->dir_mode,
+        .read_only = c->read_only,
+        .acregmin_ns = c->acregmin_s * NS_PER_S,
+        .acregmax_ns = c->acregmax_s * NS_PER_S,
+        .acdirmin_ns = c->acdirmin_s * NS_PER_S,
+        .acdirmax_ns = c->acdirmax_s * NS_PER_S,
+        .caps = m->caps,
+        .invalidate = front_invalidate,
+        .invalidate_arg = m->front,
+    };
+
+    return vfs_new(&conf, m->store, m->cache, m->data, m->upload, &m->vfs);
+}
+
+int compose_open(struct compose *m, const struct config *c, void (*ready)(void *arg), void *ready_arg)
+{
+    int r = check_places(c);
+
+    m->config = c;
+    m->started_ns = clock_boot_ns();
+    if (r == 0)
+        r = compose_store(m);
+    if (r == 0)
+        r = compose_check_bucket(m);
+    if (r == 0)
+        r = open_cache(m);
+    if (r == 0)
+        r = compose_probe(m);
+    if (r == 0)
+        r = open_bytes(m);
+    if (r == 0)
+        r = open_front(m, ready, ready_arg);
+    if (r == 0)
+        r = open_vfs(m);
+    return r;
+}
+
+void compose_close(struct compose *m)
+{
+    front_free(m->front);
+    if (m->vfs != NULL)
+        vfs_free(m->vfs);
+    if (m->upload != NULL)
+        upload_free(m->upload);
+    if (m->data != NULL)
+        data_free(m->data);
+    if (m->cache_started)
+        cache_stop(m->cache);
+    if (m->cache != NULL)
+        cache_free(m->cache);
+    if (m->store != NULL) {
+        store_stop(m->store);
+        store_free(m->store);
+    }
+    if (m->cred != NULL)
+        cred_free(m->cred);
+    if (m->http != NULL) {
+        http_stop(m->http);
+        http_free(m->http);
+    }
+    if (m->meter != NULL)
+        meter_free(m->meter);
+    explicit_bzero(m->sse_c_key, sizeof(m->sse_c_key));
+    free(m->source_id);
+    *m = (struct compose){0};
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mountpoint.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/err.h"
+#include "base/str.h"
+
+/* realpath(3) of the parent and the last name: the last name itself may be a mount that answers nothing. */
+static char *parent_canonical(const char *dir)
+{
+    _cleanup_free_ char *copy = strdup(dir), *parent = NULL;
+    const char *name;
+    char *slash, *whole;
+    size_t len;
+
+    if (copy == NULL)
+        return NULL;
+    len = strlen(copy);
+    while (len > 1 && copy[len - 1] == '/')
+        copy[--len] = '\0';
+    slash = strrchr(copy, '/');
+    name = slash == NULL ? copy : slash + 1;
+    if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return NULL;
+    if (slash != NULL && slash != copy)
+        *slash = '\0';
+    parent = realpath(slash == NULL ? "." : slash == copy ? "/" : copy, NULL);
+    if (parent == NULL || asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name) < 0)
+        return NULL;
+    return whole;
+}
+
+int mountpoint_canonical(const char *dir, char **ret)
+{
+    char *path = realpath(dir, NULL);
+    int error = errno;
+
+    if (path == NULL && (error == ENOTCONN || error == EIO || error == EACCES))
+        path = parent_canonical(dir);
+    if (path == NULL)
+        return err_set(-error, "mount point %s: %s", dir, strerror(error));
+    *ret = path;
+    return 0;
+}
+
+/* mountinfo writes blanks, tabs, newlines and backslashes as \ooo. */
+static void unescape(char *s)
+{
+    char *out = s;
+
+    for (; *s != '\0'; s++) {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+            s[3] <= '7') {
+            *out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+            s += 3;
+        } else {
+            *out++ = *s;
+        }
+    }
+    *out = '\0';
+}
+
+/* Fields: id parent major:minor root MOUNTPOINT options [tags...] - TYPE source ... */
+static bool parse_line(char *line, char **point, const char **type)
+{
+    char *save, *word = strtok_r(line, " \n", &save);
+
+    for (int i = 0; i < 4 && word != NULL; i++)
+        word = strtok_r(NULL, " \n", &save);
+    *point = word;
+    while (word != NULL && strcmp(word, "-") != 0)
+        word = strtok_r(NULL, " \n", &save);
+    *type = word == NULL ? NULL : strtok_r(NULL, " \n", &save);
+    return *type != NULL;
+}
+
+bool mountpoint_find(FILE *table, const char *path)
+{
+    _cleanup_free_ char *line = NULL;
+    size_t size = 0;
+    bool ours = false;
+
+    while (getline(&line, &size, table) >= 0) {
+        const char *type;
+        char *point;
+
+        if (!parse_line(line, &point, &type))
+            continue;
+        unescape(point);
+        if (strcmp(point, path) == 0) /* the last one is the topmost */
+            ours = strcmp(type, "fuse.s3efs") == 0;
+    }
+    return ours;
+}
+
+bool mountpoint_is_ours(const char *canonical)
+{
+    FILE *table = fopen("/proc/self/mountinfo", "re");
+    bool ours;
+
+    if (table == NULL)
+        return false;
+    ours = mountpoint_find(table, canonical);
+    fclose(table);
+    return ours;
+}
+
+int mountpoint_check(const char *canonical)
+{
+    struct stat st;
+
+    if (mountpoint_is_ours(canonical))
+        return err_set(-EBUSY, "%s: an s3efs is mounted there already (s3efs umount %s takes it away)",
+                       canonical, canonical);
+    if (stat(canonical, &st) < 0) {
+        if (errno == ENOTCONN)
+            return err_set(-ENOTCONN, "%s: a mount without a daemon is in the way (umount -l %s takes it away)",
+                           canonical, canonical);
+        return err_set(-errno, "mount point %s: %s", canonical, strerror(errno));
+    }
+    if (!S_ISDIR(st.st_mode))
+        return err_set(-ENOTDIR, "mount point %s is not a directory", canonical);
+    return 0;
+}
+
+bool path_is_within(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+
+    if (strcmp(dir, "/") == 0)
+        return path[0] == '/';
+    return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}

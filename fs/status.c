@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/err.h"
+#include "store/probe.h"
+
+static void json_freep(json_t **j)
+{
+    json_decref(*j);
+}
+#define _cleanup_json_ _cleanup_(json_freep)
+
+static void put(json_t *o, const char *key, uint64_t value)
+{
+    json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+/* Whatever bytes it has: JSON wants UTF-8. */
+static void put_text(json_t *o, const char *key, const char *value)
+{
+    json_t *s = json_string(value);
+    char plain[1024];
+    size_t n = 0;
+
+    if (s == NULL) {
+        for (; value[n] != '\0' && n + 1 < sizeof(plain); n++)
+            plain[n] = (unsigned char)value[n] < 0x80 ? value[n] : '?';
+        plain[n] = '\0';
+        s = json_string(plain);
+    }
+    json_object_set_new(o, key, s);
+}
+
+static json_t *kinds_json(const struct meter_snapshot *s)
+{
+    json_t *o = json_object();
+
+    for (int k = 0; k < METER_KINDS; k++)
+        put(o, meter_kind_name((enum meter_kind)k), s->requests[k]);
+    return o;
+}
+
+static json_t *statuses_json(const struct meter_snapshot *s)
+{
+    json_t *o = json_object();
+
+    for (int i = 0; i < METER_STATUSES; i++) {
+        char key[16];
+
+        if (s->statuses[i] == 0)
+            continue;
+        snprintf(key, sizeof(key), "%d", i);
+        put(o, i == 0 ? "none" : key, s->statuses[i]);
+    }
+    return o;
+}
+
+static json_t *kind_statuses_json(const struct meter_snapshot *s)
+{
+    static const char *const classes[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    json_t *all = json_object();
+
+    for (int k = 0; k < METER_KINDS; k++) {
+        json_t *o;
+
+        if (s->requests[k] == 0)
+            continue;
+        o = json_object();
+        for (int i = 0; i < 6; i++) {
+            if (s->by_kind_status[k][i] != 0)
+                put(o, classes[i], s->by_kind_status[k][i]);
+        }
+        json_object_set_new(all, meter_kind_name((enum meter_kind)k), o);
+    }
+    return all;
+}
+
+static void add_requests(json_t *o, struct compose *m)
+{
+    struct meter_snapshot s;
+    uint64_t total = 0;
+
+    meter_read(m->meter, &s);
+    for (int k = 0; k < METER_KINDS; k++)
+        total += s.requests[k];
+    put(o, "requests_total", total);
+    json_object_set_new(o, "requests", kinds_json(&s));
+    json_object_set_new(o, "statuses", statuses_json(&s));
+    json_object_set_new(o, "requests_by_status", kind_statuses_json(&s));
+    put(o, "bytes_up", s.bytes_up);
+    put(o, "bytes_down", s.bytes_down);
+}
+
+static void add_files(json_t *o, struct compose *m)
+{
+    struct vfs_stats s = {0};
+
+    vfs_stats_get(m->vfs, &s);
+    put(o, "inodes", s.inodes);
+    put(o, "open_files", s.open_files);
+    put(o, "dirty_files", s.dirty_files);
+    put(o, "dirty_bytes", s.dirty_bytes);
+    put(o, "oldest_dirty_s", (uint64_t)(s.oldest_dirty_ns / NS_PER_S));
+    put(o, "commits", s.commits);
+    put(o, "commit_errors", s.commit_errors);
+    put(o, "hidden_keys", s.hidden_keys);
+    put_text(o, "last_error", s.last_error);
+}
+
+static json_t *cache_json(struct compose *m)
+{
+    struct cache_stats s = {0};
+    json_t *o = json_object();
+
+    cache_stats_get(m->cache, &s);
+    put_text(o, "dir", m->config->cache_dir);
+    put(o, "bytes", s.bytes);
+    put(o, "limit", s.limit);
+    put(o, "staged_bytes", s.staged_bytes);
+    put(o, "versions", s.versions);
+    put(o, "hits", s.hits);
+    put(o, "misses", s.misses);
+    put(o, "evicted_bytes", s.evicted_bytes);
+    put(o, "errors", s.errors);
+    put(o, "corrupt", s.corrupt);
+    put(o, "lost_found", s.lost_found);
+    return o;
+}
+
+static json_t *build(struct compose *m)
+{
+    const struct config *c = m->config;
+    json_t *o = json_object();
+    char caps[256] = "";
+
+    put_text(o, "version", PACKAGE_VERSION);
+    put_text(o, "source", c->source);
+    put_text(o, "mountpoint", c->mountpoint);
+    put(o, "pid", (uint64_t)getpid());
+    put(o, "uptime_s", (uint64_t)((clock_boot_ns() - m->started_ns) / NS_PER_S));
+    json_object_set_new(o, "read_only", json_boolean(c->read_only));
+    if (c->kind == CONFIG_S3) {
+        char url[400];
+
+        snprintf(url, sizeof(url), "%s://%s", m->endpoint.scheme, m->endpoint.host);
+        put_text(o, "endpoint", url);
+        put_text(o, "region", m->endpoint.region);
+        put_text(o, "credentials", cred_source(m->cred));
+    }
+    if (!c->read_only)
+        store_caps_format(&m->caps, caps, sizeof(caps));
+    put_text(o, "conditions", caps);
+    add_requests(o, m);
+    add_files(o, m);
+    json_object_set_new(o, "cache", cache_json(m));
+    return o;
+}
+
+int status_json(struct compose *m, struct buf *out)
+{
+    _cleanup_json_ json_t *o = build(m);
+    _cleanup_free_ char *text = json_dumps(o, JSON_INDENT(2));
+
+    if (text == NULL)
+        return err_set(-ENOMEM, "out of memory");
+    buf_addf(out, "%s\n", text);
+    return buf_failed(out) ? err_set(out->error, "the status is too long") : 0;
+}
+
+static void text_value(struct buf *out, json_t *value)
+{
+    if (json_is_string(value))
+        buf_adds(out, json_string_value(value));
+    else if (json_is_integer(value))
+        buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        buf_adds(out, json_is_true(value) ? "yes" : "no");
+}
+
+/* One line for each value that says something; "cache.hits" for what is inside an object. */
+static void text_object(struct buf *out, const char *above, json_t *o)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(o, key, value) {
+        char name[128];
+        int width;
+
+        if (json_is_object(value)) {
+            snprintf(name, sizeof(name), "%s%s.", above, key);
+            text_object(out, name, value);
+            continue;
+        }
+        if ((*above != '\0' && json_is_integer(value) && json_integer_value(value) == 0) ||
+            (json_is_string(value) && *json_string_value(value) == '\0'))
+            continue;
+        snprintf(name, sizeof(name), "%s%s", above, key);
+        width = (int)(strlen(name) < 28 ? 28 - strlen(name) : 1);
+        buf_addf(out, "%s%*s", name, width, "");
+        text_value(out, value);
+        buf_addc(out, '\n');
+    }
+}
+
+int status_text(struct compose *m, struct buf *out)
+{
+    _cleanup_json_ json_t *o = build(m);
+
+    json_object_del(o, "requests_by_status"); /* for programs: too long for people */
+    text_object(out, "", o);
+    return buf_failed(out) ? err_set(out->error, "the status is too long") : 0;
+}
+
+void status_unsent(struct compose *m, char *out, size_t size)
+{
+    struct vfs_stats s = {0};
+
+    vfs_stats_get(m->vfs, &s);
+    if (s.dirty_files == 0 && s.dirty_bytes == 0)
+        out[0] = '\0';
+    else
+        snprintf(out, size, "%" PRIu64 " files, %" PRIu64 " bytes%s%s", s.dirty_files, s.dirty_bytes,
+                 s.last_error[0] == '\0' ? "" : "; last error: ", s.last_error);
+}

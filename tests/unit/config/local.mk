@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/config/test_options tests/unit/config/test_config tests/unit/config/test_mountpoint \
+	tests/unit/config/list_options
+TESTS += tests/unit/config/test_options tests/unit/config/test_config tests/unit/config/test_mountpoint
+tests_unit_config_test_options_SOURCES = %D%/test_options.c
+tests_unit_config_test_options_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
+tests_unit_config_test_options_LDADD = libprog.a $(LIBS_base) $(CMOCKA_LIBS)
+tests_unit_config_test_config_SOURCES = %D%/test_config.c
+tests_unit_config_test_config_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
+tests_unit_config_test_config_LDADD = libprog.a $(LIBS_base) $(CMOCKA_LIBS)
+tests_unit_config_test_mountpoint_SOURCES = %D%/test_mountpoint.c
+tests_unit_config_test_mountpoint_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
+tests_unit_config_test_mountpoint_LDADD = libprog.a $(LIBS_base) $(CMOCKA_LIBS)
+# For tests/lint/check_options.sh: the table's names, one a line.
+tests_unit_config_list_options_SOURCES = %D%/list_options.c
+tests_unit_config_list_options_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
+tests_unit_config_list_options_LDADD = libprog.a $(LIBS_base)
+dist_check_SCRIPTS += tests/lint/check_options.sh
+TESTS += tests/lint/check_options.sh
