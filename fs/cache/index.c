@@ -121,7 +121,7 @@ void cache_index_stop(struct cache *c)
     meta_close(c->meta);
     c->meta = NULL;
     if (!good)
-        (void)sys_unlink(state);
+        (void)!sys_unlink(state);
     else if (seal_close(&p, c->boot_id) < 0)
         log_debug("cache.index.unsealed", "dir=%s", LOG_Q(c->dir));
 }
@@ -165,7 +165,7 @@ void cache_index_fail(struct cache *c, int why)
     if (atomic_compare_exchange_strong(&c->fail_errno, &none, why)) {
         /* Without a state it is not believed after a kill either. */
         snprintf(state, sizeof(state), "%s/state", c->dir);
-        (void)sys_unlink(state);
+        (void)!sys_unlink(state);
         log_warn("cache.index.failed", "dir=%s cause=%s action=rebuild", LOG_Q(c->dir),
                  LOG_Q(strerror(why)));
     }

@@ -14,6 +14,7 @@
 #define FIRST_MAP ((size_t)16 << 20)
 #define MAX_MAP ((size_t)16 << 30) /* of address space, and the most that the index may take on the disk */
 #define MAX_READERS 1024
+#define COPY_BATCH 16384 /* records a transaction */
 
 struct meta {
     char *path;
@@ -335,7 +336,14 @@ int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix, st
     return rc == MDB_NOTFOUND ? 0 : fold_txn(t, rc);
 }
 
-/* --- the walk --- */
+/* --- the copy --- */
+
+struct copying {
+    MDB_txn *from;
+    MDB_env *to;
+    MDB_txn *txn; /* of to */
+    size_t n;     /* records in txn */
+};
 
 static int compare(const MDB_val *a, const MDB_val *b)
 {
@@ -347,60 +355,92 @@ static int compare(const MDB_val *a, const MDB_val *b)
     return a->mv_size < b->mv_size ? -1 : a->mv_size > b->mv_size;
 }
 
-/* Every key is above the one before it (so no page is met twice), every value can be read. */
-static int walk_database(MDB_txn *txn, MDB_dbi dbi)
+static int copy_record(struct copying *cp, MDB_dbi dbi, MDB_val *k, MDB_val *v)
+{
+    int rc = 0;
+
+    if (cp->txn == NULL)
+        rc = mdb_txn_begin(cp->to, NULL, 0, &cp->txn);
+    if (rc == 0)
+        rc = mdb_put(cp->txn, dbi, k, v, MDB_APPEND);
+    if (rc == 0 && ++cp->n % COPY_BATCH == 0) {
+        rc = mdb_txn_commit(cp->txn);
+        cp->txn = NULL;
+    }
+    return rc;
+}
+
+/* Every key is above the one before it (so no page is met twice), and there are as many as there should be. */
+static int copy_database(struct copying *cp, MDB_dbi from, MDB_dbi to)
 {
     _cleanup_(close_cursor) MDB_cursor *c = NULL;
     MDB_val k, v, last = {0};
-    volatile uint8_t sink = 0;
     size_t n = 0;
     MDB_stat st;
-    int rc = mdb_cursor_open(txn, dbi, &c);
+    int rc = mdb_cursor_open(cp->from, from, &c);
 
-    if (rc != 0 || mdb_stat(txn, dbi, &st) != 0)
+    if (rc != 0 || mdb_stat(cp->from, from, &st) != 0)
         return -EBADMSG;
     rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
     for (; rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
-        if (n++ > 0 && compare(&last, &k) >= 0)
+        if ((n++ > 0 && compare(&last, &k) >= 0) || v.mv_size > CACHE_REC_MAX + 4)
             return -EBADMSG;
-        if (v.mv_size > CACHE_REC_MAX + 4)
-            return -EBADMSG;
-        for (size_t i = 0; i < v.mv_size; i++)
-            sink = (uint8_t)(sink ^ ((const uint8_t *)v.mv_data)[i]);
         last = k;
+        if (copy_record(cp, to, &k, &v) != 0)
+            return -EIO;
     }
     return rc == MDB_NOTFOUND && n == st.ms_entries ? 0 : -EBADMSG;
 }
 
-static int walk_env(MDB_env *env, const char *path)
+static int copy_databases(struct copying *cp, struct meta *to)
 {
-    MDB_txn *txn;
     int r = 0;
 
-    if (mdb_env_set_maxdbs(env, META_DBS) != 0 ||
-        mdb_env_open(env, path, MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK, 0600) != 0 ||
-        mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0)
-        return -EBADMSG;
     for (int i = 0; i < META_DBS && r == 0; i++) {
         MDB_dbi dbi;
-        int rc = mdb_dbi_open(txn, db_names[i], 0, &dbi);
+        int rc = mdb_dbi_open(cp->from, db_names[i], 0, &dbi);
 
         /* A kill before the first commit leaves an environment without databases. */
         if (rc != MDB_NOTFOUND)
-            r = rc == 0 ? walk_database(txn, dbi) : -EBADMSG;
+            r = rc == 0 ? copy_database(cp, dbi, to->dbi[i]) : -EBADMSG;
     }
-    mdb_txn_abort(txn);
+    if (r == 0 && cp->txn != NULL && mdb_txn_commit(steal(&cp->txn)) != 0)
+        r = -EIO;
+    if (cp->txn != NULL)
+        mdb_txn_abort(cp->txn);
     return r;
 }
 
-int meta_walk(const char *path)
+static int copy_env(MDB_env *env, const char *from, const char *to)
+{
+    struct copying cp = {0};
+    MDB_envinfo info;
+    struct meta *m;
+    int r;
+
+    if (mdb_env_set_maxdbs(env, META_DBS) != 0 ||
+        mdb_env_open(env, from, MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK, 0600) != 0 ||
+        mdb_env_info(env, &info) != 0 || info.me_mapsize > MAX_MAP)
+        return -EBADMSG;
+    r = meta_open(to, 2 * info.me_mapsize, &m); /* what fitted there fits here */
+    if (r < 0)
+        return r;
+    cp.to = m->env;
+    r = mdb_txn_begin(env, NULL, MDB_RDONLY, &cp.from) == 0 ? copy_databases(&cp, m) : -EBADMSG;
+    if (cp.from != NULL)
+        mdb_txn_abort(cp.from);
+    meta_close(m);
+    return r;
+}
+
+int meta_copy(const char *from, const char *to)
 {
     MDB_env *env;
     int r;
 
     if (mdb_env_create(&env) != 0)
-        return -EBADMSG;
-    r = walk_env(env, path);
+        return -EIO;
+    r = copy_env(env, from, to);
     mdb_env_close(env);
     return r;
 }

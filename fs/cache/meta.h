@@ -49,8 +49,9 @@ typedef int (*meta_scan_fn)(struct cache_bytes key, struct cache_bytes val, void
 _must_check_ int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix, struct cache_bytes from,
                            meta_scan_fn fn, void *arg);
 
-/* Walks every page that is in use of an environment that nobody has open: 0 or -EBADMSG. On a damaged one it may
- * crash: run it in a process of its own. */
-_must_check_ int meta_walk(const char *path);
+/* Copies every record of an environment that nobody has open into a new one, in the directory `to` (which exists):
+ * 0, -EBADMSG or -EIO. On a damaged one it may crash: run it in a process of its own. What it has written is sound
+ * in any case, because nothing but keys and values goes over. */
+_must_check_ int meta_copy(const char *from, const char *to);
 
 #endif

@@ -19,7 +19,7 @@
 #include "meta.h"
 
 #define STATE_MAX 256
-#define WALK_SECONDS 120u
+#define COPY_SECONDS 120u
 
 void seal_boot_id(char ret[SEAL_BOOT_MAX])
 {
@@ -91,6 +91,11 @@ int seal_write_file(const char *path, const char *text)
     return sync_parent(path);
 }
 
+static bool file_in(char ret[PATH_MAX], const char *dir, const char *name)
+{
+    return snprintf(ret, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
+}
+
 static int crc_file(const char *dir, uint32_t *ret_crc, uint64_t *ret_size)
 {
     const size_t unit = 1u << 20;
@@ -102,7 +107,7 @@ static int crc_file(const char *dir, uint32_t *ret_crc, uint64_t *ret_size)
 
     if (buf == NULL)
         return -ENOMEM;
-    if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >= (int)sizeof(path))
+    if (!file_in(path, dir, "data.mdb"))
         return -ENAMETOOLONG;
     fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
     if (fd < 0)
@@ -123,7 +128,7 @@ static int crc_file(const char *dir, uint32_t *ret_crc, uint64_t *ret_size)
 }
 
 /* In a child, which a damaged file may kill. */
-static _Noreturn void walk_and_exit(const char *meta, int fd)
+static _Noreturn void copy_and_exit(const char *from, const char *to, int fd)
 {
     static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM};
     struct rlimit none = {0};
@@ -134,14 +139,14 @@ static _Noreturn void walk_and_exit(const char *meta, int fd)
         signal(crashes[i], SIG_DFL);
     sigemptyset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    alarm(WALK_SECONDS);
-    if (meta_walk(meta) == 0 && write(fd, "k", 1) == 1)
+    alarm(COPY_SECONDS);
+    if (meta_copy(from, to) == 0 && write(fd, "k", 1) == 1)
         _exit(0);
     _exit(1);
 }
 
 /* The child's word comes over a pipe: whoever else waits for children, or ignores them, does not matter. */
-static bool walk_is_good(const char *meta)
+static bool copy_apart(const char *from, const char *to)
 {
     int fds[2];
     char word = 0;
@@ -152,7 +157,7 @@ static bool walk_is_good(const char *meta)
         return false;
     pid = fork();
     if (pid == 0)
-        walk_and_exit(meta, fds[1]);
+        copy_and_exit(from, to, fds[1]);
     close(fds[1]);
     do {
         n = pid > 0 ? read(fds[0], &word, 1) : -1;
@@ -161,6 +166,24 @@ static bool walk_is_good(const char *meta)
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return n == 1 && word == 'k';
+}
+
+/* Puts a sound copy in the place of an index that was left open. */
+static bool salvage(const char *meta)
+{
+    char copy[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+    bool ok;
+
+    if (snprintf(copy, sizeof(copy), "%s.new", meta) >= (int)sizeof(copy) ||
+        !file_in(from, copy, "data.mdb") || !file_in(to, meta, "data.mdb"))
+        return false;
+    (void)unlink(from); /* of a start that was killed */
+    ok = sys_mkdirs(copy, 0700) == 0 && copy_apart(meta, copy) && sys_rename(from, to) == 0;
+    (void)unlink(from);
+    if (file_in(from, copy, "lock.mdb"))
+        (void)unlink(from);
+    (void)rmdir(copy);
+    return ok;
 }
 
 enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id)
@@ -173,8 +196,7 @@ enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id)
     uint64_t size_now;
     int n;
 
-    if (snprintf(path, sizeof(path), "%s/data.mdb", p->meta) >= (int)sizeof(path) ||
-        access(path, F_OK) < 0)
+    if (!file_in(path, p->meta, "data.mdb") || access(path, F_OK) < 0)
         return SEAL_NEW;
     if (sys_read_file(p->state, STATE_MAX, &text, NULL) < 0)
         return SEAL_STALE;
@@ -186,7 +208,7 @@ enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id)
     }
     if (n < 2 || strcmp(word, "open") != 0 || strcmp(boot, boot_id) != 0)
         return SEAL_STALE;
-    return walk_is_good(p->meta) ? SEAL_GOOD : SEAL_BAD;
+    return salvage(p->meta) ? SEAL_GOOD : SEAL_BAD;
 }
 
 int seal_break(const struct seal_paths *p, const char *boot_id)

@@ -2,8 +2,8 @@
 /* May the index that is found at the start be believed? It is written without fsync, so:
  *
  *   stopped cleanly            sealed: synced, and a CRC of its file is kept in DIR/state. It must match.
- *   killed, same boot          the page cache has all that was committed, in order: LMDB is consistent. It is walked
- *                              once in a process of its own, because a damaged file can crash LMDB.
+ *   killed, same boot          the page cache has all that was committed: LMDB is consistent. Its records are copied
+ *                              into a new index, by a process of its own, since a damaged file can crash LMDB.
  *   killed, another boot       pages may be on the disk in any order: not believed.
  *   no or unreadable state     not believed.
  *
@@ -30,6 +30,7 @@ enum seal_verdict {
 /* The name of this boot, or one that never comes again where the kernel does not tell. */
 void seal_boot_id(char ret[SEAL_BOOT_MAX]);
 uint64_t seal_boot_tag(const char *boot_id); /* never 0 */
+/* May replace the index by a sound copy of it. */
 enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id);
 /* Before the index is opened: from now on it is in use. */
 _must_check_ int seal_break(const struct seal_paths *p, const char *boot_id);

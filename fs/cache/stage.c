@@ -147,7 +147,7 @@ void cache_stage_free(struct cache_stage *s)
     account(s, 0);
     close(s->fd);
     if (s->path != NULL)
-        (void)sys_unlink(s->path);
+        (void)!sys_unlink(s->path);
     free(s->path);
     free(s);
 }
