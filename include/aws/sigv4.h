@@ -33,14 +33,16 @@ struct sigv4_scope {
 };
 
 void sigv4_date(int64_t wall_ns, char out[17]);
-/* Path and query as they are sent and signed: "/a%20b?list-type=2&prefix=". */
+/* Path and query as they are sent: "/a%20b?list-type=2&prefix=". The path is never normalised here: S3's keys
+ * may have "//" and ".."; the signature of other services normalises its own copy. */
 _must_check_ int sigv4_target(const struct sigv4_req *req, struct buf *ret);
 _must_check_ int sigv4_canonical(const struct sigv4_req *req, struct buf *ret, struct buf *ret_signed_names);
 _must_check_ int sigv4_string_to_sign(const char *canonical, const struct sigv4_scope *s, struct buf *ret);
-/* The signing key is kept for the day in `cache` when it is not NULL (guarded by the caller). */
+/* The signing key is kept for the day in `cache` when it is not NULL (guarded by the caller; zeroed at first,
+ * and to be wiped with OPENSSL_cleanse at the end). */
 struct sigv4_key {
     char date[9], region[64], service[32], access_key[129];
-    unsigned char key[32];
+    unsigned char secret_sum[32], key[32];
     bool valid;
 };
 _must_check_ int sigv4_signature(const char *string_to_sign, const struct sigv4_scope *s,
