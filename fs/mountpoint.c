@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include "base/err.h"
 #include "base/str.h"
@@ -107,19 +108,31 @@ bool mountpoint_is_ours(const char *canonical)
     return ours;
 }
 
+/* What a killed daemon left behind answers nothing and only stands in the way: it goes. */
+static int clear_dead(const char *canonical)
+{
+    if (umount2(canonical, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        return 0;
+    return err_set(-ENOTCONN, "%s: a mount without a daemon is in the way (umount -l %s takes it away)",
+                   canonical, canonical);
+}
+
 int mountpoint_check(const char *canonical)
 {
     struct stat st;
+    int r = stat(canonical, &st) < 0 ? -errno : 0;
 
-    if (mountpoint_is_ours(canonical))
+    if (r == -ENOTCONN) {
+        r = clear_dead(canonical);
+        if (r < 0)
+            return r;
+        r = stat(canonical, &st) < 0 ? -errno : 0;
+    }
+    if (r == 0 && mountpoint_is_ours(canonical))
         return err_set(-EBUSY, "%s: an s3efs is mounted there already (s3efs umount %s takes it away)",
                        canonical, canonical);
-    if (stat(canonical, &st) < 0) {
-        if (errno == ENOTCONN)
-            return err_set(-ENOTCONN, "%s: a mount without a daemon is in the way (umount -l %s takes it away)",
-                           canonical, canonical);
-        return err_set(-errno, "mount point %s: %s", canonical, strerror(errno));
-    }
+    if (r < 0)
+        return err_set(r, "mount point %s: %s", canonical, strerror(-r));
     if (!S_ISDIR(st.st_mode))
         return err_set(-ENOTDIR, "mount point %s is not a directory", canonical);
     return 0;

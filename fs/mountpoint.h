@@ -10,7 +10,7 @@
 
 /* The absolute name without links and dots (free() it). Works on a mount whose daemon is gone, too. */
 _must_check_ int mountpoint_canonical(const char *dir, char **ret);
-/* A directory that exists, that nothing of ours is mounted on. */
+/* A directory that exists, that nothing of ours is mounted on. A mount whose daemon was killed is detached. */
 _must_check_ int mountpoint_check(const char *canonical);
 /* Is the topmost mount at path an s3efs one? table: /proc/self/mountinfo, or a test's. */
 bool mountpoint_find(FILE *table, const char *path);
