@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include "base/err.h"
 #include "base/str.h"
 
@@ -117,16 +118,26 @@ static int clear_dead(const char *canonical)
                    canonical, canonical);
 }
 
+/* stat(2) may be answered by the kernel for a second after the daemon's death; statfs(2) never is. */
+static int look(const char *canonical, struct stat *ret)
+{
+    struct statfs fs;
+
+    if (stat(canonical, ret) < 0)
+        return -errno;
+    return mountpoint_is_ours(canonical) && statfs(canonical, &fs) < 0 ? -errno : 0;
+}
+
 int mountpoint_check(const char *canonical)
 {
     struct stat st;
-    int r = stat(canonical, &st) < 0 ? -errno : 0;
+    int r = look(canonical, &st);
 
     if (r == -ENOTCONN) {
         r = clear_dead(canonical);
         if (r < 0)
             return r;
-        r = stat(canonical, &st) < 0 ? -errno : 0;
+        r = look(canonical, &st);
     }
     if (r == 0 && mountpoint_is_ours(canonical))
         return err_set(-EBUSY, "%s: an s3efs is mounted there already (s3efs umount %s takes it away)",
