@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials, in the order of the AWS CLI: environment, web identity (IRSA), shared credentials and config
- * files (AWS_PROFILE or profile=), container endpoint (ECS, EKS Pod Identity). They are refreshed before they
- * expire (advisory 15 min ahead in the background, mandatory 10 min ahead), by one thread at a time.
- * Secrets are never logged and are wiped when freed. Threads: any.
+/* Credentials, in the order of botocore: environment; the profile that was asked for by AWS_PROFILE; web
+ * identity (IRSA); profile "default" of the shared credentials and config files; container endpoint (ECS, EKS Pod
+ * Identity). A profile asked for by option stands alone: the environment's keys are not looked at. The first source
+ * that is configured counts, also when it fails. Credentials are refreshed before they expire (advisory 15 min ahead
+ * by a thread of its own, mandatory 10 min ahead), once at a time.
+ * Secrets are never logged and are wiped when freed. Threads: any. No thread is made before the first refresh.
  * Sources: SDK reference guide "Standardized credential providers"; STS API AssumeRoleWithWebIdentity. */
 #ifndef S3EFS_AWS_CRED_H
 #define S3EFS_AWS_CRED_H
@@ -13,7 +15,7 @@
 #include "http/http.h"
 
 struct aws_cred {
-    char *access_key, *secret, *token; /* token NULL: none */
+    char *access_key, *secret, *token; /* token NULL: none; access_key NULL: anonymous, do not sign */
     int64_t expiry_ns;                 /* wall clock; 0: never */
 };
 void aws_cred_done(struct aws_cred *c); /* wipes */
@@ -22,17 +24,20 @@ struct cred_conf {
     const char *profile;                  /* profile=; NULL: AWS_PROFILE, else "default" */
     const char *region;                   /* for STS; NULL: AWS_REGION, ... */
     const char *(*getenv)(const char *name); /* NULL: getenv(3); tests give their own */
-    bool anonymous_ok;
+    bool anonymous_ok;                       /* no source has any: anonymous, instead of -EACCES */
 };
 struct cred;
+/* http is borrowed, and must outlive what cred_new gives; asks no source yet. */
 _must_check_ int cred_new(const struct cred_conf *conf, struct http *http, struct cred **ret);
-void cred_free(struct cred *c);
+void cred_free(struct cred *c); /* waits for a refresh; stop http first to cut it short */
 
 /* A copy of the credentials in use. May block (a refresh) unless nonblock; then -EAGAIN while there are none
  * fresh enough (call again from a thread that may block). force: what we have was refused as expired.
- * -EACCES: no source has any (err_text says where was looked). */
+ * -EACCES: no source has any (err_text says where was looked), or the first that is configured can't give them
+ * (err_text says why); other errnos: its endpoint could not be asked. */
 _must_check_ int cred_get(struct cred *c, bool force, bool nonblock, struct aws_cred *ret);
-/* "environment", "profile default", "web identity", "container": for status and errors. */
+/* "environment", "profile NAME", "web identity", "container", "anonymous", "" before the first success: for status
+ * and errors. Valid until this thread's next call. */
 const char *cred_source(struct cred *c);
 
 #endif

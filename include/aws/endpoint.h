@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where is the bucket? Pure: region, endpoint and addressing style to scheme, host and path prefix.
- * Order: endpoint= option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's endpoint_url, else AWS.
- * Path style for custom endpoints, addresses, names with dots or not fit for DNS; else virtual host. */
+ * Order: endpoint= option, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's services section and
+ * endpoint_url (none of these four under AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true), else AWS.
+ * Path style for every custom endpoint, and for names with dots or not fit for DNS; else virtual host. */
 #ifndef S3EFS_AWS_ENDPOINT_H
 #define S3EFS_AWS_ENDPOINT_H
 
@@ -31,7 +32,9 @@ struct aws_settings {
     bool region_is_default;
     char endpoint_url[320]; /* "" none */
     char ca_bundle[1024];   /* "" none */
+    bool dualstack, fips;   /* AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT */
 };
+/* Reads files. -EINVAL: a value that can't be, or a profile that was asked for and does not exist. */
 _must_check_ int aws_settings_load(const char *region, const char *endpoint, const char *profile,
                                    const char *(*getenv)(const char *), struct aws_settings *ret);
 

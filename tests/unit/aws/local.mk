@@ -1,9 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-aws_tests = tests/unit/aws/test_sigv4
+aws_tests = tests/unit/aws/test_sigv4 tests/unit/aws/test_url tests/unit/aws/test_endpoint \
+	tests/unit/aws/test_ini tests/unit/aws/test_profile tests/unit/aws/test_settings \
+	tests/unit/aws/test_cred_reply tests/unit/aws/test_cred tests/unit/aws/test_cred_chain \
+	tests/unit/aws/test_cred_webid tests/unit/aws/test_cred_container
 check_PROGRAMS += $(aws_tests)
 TESTS += $(aws_tests)
-tests_unit_aws_test_sigv4_SOURCES = %D%/test_sigv4.c
+tests_unit_aws_test_sigv4_SOURCES = %D%/test_sigv4.c %D%/aws_test.h
 tests_unit_aws_test_sigv4_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_url_SOURCES = %D%/test_url.c %D%/aws_test.h
+tests_unit_aws_test_url_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_endpoint_SOURCES = %D%/test_endpoint.c %D%/aws_test.h
+tests_unit_aws_test_endpoint_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_ini_SOURCES = %D%/test_ini.c %D%/aws_test.h
+tests_unit_aws_test_ini_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_profile_SOURCES = %D%/test_profile.c %D%/aws_test.h
+tests_unit_aws_test_profile_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_settings_SOURCES = %D%/test_settings.c %D%/aws_test.h
+tests_unit_aws_test_settings_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_cred_reply_SOURCES = %D%/test_cred_reply.c %D%/aws_test.h
+tests_unit_aws_test_cred_reply_LDADD = $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_cred_SOURCES = %D%/test_cred.c %D%/aws_test.h %D%/cred_test.h
+tests_unit_aws_test_cred_LDADD = libtesthttpd.a $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_cred_chain_SOURCES = %D%/test_cred_chain.c %D%/aws_test.h %D%/cred_test.h
+tests_unit_aws_test_cred_chain_LDADD = libtesthttpd.a $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_cred_webid_SOURCES = %D%/test_cred_webid.c %D%/aws_test.h %D%/cred_test.h
+tests_unit_aws_test_cred_webid_LDADD = libtesthttpd.a $(LIBS_aws) $(CMOCKA_LIBS)
+tests_unit_aws_test_cred_container_SOURCES = %D%/test_cred_container.c %D%/aws_test.h %D%/cred_test.h
+tests_unit_aws_test_cred_container_LDADD = libtesthttpd.a $(LIBS_aws) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/vectors/sigv4/README.md
 sigv4_vectors = tests/vectors/sigv4/cloudfront-path.vec tests/vectors/sigv4/doc-chunked-seed.vec \
 	tests/vectors/sigv4/doc-get-lifecycle.vec tests/vectors/sigv4/doc-get-object.vec \
