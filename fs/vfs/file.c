@@ -147,7 +147,7 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
 {
     struct handle *h = NULL;
     bool changed = false;
-    struct inode *i;
+    struct inode *i = NULL;
     int r;
 
     (void)x;

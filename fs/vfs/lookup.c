@@ -189,7 +189,7 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struc
     char key[VFS_KEY_MAX + 2];
     struct found f = {0};
     struct asking a;
-    bool was_dir;
+    bool was_dir = false;
     int r;
 
     *ret_again = false;
