@@ -67,6 +67,9 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     lock_take(&v->tree);
     i->attr.mtime_ns = clock_wall_ns();
     i->attr.size = size;
+    i->failed = 0;
+    if (size <= i->torn_off)
+        i->torn = 0;
     commit_mark_dirty_locked(i);
     lock_drop(&v->tree);
     return 0;

@@ -225,14 +225,20 @@ int commit_inode(struct vfs *v, struct inode *i)
         if (r == 0)
             r = str_copy(name, sizeof(name), i->name);
     }
+    if (needed && r == 0 && i->torn != 0)
+        r = err_set(i->torn, "a write to %s failed, so it is not sent", key);
     lock_drop(&v->tree);
-    if (!needed || r < 0)
-        return r;
-    r = content_open(v, i);
+    if (!needed)
+        return 0;
+    if (r == 0)
+        r = content_open(v, i);
     if (r == 0)
         r = commit_as(v, i, key, name);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);
+    lock_take(&v->tree);
+    i->failed = r;
+    lock_drop(&v->tree);
     return r;
 }
 
@@ -249,6 +255,7 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     i->data = NULL;
     i->is_dirty = false;
     i->dirty_since_ns = 0;
+    i->failed = i->torn = 0;
     if (i->is_new) {
         names_changed_locked(v, i->parent, i->name, false, false);
         inode_detach_locked(v, i);

@@ -112,6 +112,7 @@ static int truncate_all(struct vfs *v, struct inode *i)
     lock_take(&v->tree);
     i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
     i->attr.size = 0;
+    i->torn = i->failed = 0;
     commit_mark_dirty_locked(i);
     lock_drop(&v->tree);
     return 0;
@@ -180,6 +181,20 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
     return data_read(h->data, off, buf, len);
 }
 
+/* A write that failed leaves a hole that its writer never meant: half an image must not go up as if it were whole.
+ * Writing the range after all heals it. */
+static void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r)
+{
+    if (r < 0) {
+        i->torn_off = i->torn == 0 || off < i->torn_off ? off : i->torn_off;
+        i->torn_end = i->torn == 0 || end > i->torn_end ? end : i->torn_end;
+        i->torn = r;
+    } else if (i->torn != 0 && off <= i->torn_off && end >= i->torn_end) {
+        i->torn = 0;
+    }
+    i->failed = 0;
+}
+
 ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off, const void *buf, size_t len)
 {
     struct handle *h = handle_get(v, fh);
@@ -195,17 +210,18 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     if ((h->flags & O_APPEND) != 0)
         off = data_size(h->data);
     r = data_write(h->data, off, buf, len);
+    handle_note_writer(v, h, x->pid);
+    h->has_written = true;
+    h->is_fresh = false;
+    lock_take(&v->tree);
+    note_write_locked(i, off, off + len, r);
     if (r == 0) {
-        handle_note_writer(v, h, x->pid);
-        h->has_written = true;
-        h->is_fresh = false;
-        lock_take(&v->tree);
         i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
         if (h->data == i->data && off + len > i->attr.size)
             i->attr.size = off + len;
         commit_mark_dirty_locked(i);
-        lock_drop(&v->tree);
     }
+    lock_drop(&v->tree);
     lock_drop(&i->io);
     return r < 0 ? r : (ssize_t)len;
 }
@@ -226,24 +242,32 @@ static int commit_handle(struct vfs *v, struct handle *h)
     return r;
 }
 
-/* Protocol 1: is this the close that its writer waits for? */
+static int has_fd(struct vfs *v, const struct handle *h, pid_t pid)
+{
+    return (v->conf.proc_has_fd != NULL ? v->conf.proc_has_fd : proc_has_fd)(pid, h->inode->ino);
+}
+
+/* Protocol 1: is this the close that its writer waits for? One of several duplicates of one open file in the writing
+ * process is not: the last of them is. With a second open of the file that can't be told apart, and each close
+ * commits. */
 static bool flush_commits(struct vfs *v, struct handle *h, const struct vfs_ctx *x)
 {
-    bool is_dirty;
+    bool is_dirty, is_only;
     int has;
 
     lock_take(&v->tree);
-    is_dirty = h->inode->is_new || h->inode->is_dirty;
+    is_dirty = h->inode->is_new || h->inode->is_dirty || h->inode->torn != 0;
+    is_only = h->inode->n_open == 1;
     lock_drop(&v->tree);
     if (!h->is_writer || !is_dirty)
         return false;
     if (h->has_written)
-        return handle_wrote(v, h, x->pid);
+        return handle_wrote(v, h, x->pid) && !(is_only && x->pid != 0 && has_fd(v, h, x->pid) == 1);
     if (!h->is_fresh)
         return true; /* attributes set through the descriptor, or another handle's bytes */
     if (x->pid == 0)
         return (h->flags & O_EXCL) != 0;
-    has = (v->conf.proc_has_fd != NULL ? v->conf.proc_has_fd : proc_has_fd)(x->pid, h->inode->ino);
+    has = has_fd(v, h, x->pid);
     return has == 0 || (has < 0 && (h->flags & O_EXCL) != 0);
 }
 
@@ -278,8 +302,11 @@ static void release_writer(struct vfs *v, struct handle *h)
     lock_take(&v->tree);
     is_last = i->n_writers == 1;
     is_dirty = (i->is_new || i->is_dirty) && !inode_is_gone_locked(v, i);
+    r = i->failed; /* who closed was told: what failed then does not happen behind his back now */
     lock_drop(&v->tree);
-    if (is_dirty && (is_last || h->has_written || h->is_fresh))
+    if (r < 0)
+        err_set(r, "as close or fsync said");
+    else if (is_dirty && (is_last || h->has_written || h->is_fresh))
         r = commit_inode(v, i);
     if (r < 0 && is_last)
         commit_give_up(v, i, r, "at the last close");

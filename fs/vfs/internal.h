@@ -47,6 +47,9 @@ struct inode {
     bool is_new;             /* made here, nothing of it in the bucket yet */
     bool is_excl;            /* made with O_EXCL */
     bool is_dirty;           /* bytes or attributes wait for a commit */
+    int failed;              /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
+    int torn;                /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
+    uint64_t torn_off, torn_end; /* writer meant, and is not committed until that is written or cut off */
 };
 
 /* One question to the bucket under way: about a name, or (name NULL) about a whole directory. */
@@ -185,6 +188,7 @@ bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name);
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);
 int proc_has_fd(pid_t pid, uint64_t ino);
+#define PROC_FDS_MAX 256 /* of a process with more nothing is said: a look at each would cost more than it saves */
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...) _printf_(2, 3);
 

@@ -54,7 +54,7 @@ int proc_has_fd(pid_t pid, uint64_t ino)
 {
     char path[320];
     struct dirent *e;
-    int r = 0;
+    int r = 0, n = 0;
     DIR *d;
 
     snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)pid);
@@ -67,8 +67,10 @@ int proc_has_fd(pid_t pid, uint64_t ino)
 
         if (e->d_name[0] == '.')
             continue;
+        if (++n > PROC_FDS_MAX)
+            r = -E2BIG;
         snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, e->d_name);
-        if (sys_read_file(path, 64 * 1024, &text, NULL) < 0)
+        if (r < 0 || sys_read_file(path, 64 * 1024, &text, NULL) < 0)
             continue; /* closed meanwhile */
         if (!field(text, "ino:", &v))
             r = -EOPNOTSUPP; /* kernel before 5.14 */
