@@ -71,20 +71,19 @@ def hostile(rig):
     hidden = ["../escape", "x/../y", "x/./y", "./dot", "..", "double//slash", "/leading",
               "n" * 300, "dir/" + "m" * 256 + "/file", "tail/.."]
     good = {"ok": b"1", "x/fine": b"2", "dir/fine": b"3", "tail/fine": b"4", "...": b"5", "x/.hid": b"6"}
-    there = []
     for key in hidden:
         try:
             rig.s3.put(rig.bucket, key, b"hostile")
-            there.append(key)
         except S3Error:
             continue  # the server refuses such keys itself
     for key, data in good.items():
         rig.s3.put(rig.bucket, key, data)
+    there = rig.s3.list(rig.bucket)  # a server may have made other keys of them
     m = rig.mount()
     seen = []
     for root, dirs, files in os.walk(m.dir):
         for n in dirs + files:
-            true(n not in (".", "..", "") and len(os.fsencode(n)) <= 255 and "/" not in n, f"name {n!r}")
+            true(n not in (".", "..", "") and len(os.fsencode(n)) <= 255, f"name {n!r}")
         seen += [os.path.relpath(os.path.join(root, f), m.dir) for f in files]
     for key, data in good.items():
         true(key in seen, f"{key} is not listed: {seen}")
@@ -92,8 +91,7 @@ def hostile(rig):
     true(not os.path.exists(rig.path("escape")), "a key left the mount")
     equal(read_file(m.path("ok")), b"1", "after the walk")
     listed = rig.s3.list(rig.bucket)
-    for key in there:
-        true(key in listed, f"{key} was lost")
+    equal({k: v for k, v in listed.items() if not k.startswith(".s3efs/")}, there, "keys afterwards")
 
 
 @check("a key that is both a file and a directory is one of them, never an error")

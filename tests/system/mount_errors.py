@@ -43,7 +43,9 @@ def wrong_secret(rig):
 
 @check("an unknown access key")
 def unknown_key(rig):
-    refused(rig, "key", "denied", "403", "credential", env=environment(AWS_ACCESS_KEY_ID="nobody"))
+    # versitygw answers 404 to a key that it does not know
+    refused(rig, "key", "denied", "403", "credential", "no such bucket",
+            env=environment(AWS_ACCESS_KEY_ID="nobody"))
 
 
 @check("no credentials at all")

@@ -68,17 +68,29 @@ def cat(rig):
     one_put(rig, "cat", b"x\n" * 2000, lambda p: sh('yes x | head -2000 | cat > "$f"', p))
 
 
-@check("duplicated descriptors that are closed while others write on")
+@check("duplicated descriptors that are closed before anything is written")
 def dup(rig):
     def write(p):
         fd = os.open(p, os.O_WRONLY | os.O_CREAT, 0o644)
-        for i in range(3):
-            d = os.dup2(fd, 100 + i)
-            os.write(d, b"d%d" % i)
-            os.close(d)
-        os.write(fd, b"end")
+        d = os.dup2(fd, 100)
         os.close(fd)
-    one_put(rig, "dup", b"d0d1d2end", write)
+        for i in range(3):
+            os.close(os.dup2(d, 101 + i))
+        os.write(d, b"by the last of them")
+        os.close(d)
+    one_put(rig, "dup", b"by the last of them", write)
+
+
+@check("a duplicate that is closed after a write commits what is written: each close() keeps its word")
+def dup_commits(rig):
+    m = rig.one()
+    fd = os.open(m.path("dup2"), os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(fd, b"first ")
+    os.close(os.dup(fd))
+    equal(rig.s3.get(rig.bucket, "dup2").body, b"first ", "after the duplicate's close")
+    os.write(fd, b"second")
+    os.close(fd)
+    equal(rig.s3.get(rig.bucket, "dup2").body, b"first second")
 
 
 @check("fork and exec in the middle of the writing")

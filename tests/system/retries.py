@@ -4,7 +4,7 @@
 import concurrent.futures
 import os
 
-from harness.case import check, equal, main, read_file, true, write_file
+from harness.case import Skip, check, equal, main, read_file, true, write_file
 
 BACKENDS = "versitygw ceph"
 TIMEOUT = 300
@@ -172,20 +172,26 @@ def cut_list(rig):
     fired(rig)
 
 
-@check("an error inside a 200: COPY and Complete are done again or reported, never believed")
-def error_in_200(rig):
-    m = rig.one()
-    write_file(m.path("e1"), b"to be moved")
+@check("an error inside a 200 to COPY: done again or another way, never believed")
+def copy_error_in_200(rig):
+    rig.s3.put(rig.bucket, "e1", b"to be moved" * 1000)
+    m = rig.mount()  # an empty cache: with the bytes at hand a rename is a PUT
     rig.proxy.rule(op="COPY", action="status", status=200, code="InternalError")
     os.rename(m.path("e1"), m.path("e2"))
-    fired(rig)
-    equal(rig.s3.get(rig.bucket, "e2").body, b"to be moved")
+    equal(rig.s3.get(rig.bucket, "e2").body, b"to be moved" * 1000)
     equal(rig.s3.head(rig.bucket, "e1"), None)
-    rig.proxy.clear()
+    if rig.proxy.fired() == 0:
+        raise Skip("renames on this server make no COPY")
+
+
+@check("an error inside a 200 to Complete: done again, never believed")
+def complete_error_in_200(rig):
     rig.proxy.rule(op="MPU-complete", action="status", status=200, code="InternalError")
     body = os.urandom(40 << 20)
-    write_file(m.path("e-big"), body)
-    equal(rig.s3.get(rig.bucket, "e-big").body, body)
+    write_file(rig.one().path("e-big"), body)
+    true(rig.s3.get(rig.bucket, "e-big").body == body, "the object differs")
+    if rig.proxy.fired() == 0:
+        raise Skip("40 MiB are no multipart upload on this server")
 
 
 @check("multipart: faults on create, parts and complete, lost answers too")

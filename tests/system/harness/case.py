@@ -40,9 +40,15 @@ def requires(*programs):
             raise Skip(f"{p} is not installed")
 
 
+def short(v):
+    text = repr(v)
+    size = f" ({len(v)} bytes)" if isinstance(v, (bytes, bytearray)) else ""
+    return (text if len(text) <= 600 else text[:300] + " ... " + text[-200:]) + size
+
+
 def equal(got, want, what="value"):
     if got != want:
-        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
+        raise AssertionError(f"{what}: got {short(got)}, want {short(want)}")
 
 
 def true(cond, what):

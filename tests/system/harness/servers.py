@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real S3 servers on 127.0.0.1, each with its own folder and free ports."""
 import base64
+import glob
 import os
 import shutil
 import uuid
@@ -153,6 +154,7 @@ log file = {d}/log/$name.log
 mon data = {d}/mon
 [osd]
 osd data = {d}/osd$id
+osd class dir = {classes}
 osd objectstore = memstore
 memstore device bytes = 8589934592
 osd memory target = 939524096
@@ -194,9 +196,13 @@ class Ceph(Server):
         fsid, osd_uuid = str(uuid.uuid4()), str(uuid.uuid4())
         for sub in ("mon", "run", "log", "rgw", "osd0"):
             os.mkdir(f"{d}/{sub}")
+        # Debian 13's ceph-osd looks for its classes below a relative path
+        classes = glob.glob("/usr/lib/*/rados-classes") + glob.glob("/usr/lib*/rados-classes")
+        if not classes:
+            raise Missing("the OSD's classes (rados-classes) are not installed")
         with open(f"{d}/ceph.conf", "w", encoding="ascii") as f:
-            f.write(CEPH_CONF.format(d=d, fsid=fsid, mon=mon, mon1=mon + 1, first=mon + 2, last=mon + 42,
-                                     port=port, kms=base64.b64encode(os.urandom(32)).decode()))
+            f.write(CEPH_CONF.format(d=d, fsid=fsid, classes=classes[0], mon=mon, mon1=mon + 1,
+                                     first=mon + 2, last=mon + 42, port=port, kms=base64.b64encode(os.urandom(32)).decode()))
         key = f"{d}/keyring"
         gen = ("ceph-authtool", key, "--gen-key", "-n")
         self.tool("ceph-authtool", "--create-keyring", *gen[1:], "mon.", "--cap", "mon", "allow *")
