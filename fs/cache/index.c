@@ -138,7 +138,7 @@ int cache_index_try(struct cache *c, meta_fn fn, void *arg)
     if (r < 0) {
         c->count.errors++;
         if (c->meta != NULL && meta_failed(c->meta))
-            cache_index_fail(c, -r);
+            cache_index_fail(c, EBADMSG); /* LMDB found it damaged */
     }
     return r;
 }
@@ -147,7 +147,7 @@ int cache_index_write(struct cache *c, meta_fn fn, void *arg)
 {
     int r = cache_index_try(c, fn, arg);
 
-    if (r == -ENOSPC) {
+    if (r == -ENOSPC || r == -EIO) { /* LMDB says EIO to a write that was cut short */
         cache_evict_some(c, ROOM_FOR_INDEX);
         r = cache_index_try(c, fn, arg);
     }
@@ -177,14 +177,14 @@ static int clear(void *arg)
     struct cache *c = arg;
     char state[PATH_MAX], meta[PATH_MAX];
     struct seal_paths p = {.state = state, .meta = meta};
-    int r;
+    int r, why = atomic_load(&c->fail_errno);
 
     index_paths(c, state, meta);
-    if (atomic_load(&c->fail_errno) == ENOSPC) { /* its bytes are wanted */
+    if (why == 0 || why == EBADMSG) {
+        r = move_aside(c);
+    } else { /* it is sound but out of date, and its bytes may be wanted */
         (void)layout_remove_tree(meta);
         r = sys_mkdirs(meta, 0700);
-    } else {
-        r = move_aside(c);
     }
     if (r == 0)
         r = seal_break(&p, c->boot_id);

@@ -34,6 +34,8 @@ static void name_of(const char *key, char ret[KEY_PART + 1])
         key += len - KEY_PART;
     for (; *key != '\0'; key++, n++)
         ret[n] = is_harmless(*key) && !(n == 0 && (*key == '.' || *key == '-')) ? *key : '_';
+    if (n == 0)
+        ret[n++] = '_';
     ret[n] = '\0';
 }
 

@@ -4,16 +4,21 @@
 #include "meta.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/sys.h"
 
 #define FIRST_MAP ((size_t)16 << 20)
 #define MAX_MAP ((size_t)16 << 30) /* of address space, and the most that the index may take on the disk */
 #define MAX_READERS 1024
+#define LOCK_FILE (4096 + MAX_READERS * 64) /* LMDB's header and its readers */
 #define COPY_BATCH 16384 /* records a transaction */
 
 struct meta {
@@ -67,10 +72,25 @@ static int open_databases(struct meta *m)
     return rc;
 }
 
+/* LMDB writes to this file through a map: a page that the disk has no room for would be a SIGBUS. Before the
+ * environment is opened: closing any descriptor of the file drops LMDB's locks on it. */
+static int allocate_lock_file(const struct meta *m)
+{
+    char path[PATH_MAX];
+    _cleanup_close_ int fd = -1;
+
+    if (snprintf(path, sizeof(path), "%s/lock.mdb", m->path) >= (int)sizeof(path))
+        return ENAMETOOLONG;
+    fd = sys_open(path, O_RDWR | O_CREAT, 0600);
+    return fd < 0 ? -fd : posix_fallocate(fd, 0, LOCK_FILE);
+}
+
 static int open_env(struct meta *m)
 {
-    int rc = mdb_env_create(&m->env);
+    int rc = allocate_lock_file(m);
 
+    if (rc == 0)
+        rc = mdb_env_create(&m->env);
     if (rc != 0)
         return rc;
     rc = mdb_env_set_maxdbs(m->env, META_DBS);

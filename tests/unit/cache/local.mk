@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 cache_tests = tests/unit/cache/test_schema tests/unit/cache/test_meta tests/unit/cache/test_open \
-	tests/unit/cache/test_attr tests/unit/cache/test_list
+	tests/unit/cache/test_attr tests/unit/cache/test_list tests/unit/cache/test_blocks \
+	tests/unit/cache/test_evict tests/unit/cache/test_stage tests/unit/cache/test_crash \
+	tests/unit/cache/test_full tests/unit/cache/test_threads
 check_PROGRAMS += $(cache_tests)
 TESTS += $(cache_tests)
 EXTRA_DIST += %D%/cachetest.h
@@ -14,3 +16,15 @@ tests_unit_cache_test_attr_SOURCES = %D%/test_attr.c
 tests_unit_cache_test_attr_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
 tests_unit_cache_test_list_SOURCES = %D%/test_list.c
 tests_unit_cache_test_list_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_blocks_SOURCES = %D%/test_blocks.c
+tests_unit_cache_test_blocks_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_evict_SOURCES = %D%/test_evict.c
+tests_unit_cache_test_evict_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_stage_SOURCES = %D%/test_stage.c
+tests_unit_cache_test_stage_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_crash_SOURCES = %D%/test_crash.c
+tests_unit_cache_test_crash_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_full_SOURCES = %D%/test_full.c
+tests_unit_cache_test_full_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_threads_SOURCES = %D%/test_threads.c
+tests_unit_cache_test_threads_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
