@@ -2,7 +2,8 @@
 cache_tests = tests/unit/cache/test_schema tests/unit/cache/test_meta tests/unit/cache/test_open \
 	tests/unit/cache/test_attr tests/unit/cache/test_list tests/unit/cache/test_blocks \
 	tests/unit/cache/test_evict tests/unit/cache/test_stage tests/unit/cache/test_crash \
-	tests/unit/cache/test_full tests/unit/cache/test_threads
+	tests/unit/cache/test_full tests/unit/cache/test_threads \
+	tests/unit/cache/test_faults
 check_PROGRAMS += $(cache_tests)
 TESTS += $(cache_tests)
 EXTRA_DIST += %D%/cachetest.h
@@ -28,3 +29,5 @@ tests_unit_cache_test_full_SOURCES = %D%/test_full.c
 tests_unit_cache_test_full_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
 tests_unit_cache_test_threads_SOURCES = %D%/test_threads.c
 tests_unit_cache_test_threads_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+tests_unit_cache_test_faults_SOURCES = %D%/test_faults.c
+tests_unit_cache_test_faults_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
