@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of objects: one dentry for each name. A key that is put joins its directory's listing, and so do the
- * prefixes that it implies; a complete listing stays complete. */
+/* What is known of objects: one dentry for each name. A key that is put joins its directory's
+ * listing, and so do the prefixes that it implies; a complete listing stays complete. */
 #include "priv.h"
 
 #include <errno.h>
@@ -131,7 +131,8 @@ static int put_dent(struct meta_txn *t, void *arg)
     return r < 0 ? r : put_parents(t, p);
 }
 
-void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns)
+void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj,
+                   int64_t checked_ns)
 {
     struct put p = {
         .c = c,

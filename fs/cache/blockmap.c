@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The map of the blocks that are here: which, with what CRC, of versions that take how much of the disk. */
+/* The map of the blocks that are here: which, with what CRC, of versions that take how much of the
+ * disk. */
 #include "priv.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ static int load_chunk(struct meta_txn *t, void *arg)
     return r == -EBADMSG ? META_NONE : r;
 }
 
-void cache_map_get(struct cache *c, const struct cache_vkey *v, uint64_t chunk, struct cache_rec_blk *ret)
+void cache_map_get(struct cache *c, const struct cache_vkey *v, uint64_t chunk,
+                   struct cache_rec_blk *ret)
 {
     struct load l = {.key = cache_blk_key(v, (uint32_t)chunk)};
 
@@ -44,7 +46,8 @@ struct update {
     bool is_new;
 };
 
-static int update_chunk(struct meta_txn *t, const struct update *u, uint64_t chunk, size_t from, size_t to)
+static int update_chunk(struct meta_txn *t, const struct update *u, uint64_t chunk, size_t from,
+                        size_t to)
 {
     _cleanup_buf_ struct buf out = BUF_INIT(CACHE_REC_MAX);
     struct load l = {.key = cache_blk_key(u->v, (uint32_t)chunk)};
@@ -65,7 +68,8 @@ static int update_chunk(struct meta_txn *t, const struct update *u, uint64_t chu
     r = cache_rec_blk_encode(&out, CACHE_BYTES(l.key), &l.rec);
     if (r < 0)
         return r;
-    return meta_put(t, META_BLK, CACHE_BYTES(l.key), (struct cache_bytes){.p = out.data, .n = out.len});
+    return meta_put(t, META_BLK, CACHE_BYTES(l.key),
+                    (struct cache_bytes){.p = out.data, .n = out.len});
 }
 
 static int update_version(struct meta_txn *t, struct update *u)
@@ -103,8 +107,8 @@ static int update_map(struct meta_txn *t, void *arg)
     return r;
 }
 
-int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first, const uint32_t *crcs, size_t n,
-                     uint64_t alloc)
+int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first,
+                     const uint32_t *crcs, size_t n, uint64_t alloc)
 {
     struct update u = {.v = v, .first = first, .crcs = crcs, .n = n, .alloc = alloc};
     int r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading and writing the blocks of object versions: DIR/blocks/xx/VKEY, sparse, and their map in the index. */
+/* Reading and writing the blocks of object versions: DIR/blocks/xx/VKEY, sparse, and their map in
+ * the index. */
 #include "priv.h"
 
 #include <errno.h>
@@ -34,7 +35,8 @@ struct lock *cache_version_lock(struct cache *c, const struct cache_vkey *v)
     return &c->version[v->b[0] % CACHE_STRIPES];
 }
 
-/* A block's CRC holds what it is a block of: one that has strayed into another file does not agree. */
+/* A block's CRC holds what it is a block of: one that has strayed into another file does not agree.
+ */
 uint32_t cache_block_crc(const struct cache_vkey *v, uint64_t block, const void *data, size_t len)
 {
     return cache_crc(cache_crc(cache_crc(0, v->b, sizeof(v->b)), &block, sizeof(block)), data, len);
@@ -84,8 +86,8 @@ static bool read_block(int fd, const struct cache_vkey *v, uint64_t block, uint3
            cache_block_crc(v, block, buf, len) == crc;
 }
 
-/* A block did not agree with its CRC: looks again with writers and evictors away (the file may have been replaced
- * meanwhile) and takes it out of the map if it really is wrong. */
+/* A block did not agree with its CRC: looks again with writers and evictors away (the file may have
+ * been replaced meanwhile) and takes it out of the map if it really is wrong. */
 static bool confirm_block(struct cache *c, const struct cache_vkey *v, uint64_t block, void *buf)
 {
     struct cache_fd *f = NULL;
@@ -133,7 +135,8 @@ static bool fetch_block(struct cache *c, struct reading *rd, uint64_t block, voi
            confirm_block(c, &rd->v, block, buf);
 }
 
-static size_t read_blocks(struct cache *c, struct reading *rd, uint64_t off, uint8_t *buf, size_t len)
+static size_t read_blocks(struct cache *c, struct reading *rd, uint64_t off, uint8_t *buf,
+                          size_t len)
 {
     size_t done = 0;
 
@@ -182,8 +185,8 @@ ssize_t cache_read(struct cache *c, const struct cache_id *id, uint64_t off, voi
     return (ssize_t)n;
 }
 
-bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uint64_t len, uint64_t *ret_off,
-                   uint64_t *ret_len)
+bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uint64_t len,
+                   uint64_t *ret_off, uint64_t *ret_len)
 {
     struct cache_rec_blk map = {0};
     struct cache_vkey v;
@@ -229,7 +232,8 @@ static int open_for_writing(struct cache *c, const struct cache_vkey *v)
     return fd;
 }
 
-static uint32_t *crcs_of(const struct cache_vkey *v, uint64_t first, const uint8_t *data, size_t len, size_t *ret_n)
+static uint32_t *crcs_of(const struct cache_vkey *v, uint64_t first, const uint8_t *data,
+                         size_t len, size_t *ret_n)
 {
     size_t n = (len + CACHE_BLOCK - 1) / CACHE_BLOCK;
     uint32_t *crcs = calloc(n, sizeof(*crcs));
@@ -240,7 +244,8 @@ static uint32_t *crcs_of(const struct cache_vkey *v, uint64_t first, const uint8
     return crcs;
 }
 
-static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t off, const void *buf, size_t len)
+static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t off, const void *buf,
+                         size_t len)
 {
     _cleanup_free_ uint32_t *crcs = NULL;
     _cleanup_close_ int fd = -1;
@@ -260,7 +265,8 @@ static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t o
     return cache_map_blocks(c, v, off / CACHE_BLOCK, crcs, n, cache_alloc_of(fd));
 }
 
-void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf, size_t len)
+void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf,
+                 size_t len)
 {
     struct cache_vkey v;
     uint64_t freed;
@@ -272,7 +278,8 @@ void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const
     if (c->meta == NULL || meta_failed(c->meta) || cache_vkey(id->key, id->etag, id->size, &v) < 0)
         return;
     c->used.pending += len;
-    if (cache_evict_room(c, len) == 0) { /* else all that is here is staged: clean blocks have to wait */
+    if (cache_evict_room(c, len) ==
+        0) { /* else all that is here is staged: clean blocks have to wait */
         lock_take(cache_version_lock(c, &v));
         r = write_version(c, &v, off, buf, len);
         if (r < 0) { /* what it takes of the disk is then in no record */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32C: by the processor's instruction where there is one (a block of 128 KiB then costs about as much as
- * copying it), else by a table of one byte. */
+/* CRC-32C: by the processor's instruction where there is one (a block of 128 KiB then costs about
+ * as much as copying it), else by a table of one byte. */
 #include "crc.h"
 
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names dropped lately. Notes are made inside the write transaction that drops, and looked at inside the one that
- * puts a listing: LMDB has one writer, so a listing either sees the note or is undone by the drop itself. */
+/* Names dropped lately. Notes are made inside the write transaction that drops, and looked at
+ * inside the one that puts a listing: LMDB has one writer, so a listing either sees the note or is
+ * undone by the drop itself. */
 #include "priv.h"
 
 #include <errno.h>
@@ -16,10 +17,12 @@ static uint64_t hash_of(const struct cache_name *name)
     if (name == NULL)
         return 0;
     h = str_hash(name->name, name->len) * 31 + (uint64_t)name->type;
-    return h != 0 ? h : 1; /* two names of one hash: an entry is forgotten that need not have been */
+    return h != 0 ? h
+                  : 1; /* two names of one hash: an entry is forgotten that need not have been */
 }
 
-void cache_drop_note(struct cache *c, const struct cache_dir_key *dir, const struct cache_name *name)
+void cache_drop_note(struct cache *c, const struct cache_dir_key *dir,
+                     const struct cache_name *name)
 {
     struct cache_drops *d = &c->drops;
     struct cache_drop *slot;

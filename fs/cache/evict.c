@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Room: which versions go when the limits are reached. Least recently used first, approximately: the oldest few
- * hundred are found by one scan of the versions and then taken in turn. Whole versions go; who reads one meanwhile
- * has its file open. Staged bytes are never touched.
- * A thread keeps some room in advance; a writer that finds none evicts by itself. */
+/* Room: which versions go when the limits are reached. Least recently used first, approximately:
+ * the oldest few hundred are found by one scan of the versions and then taken in turn. Whole
+ * versions go; who reads one meanwhile has its file open. Staged bytes are never touched. A thread
+ * keeps some room in advance; a writer that finds none evicts by itself. */
 #include "priv.h"
 
 #include <errno.h>
@@ -45,7 +45,8 @@ static void find_newest(struct choice *ch)
             ch->newest = i;
 }
 
-static int64_t last_use(struct cache *c, const struct cache_vkey *v, const struct cache_rec_ver *rec)
+static int64_t last_use(struct cache *c, const struct cache_vkey *v,
+                        const struct cache_rec_ver *rec)
 {
     int64_t touched = cache_touched(c, v);
 
@@ -136,7 +137,8 @@ static void evict_victim(struct cache *c, const struct cache_victim *v, uint64_t
     c->count.evicted_bytes += *ret_freed;
 }
 
-/* Evicts the version that was used longest ago: 0 (what it gave is in *ret_freed), META_NONE if there is none. */
+/* Evicts the version that was used longest ago: 0 (what it gave is in *ret_freed), META_NONE if
+ * there is none. */
 static int evict_one_locked(struct cache *c, uint64_t *ret_freed)
 {
     struct cache_evict *e = &c->evict;
@@ -158,7 +160,8 @@ static int evict_one_locked(struct cache *c, uint64_t *ret_freed)
     return META_NONE;
 }
 
-/* Evicts until bytes were freed; false if nothing was. Where the disk refuses to let go of anything it gives up. */
+/* Evicts until bytes were freed; false if nothing was. Where the disk refuses to let go of anything
+ * it gives up. */
 static bool evict_some_locked(struct cache *c, uint64_t bytes)
 {
     uint64_t total = 0, freed;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A bounded table of block files that are open for reading. A file that is taken out of it, or unlinked, stays good
- * for those who hold it. */
+/* A bounded table of block files that are open for reading. A file that is taken out of it, or
+ * unlinked, stays good for those who hold it. */
 #include "priv.h"
 
 #include <errno.h>

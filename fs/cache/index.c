@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index's life: believed or begun anew at the start, sealed at the stop, given up when it can't be written. */
+/* The index's life: believed or begun anew at the start, sealed at the stop, given up when it can't
+ * be written. */
 #include "priv.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 #include "base/sys.h"
 #include "layout.h"
 
-#define ROOM_FOR_INDEX (UINT64_C(8) << 20) /* freed when the disk is full and the index has to be written */
+#define ROOM_FOR_INDEX                                                                             \
+    (UINT64_C(8) << 20) /* freed when the disk is full and the index has to be written */
 
 static void index_paths(const struct cache *c, char state[PATH_MAX], char meta[PATH_MAX])
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lost+found: bytes that could not go where they belong. Names are made of the key, but only of harmless bytes of
- * it; the key itself is in the note beside the file. */
+/* lost+found: bytes that could not go where they belong. Names are made of the key, but only of
+ * harmless bytes of it; the key itself is in the note beside the file. */
 #include "stage.h"
 
 #include <errno.h>

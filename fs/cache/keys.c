@@ -16,7 +16,8 @@ static void fetch_sha256(void)
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 }
 
-/* SHA-256, cut to 16 bytes: names come from anybody who may write to the bucket, so nothing weaker will do. */
+/* SHA-256, cut to 16 bytes: names come from anybody who may write to the bucket, so nothing weaker
+ * will do. */
 static int hash16(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CACHE_HASH])
 {
     uint8_t md[EVP_MAX_MD_SIZE];
@@ -101,7 +102,8 @@ bool cache_dent_key_parse(const void *key, size_t n, struct cache_name *ret)
 }
 
 /* Big-endian numbers, so that keys sort as they count. */
-int cache_vkey(const char *key, const struct store_etag *etag, uint64_t size, struct cache_vkey *ret)
+int cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
+               struct cache_vkey *ret)
 {
     uint64_t be = htobe64(size);
     int r = hash16(key, strlen(key), etag->s, strnlen(etag->s, sizeof(etag->s)), ret->b);

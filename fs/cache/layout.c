@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DIR/lock holds the pid of the process that has the directory, and its flock: an open file description's, so it
- * goes over the daemon's fork and falls with its last process.
- * DIR/stamp: "s3efs-cache FORMAT\nsource NAME\n". It is written before the folders are made, so a directory that has
- * anything else in it and no stamp is somebody else's. */
+/* DIR/lock holds the pid of the process that has the directory, and its flock: an open file
+ * description's, so it goes over the daemon's fork and falls with its last process. DIR/stamp:
+ * "s3efs-cache FORMAT\nsource NAME\n". It is written before the folders are made, so a directory
+ * that has anything else in it and no stamp is somebody else's. */
 #include "layout.h"
 
 #include <dirent.h>
@@ -62,8 +62,8 @@ int layout_write_pid(int fd)
     return r == 0 ? sys_pwrite_all(fd, text, strlen(text), 0) : r;
 }
 
-/* Nothing of anybody else's may be in a directory that we are about to call ours (it is not even locked before).
- * lost+found is also what a fresh file system has. */
+/* Nothing of anybody else's may be in a directory that we are about to call ours (it is not even
+ * locked before). lost+found is also what a fresh file system has. */
 static int check_unstamped(const char *dir)
 {
     char path[PATH_MAX];
@@ -84,8 +84,9 @@ static int check_unstamped(const char *dir)
         for (size_t i = 0; i < ARRAY_LEN(ours); i++)
             known = known || strcmp(e->d_name, ours[i]) == 0;
         if (!known)
-            r = err_set(-ENOTEMPTY, "cache directory %s is not empty and not a cache of s3efs (it has %s)",
-                        dir, LOG_Q(e->d_name));
+            r = err_set(-ENOTEMPTY,
+                        "cache directory %s is not empty and not a cache of s3efs (it has %s)", dir,
+                        LOG_Q(e->d_name));
     }
     closedir(d);
     return r;
@@ -114,11 +115,13 @@ static int compare_stamp(const char *dir, const char *stamp, const char *source)
 
     end = name != NULL ? strchr(name, '\n') : NULL;
     if (!str_starts(stamp, STAMP_HEAD) || end == NULL)
-        return err_set(-EINVAL, "cache directory %s: its stamp is damaged; remove the directory's contents "
-                                "(look into lost+found first) or name another one", dir);
+        return err_set(-EINVAL,
+                       "cache directory %s: its stamp is damaged; remove the directory's contents "
+                       "(look into lost+found first) or name another one",
+                       dir);
     if (strlen(source) != (size_t)(end - name) || memcmp(source, name, (size_t)(end - name)) != 0)
-        return err_set(-EINVAL, "cache directory %s belongs to %.*s, not to %s; name another one", dir,
-                       (int)(end - name), name, source);
+        return err_set(-EINVAL, "cache directory %s belongs to %.*s, not to %s; name another one",
+                       dir, (int)(end - name), name, source);
     snprintf(head, sizeof(head), STAMP_HEAD "%d\n", LAYOUT_FORMAT);
     return str_starts(stamp, head) ? 0 : 1;
 }
@@ -212,7 +215,8 @@ int layout_discard(const char *dir, const char *name)
     if (r < 0)
         return r;
     for (unsigned i = 0; i < 1000; i++) { /* the clock may be a test's, or have been set back */
-        snprintf(to, sizeof(to), "%s/trash/%s.%llx.%u", dir, name, (unsigned long long)clock_wall_ns(), i);
+        snprintf(to, sizeof(to), "%s/trash/%s.%llx.%u", dir, name,
+                 (unsigned long long)clock_wall_ns(), i);
         if (access(to, F_OK) < 0)
             break;
     }

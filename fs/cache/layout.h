@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cache directory: whose it is, who uses it, what is in it. Threads: one (before the others start). */
+/* The cache directory: whose it is, who uses it, what is in it. Threads: one (before the others
+ * start). */
 #ifndef S3EFS_CACHE_LAYOUT_H
 #define S3EFS_CACHE_LAYOUT_H
 
@@ -7,8 +8,8 @@
 
 #define LAYOUT_FORMAT 1
 
-/* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it), checks or writes its stamp, makes
- * the folders. *ret_dir: its absolute name (free() it). */
+/* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it), checks or writes
+ * its stamp, makes the folders. *ret_dir: its absolute name (free() it). */
 _must_check_ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd);
 /* The lock file names the process that has the directory. */
 _must_check_ int layout_write_pid(int fd);

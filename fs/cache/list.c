@@ -20,7 +20,8 @@ struct get {
     size_t cap;
 };
 
-static int add_dirent(struct get *g, const struct cache_name *name, const struct cache_rec_dent *rec)
+static int add_dirent(struct get *g, const struct cache_name *name,
+                      const struct cache_rec_dent *rec)
 {
     struct cache_dirent *e;
 

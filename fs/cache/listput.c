@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replacing what is kept of a directory by a listing.
  *
- * LIST-1  What was put or dropped after the listing was asked for is newer than it and stays as it is.
- * LIST-2  Headers known of an entry stay if the listing shows the very version they belong to, and that version is
- *         old enough: Last-Modified has a grain of a second, so one younger than 2 s may have been replaced unseen.
- * LIST-3  A directory that is too large for one transaction is not complete until the last of them.
- * Steps: put the new entries, then remove the old ones that are not among them, then say that it is complete. */
+ * - LIST-1  What was put or dropped after the listing was asked for is newer than it and stays as
+ *   it is.
+ * - LIST-2  Headers known of an entry stay if the listing shows the very version they belong to,
+ *   and that version is old enough: Last-Modified has a grain of a second, so one younger than 2 s
+ *   may have been replaced unseen.
+ * - LIST-3  A directory that is too large for one transaction is not complete until the last of
+ *   them.
+ *
+ * Steps: put the new entries, then remove the old ones that are not among them, then say that it is
+ * complete. */
 #include "priv.h"
 
 #include <errno.h>
@@ -72,8 +77,7 @@ static int sort_entries(struct list_put *p, const char *dir, const struct store_
 
         e->e = &l->v[i];
         if (str_starts(key, dir) && cache_name_split(key, strlen(key), &e->name) == 0 &&
-            e->name.dir_len == dir_len &&
-            (e->name.type == CACHE_DENT_PREFIX) == l->v[i].is_prefix)
+            e->name.dir_len == dir_len && (e->name.type == CACHE_DENT_PREFIX) == l->v[i].is_prefix)
             p->n++;
     }
     if (p->n > 0)
@@ -95,11 +99,12 @@ static bool same_time(int64_t a, int64_t b)
     return a == b;
 }
 
-/* LIST-2: what is to be known of an entry, given what was. *rec is the old record, and becomes the new one. */
+/* LIST-2: what is to be known of an entry, given what was. *rec is the old record, and becomes the
+ * new one. */
 static void merge(const struct list_put *p, const struct store_entry *e, struct cache_rec_dent *rec)
 {
-    bool same = rec->has_obj && store_etag_equal(&rec->obj.etag, &e->etag) && rec->obj.size == e->size &&
-                same_time(rec->obj.mtime_ns, e->mtime_ns);
+    bool same = rec->has_obj && store_etag_equal(&rec->obj.etag, &e->etag) &&
+                rec->obj.size == e->size && same_time(rec->obj.mtime_ns, e->mtime_ns);
 
     if (!same || e->mtime_ns + RACY_NS >= p->date_ns) {
         store_obj_done(&rec->obj);
@@ -115,7 +120,9 @@ static int put_record(struct meta_txn *t, struct list_put *p, struct cache_bytes
 {
     int r = cache_rec_dent_encode(&p->out, key, rec);
 
-    return r < 0 ? r : meta_put(t, META_DENT, key, (struct cache_bytes){.p = p->out.data, .n = p->out.len});
+    return r < 0 ? r
+                 : meta_put(t, META_DENT, key,
+                            (struct cache_bytes){.p = p->out.data, .n = p->out.len});
 }
 
 static int put_entry(struct meta_txn *t, struct list_put *p, const struct entry *e)
@@ -201,10 +208,13 @@ static int put_complete(struct meta_txn *t, struct list_put *p)
     if (cache_drop_set_has(&p->drops, NULL))
         return 0;
     r = cache_rec_dir_encode(&p->out, key, &rec);
-    return r < 0 ? r : meta_put(t, META_DIR, key, (struct cache_bytes){.p = p->out.data, .n = p->out.len});
+    return r < 0 ? r
+                 : meta_put(t, META_DIR, key,
+                            (struct cache_bytes){.p = p->out.data, .n = p->out.len});
 }
 
-/* STEP_OUTDATED if a later listing is kept already, or this one can't be told from what was dropped since. */
+/* STEP_OUTDATED if a later listing is kept already, or this one can't be told from what was dropped
+ * since. */
 static int check_outdated(struct meta_txn *t, struct list_put *p)
 {
     struct cache_rec_dir rec;
@@ -259,10 +269,11 @@ static int run(struct list_put *p)
     return r;
 }
 
-void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries, int64_t listed_ns,
-                    int64_t date_ns)
+void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries,
+                    int64_t listed_ns, int64_t date_ns)
 {
-    struct list_put p = {.c = c, .listed_ns = listed_ns, .date_ns = date_ns, .out = BUF_INIT(CACHE_REC_MAX)};
+    struct list_put p = {
+        .c = c, .listed_ns = listed_ns, .date_ns = date_ns, .out = BUF_INIT(CACHE_REC_MAX)};
     struct lock *stripe;
 
     if (c->meta == NULL || cache_dir_key(dir, strlen(dir), &p.dir) < 0)

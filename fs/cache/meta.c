@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index on LMDB. NOSYNC: a commit is in the page cache, not on the disk; what survives what is told in
- * seal.h. No WRITEMAP: a stray pointer must not reach the file. No NOMEMINIT: heap bytes must not either. */
+/* The index on LMDB. NOSYNC: a commit is in the page cache, not on the disk; what survives what is
+ * told in seal.h. No WRITEMAP: a stray pointer must not reach the file. No NOMEMINIT: heap bytes
+ * must not either. */
 #include "meta.h"
 
 #include <errno.h>
@@ -16,14 +17,16 @@
 #include "base/sys.h"
 
 #define FIRST_MAP ((size_t)16 << 20)
-#define MAX_MAP ((size_t)16 << 30) /* of address space, and the most that the index may take on the disk */
+#define MAX_MAP                                                                                    \
+    ((size_t)16 << 30) /* of address space, and the most that the index may take on the disk */
 #define MAX_READERS 1024
 #define LOCK_FILE (4096 + MAX_READERS * 64) /* LMDB's header and its readers */
-#define COPY_BATCH 16384 /* records a transaction */
+#define COPY_BATCH 16384                    /* records a transaction */
 
 struct meta {
     char *path;
-    MDB_env *env; /* changes only under the gate, held for writing; NULL after a reset that failed */
+    MDB_env
+        *env; /* changes only under the gate, held for writing; NULL after a reset that failed */
     MDB_dbi dbi[META_DBS];
     size_t first_map;
     pthread_rwlock_t gate;
@@ -36,8 +39,11 @@ struct meta_txn {
     bool full; /* MDB_MAP_FULL was seen */
 };
 
-static const char *const db_names[META_DBS] = {
-    [META_DENT] = "dent", [META_DIR] = "dir", [META_VER] = "ver", [META_BLK] = "blk", [META_NOTE] = "note"};
+static const char *const db_names[META_DBS] = {[META_DENT] = "dent",
+                                               [META_DIR] = "dir",
+                                               [META_VER] = "ver",
+                                               [META_BLK] = "blk",
+                                               [META_NOTE] = "note"};
 
 /* LMDB's codes to errnos; what says that the environment is damaged fails the index. */
 static int fold(struct meta *m, int rc)
@@ -72,8 +78,8 @@ static int open_databases(struct meta *m)
     return rc;
 }
 
-/* LMDB writes to this file through a map: a page that the disk has no room for would be a SIGBUS. Before the
- * environment is opened: closing any descriptor of the file drops LMDB's locks on it. */
+/* LMDB writes to this file through a map: a page that the disk has no room for would be a SIGBUS.
+ * Before the environment is opened: closing any descriptor of the file drops LMDB's locks on it. */
 static int allocate_lock_file(const struct meta *m)
 {
     char path[PATH_MAX];
@@ -116,7 +122,8 @@ static int init_gate(pthread_rwlock_t *gate)
 
     if (rc != 0)
         return -rc;
-    /* Else a steady stream of readers would keep the map from ever growing. META-1 makes it safe. */
+    /* Else a steady stream of readers would keep the map from ever growing. META-1 makes it safe.
+     */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     rc = pthread_rwlock_init(gate, &attr);
     pthread_rwlockattr_destroy(&attr);
@@ -230,7 +237,8 @@ static int grow(struct meta *m, size_t seen)
 }
 
 /* One attempt, under the gate. */
-static int run(struct meta *m, meta_fn fn, void *arg, unsigned flags, bool *ret_full, size_t *ret_map)
+static int run(struct meta *m, meta_fn fn, void *arg, unsigned flags, bool *ret_full,
+               size_t *ret_map)
 {
     struct meta_txn t = {.meta = m};
     MDB_envinfo info = {0};
@@ -335,8 +343,8 @@ static void close_cursor(MDB_cursor **c)
         mdb_cursor_close(*c);
 }
 
-int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix, struct cache_bytes from,
-              meta_scan_fn fn, void *arg)
+int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix,
+              struct cache_bytes from, meta_scan_fn fn, void *arg)
 {
     _cleanup_(close_cursor) MDB_cursor *c = NULL;
     MDB_val k = to_val(from.n > 0 ? from : prefix), v;
@@ -390,7 +398,8 @@ static int copy_record(struct copying *cp, MDB_dbi dbi, MDB_val *k, MDB_val *v)
     return rc;
 }
 
-/* Every key is above the one before it (so no page is met twice), and there are as many as there should be. */
+/* Every key is above the one before it (so no page is met twice), and there are as many as there
+ * should be. */
 static int copy_database(struct copying *cp, MDB_dbi from, MDB_dbi to)
 {
     _cleanup_(close_cursor) MDB_cursor *c = NULL;

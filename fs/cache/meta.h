@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index: five small databases in one LMDB environment. Only meta.c knows LMDB.
  *
- * META-1  No transaction outlives the call that began it; none is begun inside another (of one thread).
- * META-2  The map grows only while no transaction is open: each holds the gate for reading, growth for writing.
- * META-3  A write that failed for good leaves the index failed: every later call is -EIO until meta_reset(), so a
- *         record that should have been replaced is never read.
+ * - META-1  No transaction outlives the call that began it; none is begun inside another (of one
+ *   thread).
+ * - META-2  The map grows only while no transaction is open: each holds the gate for reading,
+ *   growth for writing.
+ * - META-3  A write that failed for good leaves the index failed: every later call is -EIO until
+ *   meta_reset(), so a record that should have been replaced is never read.
+ *
  * Threads: any. Values that a transaction gives are borrowed until it ends. */
 #ifndef S3EFS_CACHE_META_H
 #define S3EFS_CACHE_META_H
@@ -28,30 +31,34 @@ void meta_close(struct meta *m);            /* NULL is fine */
 bool meta_failed(const struct meta *m);
 /* Every call fails from now on, until meta_reset(). */
 void meta_fail(struct meta *m);
-/* Waits for the transactions under way, closes, has `clear` empty the directory, and begins again. */
+/* Waits for the transactions under way, closes, has `clear` empty the directory, and begins again.
+ */
 _must_check_ int meta_reset(struct meta *m, int (*clear)(void *arg), void *arg);
 size_t meta_map_size(struct meta *m);
 
-/* Run fn in a transaction. fn of a write may run several times: it must leave nothing of a run that failed
- * behind. What it returns other than 0 aborts the transaction and is returned. */
+/* Run fn in a transaction. fn of a write may run several times: it must leave nothing of a run that
+ * failed behind. What it returns other than 0 aborts the transaction and is returned. */
 typedef int (*meta_fn)(struct meta_txn *t, void *arg);
 _must_check_ int meta_read(struct meta *m, meta_fn fn, void *arg);
 _must_check_ int meta_write(struct meta *m, meta_fn fn, void *arg);
 
 /* 0, META_NONE, or -errno. */
-_must_check_ int meta_get(struct meta_txn *t, enum meta_db db, struct cache_bytes key, struct cache_bytes *ret);
-_must_check_ int meta_put(struct meta_txn *t, enum meta_db db, struct cache_bytes key, struct cache_bytes val);
-_must_check_ int meta_del(struct meta_txn *t, enum meta_db db, struct cache_bytes key); /* 0 also if there was none */
-/* Calls fn for each record whose key starts with prefix, from the first key >= from (from.n 0: from the prefix),
- * in the order of keys. fn must not change the database; what it returns other than 0 ends the scan and is
- * returned. */
+_must_check_ int meta_get(struct meta_txn *t, enum meta_db db, struct cache_bytes key,
+                          struct cache_bytes *ret);
+_must_check_ int meta_put(struct meta_txn *t, enum meta_db db, struct cache_bytes key,
+                          struct cache_bytes val);
+_must_check_ int meta_del(struct meta_txn *t, enum meta_db db,
+                          struct cache_bytes key); /* 0 also if there was none */
+/* Calls fn for each record whose key starts with prefix, from the first key >= from (from.n 0: from
+ * the prefix), in the order of keys. fn must not change the database; what it returns other than 0
+ * ends the scan and is returned. */
 typedef int (*meta_scan_fn)(struct cache_bytes key, struct cache_bytes val, void *arg);
-_must_check_ int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix, struct cache_bytes from,
-                           meta_scan_fn fn, void *arg);
+_must_check_ int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix,
+                           struct cache_bytes from, meta_scan_fn fn, void *arg);
 
-/* Copies every record of an environment that nobody has open into a new one, in the directory `to` (which exists):
- * 0, -EBADMSG or -EIO. On a damaged one it may crash: run it in a process of its own. What it has written is sound
- * in any case, because nothing but keys and values goes over. */
+/* Copies every record of an environment that nobody has open into a new one, in the directory `to`
+ * (which exists): 0, -EBADMSG or -EIO. On a damaged one it may crash: run it in a process of its
+ * own. What it has written is sound in any case, because nothing but keys and values goes over. */
 _must_check_ int meta_copy(const char *from, const char *to);
 
 #endif

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of cache/ share.
  *
- * CACHE-1  The bytes of a version never change: two threads that write a block of it write the same bytes.
- * CACHE-2  A block is there if the index says so and its CRC agrees; nothing else is believed of a block file.
- * CACHE-3  Block file first, index after. A version's file and its records change under its stripe only.
- * CACHE-4  used.blocks is the sum of `alloc` over the records in the index; it moves when a transaction has.
- * Locks, in order: listing stripe, evict, version stripe, the leaves (fds, touch, drops, buffers); the index's
- * gate and LMDB's writer come after all of them but drops. */
+ * - CACHE-1  The bytes of a version never change: two threads that write a block of it write the
+ *   same bytes.
+ * - CACHE-2  A block is there if the index says so and its CRC agrees; nothing else is believed of
+ *   a block file.
+ * - CACHE-3  Block file first, index after. A version's file and its records change under its
+ *   stripe only.
+ * - CACHE-4  used.blocks is the sum of `alloc` over the records in the index; it moves when a
+ *   transaction has.
+ *
+ * Locks, in order: listing stripe, evict, version stripe, the leaves (fds, touch, drops, buffers);
+ * the index's gate and LMDB's writer come after all of them but drops. */
 #ifndef S3EFS_CACHE_PRIV_H
 #define S3EFS_CACHE_PRIV_H
 
@@ -50,8 +55,8 @@ struct cache_fds {
     uint64_t tick, generation; /* generation: files were unlinked */
 };
 
-/* When versions were last read, until the evict thread has written it down. Approximate: an entry may be
- * overwritten by another's. */
+/* When versions were last read, until the evict thread has written it down. Approximate: an entry
+ * may be overwritten by another's. */
 struct cache_touches {
     struct lock lock;
     struct cache_touch {
@@ -60,7 +65,8 @@ struct cache_touches {
     } v[CACHE_TOUCHES];
 };
 
-/* The latest names that were dropped, so that a listing which was asked for before does not bring them back. */
+/* The latest names that were dropped, so that a listing which was asked for before does not bring
+ * them back. */
 struct cache_drops {
     struct lock lock;
     struct cache_drop {
@@ -124,7 +130,8 @@ void cache_used_move(_Atomic uint64_t *used, uint64_t from, uint64_t to);
 _must_check_ int cache_index_start(struct cache *c);
 void cache_index_stop(struct cache *c);
 _must_check_ int cache_index_read(struct cache *c, meta_fn fn, void *arg);
-/* A write that changes what is true: if it cannot be made, the whole index is given up rather than left wrong. */
+/* A write that changes what is true: if it cannot be made, the whole index is given up rather than
+ * left wrong. */
 _must_check_ int cache_index_write(struct cache *c, meta_fn fn, void *arg);
 /* A write that may be lost. */
 _must_check_ int cache_index_try(struct cache *c, meta_fn fn, void *arg);
@@ -135,15 +142,17 @@ void cache_index_heal(struct cache *c); /* evict thread: begins anew after a fai
 #define CACHE_DENT_BYTES(k) ((struct cache_bytes){.p = (k).b, .n = (k).n})
 
 /* --- drops.c --- */
-void cache_drop_note(struct cache *c, const struct cache_dir_key *dir, const struct cache_name *name);
+void cache_drop_note(struct cache *c, const struct cache_dir_key *dir,
+                     const struct cache_name *name);
 struct cache_drop_set {
     struct cache_drop *v;
     size_t n;
     bool overflow; /* some may be missing: nothing older than now can be believed */
 };
-_must_check_ int cache_drops_since(struct cache *c, const struct cache_dir_key *dir, int64_t since_ns,
-                                   struct cache_drop_set *ret);
-bool cache_drop_set_has(const struct cache_drop_set *s, const struct cache_name *name); /* NULL: the listing */
+_must_check_ int cache_drops_since(struct cache *c, const struct cache_dir_key *dir,
+                                   int64_t since_ns, struct cache_drop_set *ret);
+bool cache_drop_set_has(const struct cache_drop_set *s,
+                        const struct cache_name *name); /* NULL: the listing */
 void cache_drop_set_done(struct cache_drop_set *s);
 
 /* --- blocks.c --- */
@@ -157,13 +166,16 @@ uint64_t cache_alloc_of(int fd);
 
 /* --- blockmap.c --- */
 /* The map of one chunk; nothing is there if it can't be read. */
-void cache_map_get(struct cache *c, const struct cache_vkey *v, uint64_t chunk, struct cache_rec_blk *ret);
-/* The rest under the version's stripe. crcs[n] of blocks first.. become present; the file has `alloc` bytes. */
-_must_check_ int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first, const uint32_t *crcs,
-                                  size_t n, uint64_t alloc);
+void cache_map_get(struct cache *c, const struct cache_vkey *v, uint64_t chunk,
+                   struct cache_rec_blk *ret);
+/* The rest under the version's stripe. crcs[n] of blocks first.. become present; the file has
+ * `alloc` bytes. */
+_must_check_ int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first,
+                                  const uint32_t *crcs, size_t n, uint64_t alloc);
 void cache_map_unset(struct cache *c, const struct cache_vkey *v, uint64_t block);
 /* Takes the file and the records away: 0 (*ret_freed), META_NONE if there were none, or -errno. */
-_must_check_ int cache_version_remove(struct cache *c, const struct cache_vkey *v, uint64_t *ret_freed);
+_must_check_ int cache_version_remove(struct cache *c, const struct cache_vkey *v,
+                                      uint64_t *ret_freed);
 
 /* --- fds.c --- */
 _must_check_ int cache_fd_get(struct cache *c, const struct cache_vkey *v, struct cache_fd **ret);
@@ -181,8 +193,8 @@ _must_check_ int cache_evict_start(struct cache *c);
 void cache_evict_stop(struct cache *c);
 void cache_evict_kick(struct cache *c, bool sweep);
 bool cache_evict_stopping(struct cache *c);
-/* Evicts until what is used (the caller has added its own) is within the limit and the disk has room for bytes more:
- * 0 or -ENOSPC. No version stripe is held. */
+/* Evicts until what is used (the caller has added its own) is within the limit and the disk has
+ * room for bytes more: 0 or -ENOSPC. No version stripe is held. */
 _must_check_ int cache_evict_room(struct cache *c, uint64_t bytes);
 /* Frees about this many bytes on the disk, if there are any to free. */
 void cache_evict_some(struct cache *c, uint64_t bytes);

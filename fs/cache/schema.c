@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The codec of the index's values: version, kind, fields (little-endian, strings with their length), CRC.
- * The CRC starts from the record's key, so a value that turns up under another key does not decode. */
+/* The codec of the index's values: version, kind, fields (little-endian, strings with their
+ * length), CRC. The CRC starts from the record's key, so a value that turns up under another key
+ * does not decode. */
 #include "schema.h"
 
 #include <endian.h>
@@ -128,7 +129,8 @@ static void get_str_into(struct reader *r, char *dst, size_t size)
 }
 
 /* Checks CRC, version and kind; leaves the reader at the first field. */
-static int open_record(struct cache_bytes val, struct cache_bytes key, enum kind kind, struct reader *ret)
+static int open_record(struct cache_bytes val, struct cache_bytes key, enum kind kind,
+                       struct reader *ret)
 {
     uint32_t le;
 

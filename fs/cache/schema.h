@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the records of the index look like on disk: keys and values, as bytes. Values carry a version and a
- * CRC over their key and themselves, and are decoded with every length checked: a disk may give back anything, and
- * a record that does not decode is a record that is not there. Pure functions; any thread.
+/* What the records of the index look like on disk: keys and values, as bytes. Values carry a
+ * version and a CRC over their key and themselves, and are decoded with every length checked: a
+ * disk may give back anything, and a record that does not decode is a record that is not there.
+ * Pure functions; any thread.
  *
- *   database  key                                        value
- *   dent      hash16(directory key) name NUL 'o'|'p'     cache_rec_dent   one name: an object or a prefix
- *   dir       hash16(directory key)                      cache_rec_dir    the listing is complete
- *   ver       hash16(key, etag) size64                   cache_rec_ver    one object version with blocks here
- *   blk       hash16(key, etag) size64 chunk32           cache_rec_blk    which blocks, and their CRCs
- *   note      name                                       string
+ * - dent: hash16(directory key) name NUL 'o'|'p' -> cache_rec_dent, one name: object or prefix
+ * - dir: hash16(directory key) -> cache_rec_dir, the listing is complete
+ * - ver: hash16(key, etag) size64 -> cache_rec_ver, one object version with blocks here
+ * - blk: hash16(key, etag) size64 chunk32 -> cache_rec_blk, which blocks, and their CRCs
+ * - note: name -> string
  *
- * The name comes before the type in a dentry's key, so a range scan gives a directory in the order of names. Keys of
- * objects go to 1,024 bytes and LMDB's to 511: hence the hashes (SHA-256, cut). */
+ * The name comes before the type in a dentry's key, so a range scan gives a directory in the order
+ * of names. Keys of objects go to 1,024 bytes and LMDB's to 511: hence the hashes (SHA-256, cut).
+ */
 #ifndef S3EFS_CACHE_SCHEMA_H
 #define S3EFS_CACHE_SCHEMA_H
 
@@ -25,7 +26,8 @@
 #define CACHE_REC_MAX (64u * 1024u)
 #define CACHE_HASH 16u
 #define CACHE_VKEY (CACHE_HASH + 8u)
-#define CACHE_CHUNK 256u /* blocks a blk record: 32 MiB, and the record fits in half a page of LMDB's */
+#define CACHE_CHUNK                                                                                \
+    256u /* blocks a blk record: 32 MiB, and the record fits in half a page of LMDB's */
 
 enum cache_dent_type { CACHE_DENT_OBJ = 'o', CACHE_DENT_PREFIX = 'p' };
 
@@ -43,8 +45,9 @@ struct cache_blk_key {
     uint8_t b[CACHE_VKEY + 4];
 };
 
-/* Splits an object's key into the key of its directory ("" or ending in '/'; *ret_dir_len bytes of key) and its
- * name. "a/b/" is the prefix "b" in "a/". -EINVAL: a name that is not cached ("", ".", "..", over 255 bytes). */
+/* Splits an object's key into the key of its directory ("" or ending in '/'; *ret_dir_len bytes of
+ * key) and its name. "a/b/" is the prefix "b" in "a/". -EINVAL: a name that is not cached ("", ".",
+ * "..", over 255 bytes). */
 struct cache_name {
     size_t dir_len;
     const char *name;
@@ -58,7 +61,8 @@ bool cache_name_ok(const char *name, size_t len);
 _must_check_ int cache_dir_key(const char *dir, size_t len, struct cache_dir_key *ret);
 struct cache_dent_key cache_dent_key(const struct cache_dir_key *dir, const char *name, size_t len,
                                      enum cache_dent_type type);
-/* Name and type out of a dentry's key as it was found; false if it is none. name points into key. */
+/* Name and type out of a dentry's key as it was found; false if it is none. name points into key.
+ */
 bool cache_dent_key_parse(const void *key, size_t n, struct cache_name *ret);
 _must_check_ int cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
                             struct cache_vkey *ret); /* 0 or -ENOMEM */
@@ -77,7 +81,7 @@ struct cache_rec_dir {
     int64_t listed_ns;
 };
 struct cache_rec_ver {
-    uint64_t alloc; /* bytes allocated on disk */
+    uint64_t alloc;  /* bytes allocated on disk */
     int64_t used_ns; /* wall clock */
 };
 struct cache_rec_blk {
@@ -97,17 +101,24 @@ struct cache_bytes {
     size_t n;
 };
 /* Encoders: 0, -E2BIG or -ENOMEM. out is reset first. */
-_must_check_ int cache_rec_dent_encode(struct buf *out, struct cache_bytes key, const struct cache_rec_dent *r);
-_must_check_ int cache_rec_dir_encode(struct buf *out, struct cache_bytes key, const struct cache_rec_dir *r);
-_must_check_ int cache_rec_ver_encode(struct buf *out, struct cache_bytes key, const struct cache_rec_ver *r);
-_must_check_ int cache_rec_blk_encode(struct buf *out, struct cache_bytes key, const struct cache_rec_blk *r);
+_must_check_ int cache_rec_dent_encode(struct buf *out, struct cache_bytes key,
+                                       const struct cache_rec_dent *r);
+_must_check_ int cache_rec_dir_encode(struct buf *out, struct cache_bytes key,
+                                      const struct cache_rec_dir *r);
+_must_check_ int cache_rec_ver_encode(struct buf *out, struct cache_bytes key,
+                                      const struct cache_rec_ver *r);
+_must_check_ int cache_rec_blk_encode(struct buf *out, struct cache_bytes key,
+                                      const struct cache_rec_blk *r);
 _must_check_ int cache_rec_note_encode(struct buf *out, struct cache_bytes key, const char *value);
 /* Decoders: 0, -EBADMSG or -ENOMEM; *ret is then not written. */
-_must_check_ int cache_rec_dent_decode(struct cache_bytes val, struct cache_bytes key, bool want_hdrs,
-                                       struct cache_rec_dent *ret);
-_must_check_ int cache_rec_dir_decode(struct cache_bytes val, struct cache_bytes key, struct cache_rec_dir *ret);
-_must_check_ int cache_rec_ver_decode(struct cache_bytes val, struct cache_bytes key, struct cache_rec_ver *ret);
-_must_check_ int cache_rec_blk_decode(struct cache_bytes val, struct cache_bytes key, struct cache_rec_blk *ret);
+_must_check_ int cache_rec_dent_decode(struct cache_bytes val, struct cache_bytes key,
+                                       bool want_hdrs, struct cache_rec_dent *ret);
+_must_check_ int cache_rec_dir_decode(struct cache_bytes val, struct cache_bytes key,
+                                      struct cache_rec_dir *ret);
+_must_check_ int cache_rec_ver_decode(struct cache_bytes val, struct cache_bytes key,
+                                      struct cache_rec_ver *ret);
+_must_check_ int cache_rec_blk_decode(struct cache_bytes val, struct cache_bytes key,
+                                      struct cache_rec_blk *ret);
 _must_check_ int cache_rec_note_decode(struct cache_bytes val, struct cache_bytes key, char **ret);
 
 #endif

@@ -145,7 +145,8 @@ static _Noreturn void copy_and_exit(const char *from, const char *to, int fd)
     _exit(1);
 }
 
-/* The child's word comes over a pipe: whoever else waits for children, or ignores them, does not matter. */
+/* The child's word comes over a pipe: whoever else waits for children, or ignores them, does not
+ * matter. */
 static bool copy_apart(const char *from, const char *to)
 {
     int fds[2];

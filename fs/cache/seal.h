@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* May the index that is found at the start be believed? It is written without fsync, so:
  *
- *   stopped cleanly            sealed: synced, and a CRC of its file is kept in DIR/state. It must match.
- *   killed, same boot          the page cache has all that was committed: LMDB is consistent. Its records are copied
- *                              into a new index, by a process of its own, since a damaged file can crash LMDB.
- *   killed, another boot       pages may be on the disk in any order: not believed.
- *   no or unreadable state     not believed.
+ * - Stopped cleanly: sealed, that is synced, and a CRC of its file is kept in DIR/state. It must
+ *   match.
+ * - Killed, same boot: the page cache has all that was committed, so LMDB is consistent. Its
+ * records are copied into a new index, by a process of its own, since a damaged file can crash
+ * LMDB.
+ * - Killed, another boot: pages may be on the disk in any order. Not believed.
+ * - No or unreadable state: not believed.
  *
- * What is not believed is removed or moved aside; it is a cache. Threads: one, at start and stop. */
+ * What is not believed is removed or moved aside; it is a cache. Threads: one, at start and stop.
+ */
 #ifndef S3EFS_CACHE_SEAL_H
 #define S3EFS_CACHE_SEAL_H
 

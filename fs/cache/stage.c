@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Staged bytes: DIR/stage/N, one file for each writer. They count against the limits and are never evicted. */
+/* Staged bytes: DIR/stage/N, one file for each writer. They count against the limits and are never
+ * evicted. */
 #include "stage.h"
 
 #include <errno.h>
@@ -56,13 +57,14 @@ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
     struct cache *c = s->cache;
     uint64_t alloc = cache_alloc_of(s->fd);
 
-    /* What was reserved before has been written or will not be: the file itself says what it takes. */
+    /* What was reserved before has been written or will not be: the file itself says what it takes.
+     */
     account(s, alloc + bytes);
     if (cache_evict_room(c, bytes) == 0)
         return 0;
     account(s, alloc);
-    return err_set(-ENOSPC, "cache: no room for %llu bytes more (%llu are staged)", (unsigned long long)bytes,
-                   (unsigned long long)c->used.staged);
+    return err_set(-ENOSPC, "cache: no room for %llu bytes more (%llu are staged)",
+                   (unsigned long long)bytes, (unsigned long long)c->used.staged);
 }
 
 /* --- adopt --- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the evict thread clears away: trash, and block files that the index does not know (a kill between the file
- * and the record leaves them, and so does an index that had to begin anew). */
+/* What the evict thread clears away: trash, and block files that the index does not know (a kill
+ * between the file and the record leaves them, and so does an index that had to begin anew). */
 #include "priv.h"
 
 #include <dirent.h>
@@ -12,7 +12,8 @@
 #include "layout.h"
 
 /* Calls fn with each entry of a directory; fn false ends it. */
-static void each_entry(const char *path, bool (*fn)(struct cache *c, const char *path, const char *name),
+static void each_entry(const char *path,
+                       bool (*fn)(struct cache *c, const char *path, const char *name),
                        struct cache *c)
 {
     DIR *d = opendir(path);

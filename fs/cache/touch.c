@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When versions were last read: in memory first, so that a read costs no write, into the index by and by. */
+/* When versions were last read: in memory first, so that a read costs no write, into the index by
+ * and by. */
 #include "priv.h"
 
 #include <string.h>
@@ -83,8 +84,8 @@ void cache_touch_flush(struct cache *c)
         if (c->touches.v[i].used_ns != 0)
             f->v[f->n++] = c->touches.v[i];
     lock_drop(&c->touches.lock);
-    /* The table keeps what it has: until it is written the choice of victims needs it. What was written before
-     * costs a look-up only. */
+    /* The table keeps what it has: until it is written the choice of victims needs it. What was
+     * written before costs a look-up only. */
     if (f->n > 0)
         (void)!cache_index_try(c, write_touches, f);
     free(f);

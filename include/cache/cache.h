@@ -3,8 +3,9 @@
  * (sparse files), and staged bytes of files being written. Survives a restart and kill -9; a block whose
  * checksum does not match is a miss. Knows nothing of FUSE or S3, only the names and validators of store.h.
  *
- * Layout: DIR/lock, DIR/meta/ (LMDB), DIR/blocks/, DIR/stage/ (emptied at the start), DIR/lost+found/. All of it
- * is 0700/0600. One process a directory: the lock is held from cache_new to cache_free (over fork).
+ * Layout: DIR/lock, DIR/meta/ (LMDB), DIR/blocks/, DIR/stage/ (emptied at the start), DIR/lost+found/ and a few
+ * more (fs/cache/README.md). All of it is 0700/0600. One process a directory: the lock is held from cache_new to
+ * cache_free (over fork; each side of the fork frees its own).
  * Lifecycle: cache_new (before the fork) -> cache_start (after) -> cache_stop -> cache_free.
  * Threads: any. No call holds a lock while it waits for anything but the local disk.
  * A failing disk: reads answer "miss", writes of clean blocks are dropped (counted in the stats), only staging
@@ -29,7 +30,8 @@ struct cache_conf {
     uint64_t max_bytes;  /* cache_size=: blocks and staged bytes; 0 = only min_free limits */
     uint64_t min_free;   /* cache_free=: bytes of the file system that stay free */
 };
-/* Makes the directory if need be. -EBUSY: another daemon has it; -EACCES, -ENOSPC, ...: err_text(). */
+/* Makes the directory if need be. -EBUSY: another daemon has it; -EINVAL: another source's; -ENOTEMPTY: it has
+ * somebody else's files; -EACCES, -ENOSPC, ...: err_text(). */
 _must_check_ int cache_new(const struct cache_conf *conf, struct cache **ret);
 _must_check_ int cache_start(struct cache *c);
 void cache_stop(struct cache *c);
@@ -43,9 +45,12 @@ struct cache_obj {
 };
 void cache_obj_done(struct cache_obj *o);
 _must_check_ int cache_obj_get(struct cache *c, const char *key, struct cache_obj *ret); /* 0, CACHE_MISS */
-/* Best effort: what cannot be written is forgotten. The key joins its directory's listing. */
+/* Best effort: what cannot be written is forgotten (never the old told for the new). obj->hdrs are all of the
+ * object's headers. The key joins its directory's listing, and the directories that it implies join theirs.
+ * Keys whose last component is "", ".", ".." or over 255 bytes are not kept. */
 void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns);
-void cache_obj_drop(struct cache *c, const char *key); /* and it leaves its directory's listing */
+/* And it leaves its directory's listing; "dir/" stays in it as a prefix while keys below it are known. */
+void cache_obj_drop(struct cache *c, const char *key);
 
 /* --- listings. dir is "" or ends in '/'. --- */
 struct cache_dirent {
@@ -57,14 +62,17 @@ struct cache_dirent {
     bool has_hdrs;
 };
 struct cache_listing {
-    struct cache_dirent *v; /* sorted by name; an object and a prefix may share a name */
+    struct cache_dirent *v; /* by name; an object and a prefix may share one, the object is first */
     size_t n;
     int64_t listed_ns; /* CLOCK_BOOTTIME; 0: in an earlier boot */
 };
 void cache_listing_done(struct cache_listing *l);
 /* Replaces what is kept of a directory by a complete delimited listing. Headers known of an entry stay if its
  * ETag, size and Last-Modified are the same and Last-Modified is older than date_ns by 2 s (git's racily-clean
- * rule). Entries whose names are "", ".", "..", over 255 bytes or have a NUL or '/' are the caller's to drop. */
+ * rule; compared by the second where one of the two times is whole seconds). listed_ns is the time when the listing
+ * was ASKED for: what cache_obj_put was told with a later checked_ns, and what was dropped since, stays as it is.
+ * date_ns 0 (unknown): no headers stay. Entries whose names are "", ".", "..", over 255 bytes or have a NUL or '/'
+ * are the caller's to drop. */
 void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries,
                     int64_t listed_ns, int64_t date_ns);
 _must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret);
@@ -84,9 +92,10 @@ bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uin
                    uint64_t *ret_off, uint64_t *ret_len);
 /* off is a multiple of CACHE_BLOCK; len too, unless it ends at id->size. Best effort. */
 void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf, size_t len);
+/* Of every size that was seen under this key and ETag. */
 void cache_drop_blocks(struct cache *c, const char *key, const struct store_etag *etag);
 
-/* --- staged bytes: a sparse file of a writer's --- */
+/* --- staged bytes: a sparse file of a writer's. Calls on one stage exclude each other (the caller's lock). --- */
 struct cache_stage;
 _must_check_ int cache_stage_new(struct cache *c, struct cache_stage **ret);
 int cache_stage_fd(const struct cache_stage *s); /* borrowed; read and write with sys_* */
@@ -101,8 +110,9 @@ _must_check_ int cache_stage_keep(struct cache_stage *s, const char *key, const 
 void cache_stage_free(struct cache_stage *s); /* NULL is fine */
 
 struct cache_stats {
+    /* bytes: of blocks and staged, what counts against the limit */
     uint64_t bytes, limit, staged_bytes, versions, hits, misses, evicted_bytes, errors, corrupt;
-    uint64_t lost_found; /* files in DIR/lost+found */
+    uint64_t lost_found; /* files in DIR/lost+found, without their notes */
 };
 void cache_stats_get(struct cache *c, struct cache_stats *ret);
 

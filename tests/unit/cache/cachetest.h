@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cache's tests share: a scratch directory, a cache in it, objects and bytes that can be told from their
- * names. */
+/* What the cache's tests share: a scratch directory, a cache in it, objects and bytes that can be
+ * told from their names. */
 #ifndef S3EFS_TESTS_CACHETEST_H
 #define S3EFS_TESTS_CACHETEST_H
 
@@ -173,8 +173,8 @@ static inline struct store_obj obj_make(uint64_t n, uint64_t size, int64_t mtime
     return o;
 }
 
-static inline void put_obj(struct cache *c, const char *key, uint64_t n, uint64_t size, int64_t mtime_ns,
-                           int64_t checked_ns)
+static inline void put_obj(struct cache *c, const char *key, uint64_t n, uint64_t size,
+                           int64_t mtime_ns, int64_t checked_ns)
 {
     struct store_obj o = obj_make(n, size, mtime_ns);
 

@@ -196,8 +196,9 @@ static void test_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_put_get),     TEST(test_long_keys),        TEST(test_hostile_names), TEST(test_joins_listing),
-        TEST(test_drop_prefix), TEST(test_too_many_headers), TEST(test_restart),
+        TEST(test_put_get),       TEST(test_long_keys),   TEST(test_hostile_names),
+        TEST(test_joins_listing), TEST(test_drop_prefix), TEST(test_too_many_headers),
+        TEST(test_restart),
     };
 
     return cmocka_run_group_tests_name("cache/attr", tests, NULL, NULL);

@@ -9,8 +9,8 @@
 #define KEY "dir/some key"
 #define SIZE (5u * CACHE_BLOCK + 1000u)
 
-static void check_missing(struct cache *c, uint64_t n, uint64_t size, uint64_t off, uint64_t len, bool expected,
-                          uint64_t first, uint64_t run)
+static void check_missing(struct cache *c, uint64_t n, uint64_t size, uint64_t off, uint64_t len,
+                          bool expected, uint64_t first, uint64_t run)
 {
     struct store_etag etag = etag_of(n);
     struct cache_id id = {.key = KEY, .etag = &etag, .size = size};
@@ -55,7 +55,8 @@ static ssize_t read_range(struct cache *c, uint64_t n, uint64_t size, uint64_t o
 
 static void test_round(void **state)
 {
-    static const uint64_t offs[] = {0, 1, 4096, CACHE_BLOCK - 1, CACHE_BLOCK, 3 * CACHE_BLOCK + 5, SIZE - 1};
+    static const uint64_t offs[] = {
+        0, 1, 4096, CACHE_BLOCK - 1, CACHE_BLOCK, 3 * CACHE_BLOCK + 5, SIZE - 1};
     static const size_t lens[] = {1, 4096, CACHE_BLOCK, CACHE_BLOCK + 1, SIZE, 2 * SIZE};
     struct fixture *f = *state;
 
@@ -65,7 +66,8 @@ static void test_round(void **state)
         for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
             size_t left = SIZE - offs[i];
 
-            assert_int_equal(read_range(f->c, 1, SIZE, offs[i], lens[k]), lens[k] < left ? lens[k] : left);
+            assert_int_equal(read_range(f->c, 1, SIZE, offs[i], lens[k]),
+                             lens[k] < left ? lens[k] : left);
         }
     assert_int_equal(read_range(f->c, 1, SIZE, SIZE, 1), 0);
     assert_int_equal(read_range(f->c, 1, SIZE, UINT64_MAX, 1), 0);
@@ -76,7 +78,8 @@ static void test_round(void **state)
 
 static void test_sizes(void **state)
 {
-    static const uint64_t sizes[] = {1, 100 * KIB, CACHE_BLOCK - 1, CACHE_BLOCK, CACHE_BLOCK + 1, 2 * CACHE_BLOCK};
+    static const uint64_t sizes[] = {1,           100 * KIB,       CACHE_BLOCK - 1,
+                                     CACHE_BLOCK, CACHE_BLOCK + 1, 2 * CACHE_BLOCK};
     struct fixture *f = *state;
     struct cache_stats st;
 
@@ -120,10 +123,10 @@ static void test_not_aligned(void **state)
 {
     struct fixture *f = *state;
 
-    write_range(f->c, 1, SIZE, 1, CACHE_BLOCK);             /* off */
-    write_range(f->c, 1, SIZE, 0, CACHE_BLOCK + 1);         /* len */
-    write_range(f->c, 1, SIZE, 5 * CACHE_BLOCK, 1001);      /* past the end */
-    write_range(f->c, 1, SIZE, 6 * CACHE_BLOCK, 10);        /* beyond */
+    write_range(f->c, 1, SIZE, 1, CACHE_BLOCK);        /* off */
+    write_range(f->c, 1, SIZE, 0, CACHE_BLOCK + 1);    /* len */
+    write_range(f->c, 1, SIZE, 5 * CACHE_BLOCK, 1001); /* past the end */
+    write_range(f->c, 1, SIZE, 6 * CACHE_BLOCK, 10);   /* beyond */
     write_range(f->c, 1, SIZE, 5 * CACHE_BLOCK, 0);
     check_missing(f->c, 1, SIZE, 0, SIZE, true, 0, SIZE);
 }
@@ -151,7 +154,8 @@ static void test_large(void **state)
 
     write_range(f->c, 1, size, chunk - 2 * CACHE_BLOCK, 4 * CACHE_BLOCK); /* over a border */
     write_range(f->c, 1, size, size - 5, 5);
-    assert_int_equal(read_range(f->c, 1, size, chunk - CACHE_BLOCK - 1, 2 * CACHE_BLOCK), 2 * CACHE_BLOCK);
+    assert_int_equal(read_range(f->c, 1, size, chunk - CACHE_BLOCK - 1, 2 * CACHE_BLOCK),
+                     2 * CACHE_BLOCK);
     assert_int_equal(read_range(f->c, 1, size, size - 3, 100), 3);
     check_missing(f->c, 1, size, chunk - 2 * CACHE_BLOCK, 2 * chunk, true, chunk + 2 * CACHE_BLOCK,
                   2 * chunk - 4 * CACHE_BLOCK);
@@ -190,7 +194,8 @@ static void test_drop(void **state)
 /* --- damage --- */
 
 /* Calls fn for every block file. */
-static unsigned each_block_file(const char *dir, void (*fn)(const char *path, uint64_t arg), uint64_t arg)
+static unsigned each_block_file(const char *dir, void (*fn)(const char *path, uint64_t arg),
+                                uint64_t arg)
 {
     char path[PATH_MAX + 32];
     unsigned n = 0;
@@ -239,7 +244,8 @@ static void delete_file(const char *path, uint64_t arg)
     assert_int_equal(unlink(path), 0);
 }
 
-/* Damage in block 2: blocks 0 and 1 are read, 2 is a miss and forgotten, and comes back when written again. */
+/* Damage in block 2: blocks 0 and 1 are read, 2 is a miss and forgotten, and comes back when
+ * written again. */
 static void check_damaged(struct fixture *f, bool reopen)
 {
     struct cache_stats st;
@@ -296,7 +302,8 @@ static void test_deleted_file(void **state)
     fixture_reopen(f, 0);
     assert_int_equal(read_good(f->c, KEY, 1, SIZE), 0);
     write_range(f->c, 1, SIZE, 0, CACHE_BLOCK);
-    assert_int_equal(read_range(f->c, 1, SIZE, 0, SIZE), CACHE_BLOCK); /* the holes are not read as zeros */
+    assert_int_equal(read_range(f->c, 1, SIZE, 0, SIZE),
+                     CACHE_BLOCK); /* the holes are not read as zeros */
 }
 
 /* The bytes of one version under the name of another. */
@@ -308,7 +315,8 @@ static void test_swapped_files(void **state)
     write_whole(f->c, KEY, 1, SIZE);
     write_whole(f->c, KEY, 2, SIZE);
     cache_close(f->c);
-    snprintf(cmd, sizeof(cmd), "set -- %s/blocks/*/*; mv $1 %s/x && mv $2 $1 && mv %s/x $2", f->dir, f->dir, f->dir);
+    snprintf(cmd, sizeof(cmd), "set -- %s/blocks/*/*; mv $1 %s/x && mv $2 $1 && mv %s/x $2", f->dir,
+             f->dir, f->dir);
     assert_int_equal(system(cmd), 0);
     f->c = cache_open_at(f->dir, 0);
     assert_int_equal(read_good(f->c, KEY, 1, SIZE), 0);
@@ -334,9 +342,10 @@ static void test_many_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round),         TEST(test_sizes),      TEST(test_partial),      TEST(test_not_aligned),
-        TEST(test_no_etag),       TEST(test_large),      TEST(test_drop),         TEST(test_flipped_bits),
-        TEST(test_cut_file),      TEST(test_deleted_file), TEST(test_swapped_files), TEST(test_many_files),
+        TEST(test_round),        TEST(test_sizes),         TEST(test_partial),
+        TEST(test_not_aligned),  TEST(test_no_etag),       TEST(test_large),
+        TEST(test_drop),         TEST(test_flipped_bits),  TEST(test_cut_file),
+        TEST(test_deleted_file), TEST(test_swapped_files), TEST(test_many_files),
     };
 
     return cmocka_run_group_tests_name("cache/blocks", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Death and damage: what is on the disk after kill -9, after a power loss, or after bits have turned over is either
- * right or not there. */
+/* Death and damage: what is on the disk after kill -9, after a power loss, or after bits have
+ * turned over is either right or not there. */
 #include "cachetest.h"
 
 #include <errno.h>
@@ -242,8 +242,8 @@ static void test_sealed_flips(void **state)
     scratch_remove(dir);
 }
 
-/* The same after a kill, where no CRC of the whole is there to tell: never a crash, never a wrong byte, and the cache
- * goes on working. */
+/* The same after a kill, where no CRC of the whole is there to tell: never a crash, never a wrong
+ * byte, and the cache goes on working. */
 static void test_unsealed_flips(void **state)
 {
     char dir[PATH_MAX], path[PATH_MAX + 32];
@@ -258,7 +258,8 @@ static void test_unsealed_flips(void **state)
 
         run_and_kill(dir, 60);
         for (unsigned k = 0; k < flips; k++)
-            flip(path, next_random(&seed) % file_size(path), (uint8_t)(1u << next_random(&seed) % 8));
+            flip(path, next_random(&seed) % file_size(path),
+                 (uint8_t)(1u << next_random(&seed) % 8));
         if (i % 7 == 6)
             assert_int_equal(truncate(path, (off_t)(file_size(path) / 2)), 0);
         c = cache_open_at(dir, LIMIT);
@@ -284,8 +285,9 @@ static void write_state(const char *dir, const char *text)
 /* The state says that another boot left the index open: whatever is in it is not believed. */
 static void test_power_loss(void **state)
 {
-    static const char *const states[] = {"s3efs-index 1 11111111-2222-3333-4444-555555555555 open\n", "",
-                                         "s3efs-index 2 whatever\n", "s3efs-index 1 x sealed zz\n"};
+    static const char *const states[] = {
+        "s3efs-index 1 11111111-2222-3333-4444-555555555555 open\n", "", "s3efs-index 2 whatever\n",
+        "s3efs-index 1 x sealed zz\n"};
     char dir[PATH_MAX];
 
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every call to the disk fails once, and once for good: nothing wrong is read, staged bytes are not lost, and the
- * next start is a good one. Needs --enable-fault-injection. */
+/* Every call to the disk fails once, and once for good: nothing wrong is read, staged bytes are not
+ * lost, and the next start is a good one. Needs --enable-fault-injection. */
 #include "cachetest.h"
 
 #include <errno.h>

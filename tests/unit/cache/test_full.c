@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A full disk: a small tmpfs (root, in a mount namespace of its own). Clean blocks give way, staging says -ENOSPC,
- * reads go on, and what could not be written down is never read as it was before. */
+/* A full disk: a small tmpfs (root, in a mount namespace of its own). Clean blocks give way,
+ * staging says -ENOSPC, reads go on, and what could not be written down is never read as it was
+ * before. */
 #include "cachetest.h"
 
 #include <errno.h>
@@ -124,7 +125,8 @@ static void test_stage_says_so(void **state)
     assert_int_equal(read_good(f->c, "clean", 3, SIZE), SIZE);
 }
 
-/* Not a byte left, and nothing to evict: records that can't be replaced are not read as they were. */
+/* Not a byte left, and nothing to evict: records that can't be replaced are not read as they were.
+ */
 static void test_index_full(void **state)
 {
     struct fixture *f = *state;
@@ -221,7 +223,8 @@ int main(void)
     };
     int r;
 
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
         printf("SKIP: a full disk needs root's right to mount a tmpfs\n");
         return 77;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listings: what a new one replaces, which headers outlive it, what is newer than it, and a hundred thousand. */
+/* Listings: what a new one replaces, which headers outlive it, what is newer than it, and a hundred
+ * thousand. */
 #include "cachetest.h"
 
 #include "base/clock.h"
@@ -12,8 +13,8 @@ struct entry {
     int64_t mtime_ns;
 };
 
-static void put_list(struct cache *c, const char *dir, const struct entry *v, size_t n, int64_t listed_ns,
-                     int64_t date_ns)
+static void put_list(struct cache *c, const char *dir, const struct entry *v, size_t n,
+                     int64_t listed_ns, int64_t date_ns)
 {
     struct store_entry e[16] = {{0}};
     struct store_list l = {.v = e, .n = n};
@@ -80,7 +81,8 @@ static void test_replace(void **state)
     struct cache_listing l;
 
     check_names(f->c, "d/", NULL);
-    PUT_LIST(f->c, "d/", 100, S(1000), {"d/a", 1, S(5)}, {"d/b-", 2, S(6)}, {"d/b/", 0, 0}, {"d/c", 3, 7});
+    PUT_LIST(f->c, "d/", 100, S(1000), {"d/a", 1, S(5)}, {"d/b-", 2, S(6)}, {"d/b/", 0, 0},
+             {"d/c", 3, 7});
     check_names(f->c, "d/", "a b/ b- c");
     assert_int_equal(cache_list_get(f->c, "d/", &l), 0);
     assert_int_equal(l.listed_ns, 100);
@@ -106,8 +108,8 @@ static void test_bad_entries(void **state)
 {
     struct fixture *f = *state;
 
-    PUT_LIST(f->c, "d/", 1, 1, {"d/", 1, 1}, {"d/.", 1, 1}, {"d/..", 1, 1}, {"d//", 0, 0}, {"d/../", 0, 0},
-             {"d/x/y", 1, 1}, {"other", 1, 1}, {"d/ok", 1, 1}, {"d/mixed/", 1, 1});
+    PUT_LIST(f->c, "d/", 1, 1, {"d/", 1, 1}, {"d/.", 1, 1}, {"d/..", 1, 1}, {"d//", 0, 0},
+             {"d/../", 0, 0}, {"d/x/y", 1, 1}, {"other", 1, 1}, {"d/ok", 1, 1}, {"d/mixed/", 1, 1});
     check_names(f->c, "d/", "ok");
 }
 
@@ -136,7 +138,8 @@ static void test_racily_clean(void **state)
     static const struct {
         int64_t date_ns;
         bool stays;
-    } rows[] = {{S(53), true}, {S(52) + 1, true}, {S(52), false}, {S(51), false}, {S(50), false}, {0, false}};
+    } rows[] = {{S(53), true},  {S(52) + 1, true}, {S(52), false},
+                {S(51), false}, {S(50), false},    {0, false}};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -152,7 +155,8 @@ static void test_prefix_object_stays(void **state)
 
     put_obj(f->c, "d/sub/", 3, 30, S(1), 1);
     PUT_LIST(f->c, "d/", 2, S(1000), {"d/sub/", 0, 0});
-    assert_true(has_hdrs(f->c, "d/sub/", 3)); /* a listing tells nothing of the prefix's own object */
+    assert_true(
+        has_hdrs(f->c, "d/sub/", 3)); /* a listing tells nothing of the prefix's own object */
 }
 
 /* A listing that was asked for at 100 arrives after changes made here at 150. */
@@ -168,7 +172,8 @@ static void test_newer_changes_stay(void **state)
     put_obj(f->c, "d/new", 3, 30, S(900), 150);
     put_obj(f->c, "d/kept", 4, 40, S(900), 150);
     put_obj(f->c, "d/implied/x", 4, 40, S(900), 150);
-    PUT_LIST(f->c, "d/", 100, S(1000), {"d/gone", 1, 1}, {"d/kept", 2, 1}, {"d/other", 5, 1}, {"d/sub/", 0, 0});
+    PUT_LIST(f->c, "d/", 100, S(1000), {"d/gone", 1, 1}, {"d/kept", 2, 1}, {"d/other", 5, 1},
+             {"d/sub/", 0, 0});
     check_names(f->c, "d/", "implied/ kept new other");
     assert_true(has_hdrs(f->c, "d/kept", 4));
     /* One that was asked for later has the last word. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index on LMDB: transactions, scans, growth of the map under many threads, reset, and the copy. */
+/* The index on LMDB: transactions, scans, growth of the map under many threads, reset, and the
+ * copy. */
 #include "cachetest.h"
 
 #include <errno.h>

@@ -253,7 +253,8 @@ static void test_unwritable(void **state)
     scratch_remove(dir);
 }
 
-/* A cache that was not started, or is stopped, answers "miss" and loses nothing of what is staged. */
+/* A cache that was not started, or is stopped, answers "miss" and loses nothing of what is staged.
+ */
 static void test_not_started(void **state)
 {
     struct store_etag etag = etag_of(1);

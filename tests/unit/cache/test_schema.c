@@ -28,7 +28,8 @@ static void test_crc(void **state)
     assert_int_equal(cache_crc(cache_crc(0, data, 333), data + 333, 667), cache_crc(0, data, 1000));
 }
 
-static void check_split(const char *key, const char *dir, const char *name, enum cache_dent_type type)
+static void check_split(const char *key, const char *dir, const char *name,
+                        enum cache_dent_type type)
 {
     struct cache_name n;
 
@@ -42,7 +43,8 @@ static void check_split(const char *key, const char *dir, const char *name, enum
 
 static void test_split(void **state)
 {
-    static const char *const bad[] = {"", "/", "//", "a//", ".", "..", "a/.", "a/..", "a/../", "./"};
+    static const char *const bad[] = {"",   "/",   "//",   "a//",   ".",
+                                      "..", "a/.", "a/..", "a/../", "./"};
     struct cache_name n;
     char longest[300];
 
@@ -105,7 +107,8 @@ static void test_version_keys(void **state)
 static void test_dent_round(void **state)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(CACHE_REC_MAX);
-    struct cache_rec_dent in = {.has_obj = true, .has_hdrs = true, .boot = 9, .checked_ns = -3}, out;
+    struct cache_rec_dent in = {.has_obj = true, .has_hdrs = true, .boot = 9, .checked_ns = -3},
+                          out;
 
     (void)state;
     in.obj = obj_make(4, 77, -1);
@@ -125,8 +128,9 @@ static void test_dent_round(void **state)
     assert_int_equal(out.obj.hdrs.n, 0);
     assert_true(out.has_hdrs);
     /* Under another key it is nothing. */
-    assert_int_equal(cache_rec_dent_decode(bytes_of(&b), (struct cache_bytes){.p = "kez", .n = 3}, true, &out),
-                     -EBADMSG);
+    assert_int_equal(
+        cache_rec_dent_decode(bytes_of(&b), (struct cache_bytes){.p = "kez", .n = 3}, true, &out),
+        -EBADMSG);
     store_obj_done(&in.obj);
 }
 
@@ -186,7 +190,8 @@ static void test_small_rounds(void **state)
     assert_int_equal(cache_rec_dir_encode(&b, KEY, &dir), 0);
     assert_int_equal(cache_rec_dir_decode(bytes_of(&b), KEY, &dir_out), 0);
     assert_int_equal(dir_out.listed_ns, 2);
-    assert_int_equal(cache_rec_ver_decode(bytes_of(&b), KEY, &ver_out), -EBADMSG); /* another kind */
+    assert_int_equal(cache_rec_ver_decode(bytes_of(&b), KEY, &ver_out),
+                     -EBADMSG); /* another kind */
     assert_int_equal(cache_rec_ver_encode(&b, KEY, &ver), 0);
     assert_int_equal(cache_rec_ver_decode(bytes_of(&b), KEY, &ver_out), 0);
     assert_int_equal(ver_out.alloc, 3);
@@ -242,7 +247,8 @@ static void test_random_bytes(void **state)
     }
 }
 
-/* Random fields under a right CRC, version and kind: lengths that lie must not lead past the end. */
+/* Random fields under a right CRC, version and kind: lengths that lie must not lead past the end.
+ */
 static void test_random_fields(void **state)
 {
     static const char kinds[] = "EDVBN";
@@ -288,11 +294,16 @@ static void test_flips_and_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc),          cmocka_unit_test(test_split),
-        cmocka_unit_test(test_dent_keys),    cmocka_unit_test(test_version_keys),
-        cmocka_unit_test(test_dent_round),   cmocka_unit_test(test_dent_too_large),
-        cmocka_unit_test(test_blk_round),    cmocka_unit_test(test_small_rounds),
-        cmocka_unit_test(test_random_bytes), cmocka_unit_test(test_random_fields),
+        cmocka_unit_test(test_crc),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_dent_keys),
+        cmocka_unit_test(test_version_keys),
+        cmocka_unit_test(test_dent_round),
+        cmocka_unit_test(test_dent_too_large),
+        cmocka_unit_test(test_blk_round),
+        cmocka_unit_test(test_small_rounds),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_random_fields),
         cmocka_unit_test(test_flips_and_cuts),
     };
 

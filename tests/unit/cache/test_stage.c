@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Staged files: they become cached blocks, or are kept in lost+found, and never anything in between. */
+/* Staged files: they become cached blocks, or are kept in lost+found, and never anything in
+ * between. */
 #include "cachetest.h"
 
 #include <dirent.h>
@@ -158,7 +159,8 @@ static void test_keep(void **state)
     struct cache_stats st;
     struct stat sb;
 
-    assert_int_equal(cache_stage_keep(s, "dir/photo 1.jpg", "the bucket has another\nversion", &path), 0);
+    assert_int_equal(
+        cache_stage_keep(s, "dir/photo 1.jpg", "the bucket has another\nversion", &path), 0);
     check_kept(f->dir, path, 7, SIZE);
     assert_non_null(strstr(path, "dir_photo_1.jpg"));
     assert_int_equal(stat(path, &sb), 0);
@@ -180,8 +182,9 @@ static void test_keep(void **state)
 
 static void test_keep_hostile(void **state)
 {
-    static const char *const keys[] = {"../../../etc/passwd", "..", ".", "", "/", "/etc/shadow", "-rf",
-                                       "a\nb\r\x1b[31m", "x/../..", "note.txt", "\xff\xfe", "%s%n%d"};
+    static const char *const keys[] = {
+        "../../../etc/passwd", "..",      ".",        "",         "/",     "/etc/shadow", "-rf",
+        "a\nb\r\x1b[31m",      "x/../..", "note.txt", "\xff\xfe", "%s%n%d"};
     struct fixture *f = *state;
     char longest[1025], *path;
     struct cache_stats st;
@@ -226,12 +229,9 @@ static void test_keep_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_adopt),
-        TEST(test_adopt_sparse),
-        TEST(test_adopt_nothing),
-        TEST(test_emptied_at_start),
-        TEST(test_keep),
-        TEST(test_keep_hostile),
+        TEST(test_adopt),         TEST(test_adopt_sparse),
+        TEST(test_adopt_nothing), TEST(test_emptied_at_start),
+        TEST(test_keep),          TEST(test_keep_hostile),
         TEST(test_keep_fails),
     };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything at once from many threads, under a limit that keeps the evictor busy: no wrong byte, no record of
- * another key, and the accounts add up in the end. */
+/* Everything at once from many threads, under a limit that keeps the evictor busy: no wrong byte,
+ * no record of another key, and the accounts add up in the end. */
 #include "cachetest.h"
 
 #include <pthread.h>
