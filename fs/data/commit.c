@@ -23,10 +23,9 @@ static int read_here(const struct data_file *f, uint64_t off, char *buf, size_t 
         } else if (seg.kind == SEG_STAGE) {
             r = sys_pread_all(cache_stage_fd(f->stage), buf + done, n, off + done);
         } else {
-            ssize_t got = cache_read(f->d->cache, &id, off + done, buf + done, n);
-            if (got <= 0)
+            n = base_here(f->d, &id, off + done, buf + done, n);
+            if (n == 0)
                 return CACHE_MISS;
-            n = (size_t)got;
         }
         if (r != 0)
             return r;
@@ -155,10 +154,10 @@ static int fill_stage(struct data_file *f, int fd)
         if (seg.kind != SEG_BASE)
             continue;
         n = n < CACHE_BLOCK ? n : CACHE_BLOCK;
-        ssize_t got = cache_read(f->d->cache, &id, off, buf, (size_t)n);
-        if (got <= 0)
+        size_t got = base_here(f->d, &id, off, buf, (size_t)n);
+        if (got == 0)
             continue;
-        n = (uint64_t)got;
+        n = got;
         /* Without room the dirty bytes alone are kept. */
         if (cache_stage_reserve(f->stage, n) != 0 || sys_pwrite_all(fd, buf, (size_t)n, off) != 0)
             return 0;

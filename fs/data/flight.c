@@ -437,6 +437,23 @@ size_t flight_copy(const struct flight *fl, uint64_t off, void *buf, size_t len)
     return len;
 }
 
+size_t flight_peek(struct data *d, const struct cache_id *id, uint64_t off, void *buf, size_t len)
+{
+    uint64_t next;
+    lock_take(&d->lock);
+    struct flight *fl = find_locked(d, id, off, &next);
+    if (fl && fl->state == LANDED)
+        fl->refs++;
+    else
+        fl = NULL;
+    lock_drop(&d->lock);
+    if (!fl)
+        return 0;
+    size_t n = flight_copy(fl, off, buf, len);
+    flight_unref(fl);
+    return n;
+}
+
 bool flight_is_ahead(const struct flight *fl)
 {
     return fl->is_ahead;

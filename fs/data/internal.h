@@ -104,6 +104,8 @@ _must_check_ int flight_get(struct data *d, const struct cache_id *id, uint64_t 
 _must_check_ int flight_wait(struct flight *fl);
 /* As much as it has of [off, off + len). */
 size_t flight_copy(const struct flight *fl, uint64_t off, void *buf, size_t len);
+/* What a landed flight that is not in the cache (yet) has at off; 0: none has it. Asks nothing. */
+size_t flight_peek(struct data *d, const struct cache_id *id, uint64_t off, void *buf, size_t len);
 bool flight_is_ahead(const struct flight *fl);
 void flight_unref(struct flight *fl);
 /* Starts what is not under way and not in the cache of the range, without waiting for anything; does less, or
@@ -122,6 +124,8 @@ void flight_drop_all(struct data *d); /* at the end: waits for what flies, frees
 /* [off, off + len) of one version, from cache or bucket. f: for its reading pattern, NULL for none. */
 _must_check_ int base_read(struct data *d, struct data_file *f, const struct cache_id *id, uint64_t off,
                            void *buf, size_t len);
+/* Some bytes at off if they are on this machine; 0: not. */
+size_t base_here(struct data *d, const struct cache_id *id, uint64_t off, void *buf, size_t len);
 /* In the gate: as data_read. */
 _must_check_ ssize_t file_read(struct data_file *f, uint64_t off, void *buf, size_t len, bool plan_ahead);
 

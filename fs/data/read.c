@@ -125,6 +125,20 @@ int base_read(struct data *d, struct data_file *f, const struct cache_id *id, ui
     return 0;
 }
 
+size_t base_here(struct data *d, const struct cache_id *id, uint64_t off, void *buf, size_t len)
+{
+    for (;;) {
+        unsigned epoch = flight_epoch(d, id);
+        ssize_t n = cache_read(d->cache, id, off, buf, len);
+        if (n <= 0)
+            n = (ssize_t)flight_peek(d, id, off, buf, len);
+        if (n > 0)
+            return (size_t)n;
+        if (epoch == flight_epoch(d, id)) /* none has handed its bytes to the cache in between */
+            return 0;
+    }
+}
+
 static int read_seg(struct data_file *f, struct seg seg, uint64_t off, void *buf, bool plan_ahead)
 {
     size_t len = (size_t)seg.len;
