@@ -81,16 +81,28 @@ def dup(rig):
     one_put(rig, "dup", b"by the last of them", write)
 
 
-@check("a duplicate that is closed after a write commits what is written: each close() keeps its word")
-def dup_commits(rig):
+@check("duplicated descriptors that are closed while others write on")
+def dup_between(rig):
+    def write(p):
+        fd = os.open(p, os.O_WRONLY | os.O_CREAT, 0o644)
+        for i in range(3):
+            d = os.dup2(fd, 100 + i)
+            os.write(d, b"d%d" % i)
+            os.close(d)
+        os.write(fd, b"end")
+        os.close(fd)
+    one_put(rig, "dup_between", b"d0d1d2end", write)
+
+
+@check("a second open of the file is no duplicate: each close() of the writer keeps its word")
+def second_open(rig):
     m = rig.one()
-    fd = os.open(m.path("dup2"), os.O_WRONLY | os.O_CREAT, 0o644)
-    os.write(fd, b"first ")
-    os.close(os.dup(fd))
-    equal(rig.s3.get(rig.bucket, "dup2").body, b"first ", "after the duplicate's close")
-    os.write(fd, b"second")
+    fd = os.open(m.path("twice"), os.O_WRONLY | os.O_CREAT, 0o644)
+    reader = os.open(m.path("twice"), os.O_RDONLY)
+    os.write(fd, b"bytes")
     os.close(fd)
-    equal(rig.s3.get(rig.bucket, "dup2").body, b"first second")
+    equal(rig.s3.get(rig.bucket, "twice").body, b"bytes", "after the writer's close")
+    os.close(reader)
 
 
 @check("fork and exec in the middle of the writing")
