@@ -20,7 +20,7 @@
 /* What libfuse said last on this thread: the cause of a mount that failed. */
 static _Thread_local char fuse_said[256];
 
-static void take_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+_printf_(2, 0) static void take_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 {
     size_t len;
 
@@ -192,7 +192,7 @@ static int run_fusermount(const char *mountpoint, bool lazy)
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
-    return err_set(-EBUSY, "%s: fusermount3 could not unmount it: it is in use", mountpoint);
+    return err_set(-EBUSY, "fusermount3 could not unmount it: it is in use");
 }
 
 int front_unmount(struct front *f, bool lazy)
@@ -202,7 +202,7 @@ int front_unmount(struct front *f, bool lazy)
     if (r == -EPERM)
         r = run_fusermount(f->mountpoint, lazy);
     else if (r == -EBUSY)
-        return err_set(r, "%s is in use", f->mountpoint);
+        return err_set(r, "the mount is in use");
     else if (r < 0 && r != -EINVAL) /* EINVAL: not mounted any more */
         return err_set(r, "cannot unmount %s: %s", f->mountpoint, strerror(-r));
     if (r == 0 || r == -EINVAL)

@@ -104,7 +104,8 @@ static int lookup_locked(struct vfs *v, uint64_t dir, const char *name, struct v
     return 0;
 }
 
-int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, struct vfs_entry *ret)
+int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+               struct vfs_entry *ret)
 {
     int r;
 
@@ -125,7 +126,8 @@ void vfs_forget(struct vfs *v, uint64_t node, uint64_t n)
     }
 }
 
-int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, struct vfs_entry *ret)
+int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,
+              struct vfs_entry *ret)
 {
     (void)dir;
     (void)name;
@@ -137,7 +139,8 @@ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
     return 0;
 }
 
-int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir, const char *name, struct vfs_entry *ret)
+int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir,
+                const char *name, struct vfs_entry *ret)
 {
     (void)x;
     (void)dir;
@@ -176,7 +179,8 @@ int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
     return -ENOTEMPTY;
 }
 
-int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, uint64_t new_dir, const char *new_name, unsigned flags)
+int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+               uint64_t new_dir, const char *new_name, unsigned flags)
 {
     (void)x;
     (void)dir;
@@ -199,7 +203,8 @@ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int
     return 0;
 }
 
-int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh, const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns)
+int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh,
+                const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns)
 {
     lock_take(&v->lock);
     v->ctx = *x;
@@ -219,7 +224,8 @@ int vfs_statfs(struct vfs *v, struct statvfs *ret)
     return 0;
 }
 
-int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh)
+int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,
+               int flags, struct vfs_entry *ret, uint64_t *ret_fh)
 {
     (void)dir;
     (void)name;
@@ -234,7 +240,8 @@ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char 
     return 0;
 }
 
-int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, dev_t rdev, struct vfs_entry *ret)
+int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,
+              dev_t rdev, struct vfs_entry *ret)
 {
     (void)v;
     (void)x;
@@ -246,7 +253,8 @@ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
     return -EPERM;
 }
 
-int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh, bool *ret_keep_cache)
+int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh,
+             bool *ret_keep_cache)
 {
     lock_take(&v->lock);
     v->ctx = *x;
@@ -274,7 +282,8 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
     return (ssize_t)len;
 }
 
-ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off, const void *buf, size_t len)
+ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
+                  const void *buf, size_t len)
 {
     (void)fh;
     lock_take(&v->lock);
