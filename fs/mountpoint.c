@@ -109,10 +109,10 @@ bool mountpoint_is_ours(const char *canonical)
     return ours;
 }
 
-/* What a killed daemon left behind answers nothing and only stands in the way: it goes. */
+/* What a killed daemon of ours left behind answers nothing and only stands in the way: it goes. Others' stay. */
 static int clear_dead(const char *canonical)
 {
-    if (umount2(canonical, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+    if (mountpoint_is_ours(canonical) && umount2(canonical, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return 0;
     return err_set(-ENOTCONN, "%s: a mount without a daemon is in the way (umount -l %s takes it away)",
                    canonical, canonical);
