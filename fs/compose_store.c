@@ -144,8 +144,13 @@ static int ask(struct compose *m, struct store_req *req)
     return r;
 }
 
-/* HEAD says whether the bucket is there, but it has no body, so a refusal has no cause; and a policy may allow
- * the prefix only. LIST, which a mount can't do without, has both. */
+static bool is_unreachable(int r)
+{
+    return r == -ETIMEDOUT || r == -ECONNREFUSED || r == -EHOSTUNREACH || r == -ECONNRESET || r == -EPROTO;
+}
+
+/* HEAD says whether the bucket is there, but it has no body, so a refusal has no cause (one server says 404 to a wrong
+ * access key), and a policy may allow the prefix only. LIST, which a mount can't do without, has both. */
 int compose_check_bucket(struct compose *m)
 {
     const struct config *c = m->config;
@@ -153,15 +158,14 @@ int compose_check_bucket(struct compose *m)
     struct store_req list = {.op = STORE_LIST, .prefix = c->prefix, .max_keys = 1};
     int r = ask(m, &head);
 
-    if (r == -EACCES)
+    if (r != 0 && !is_unreachable(r))
         r = ask(m, &list);
-    if (r == STORE_NOT_FOUND)
-        return err_set(-ENOENT, "%s: there is no such bucket%s%s", c->source,
-                       c->kind == CONFIG_S3 ? " at " : "", c->kind == CONFIG_S3 ? m->endpoint.host : "");
     if (r == 0)
         return 0;
+    if (r == STORE_NOT_FOUND)
+        return err_set(-ENOENT, "%s: there is no such bucket", c->source);
     r = err_fold(r);
-    if (r == -ETIMEDOUT || r == -ECONNREFUSED || r == -EHOSTUNREACH)
+    if (c->kind == CONFIG_S3 && is_unreachable(r))
         return err_set(r, "%s: cannot reach %s://%s: %s", c->source, m->endpoint.scheme, m->endpoint.host,
                        *err_text() == '\0' ? strerror(-r) : err_text());
     return err_set(r, "%s: %s", c->source, *err_text() == '\0' ? strerror(-r) : err_text());
