@@ -86,6 +86,27 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     return 0;
 }
 
+/* What no drain could send is kept in lost+found: the mount ends, its writers' bytes do not. */
+static void keep_unsent(struct vfs *v)
+{
+    for (;;) {
+        struct inode *i;
+
+        lock_take(&v->tree);
+        i = inode_find_dirty_locked(v->locked.root);
+        if (i != NULL)
+            i->refs++;
+        lock_drop(&v->tree);
+        if (i == NULL)
+            return;
+        lock_take(&i->io);
+        err_set(-ECANCELED, "not sent");
+        commit_give_up(v, i, -ECANCELED, "at the end of the mount");
+        lock_drop(&i->io);
+        inode_unref(v, i);
+    }
+}
+
 /* Handles and inodes that the kernel did not give back (it does not, at the end of a mount). */
 static void free_handle(struct map_link *l, void *arg)
 {
@@ -121,6 +142,8 @@ void vfs_free(struct vfs *v)
 {
     if (v == NULL)
         return;
+    if (v->locked.root != NULL)
+        keep_unsent(v);
     if (v->locked.handles.slots != NULL)
         map_each(&v->locked.handles, free_handle, v);
     if (v->locked.root != NULL) {

@@ -505,6 +505,21 @@ static void statistics_and_drain(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
+static void unsent_bytes_outlive_the_mount(void **state)
+{
+    struct cache_stats cs;
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &fh), 0);
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "12345", 5), 5);
+    memstore_fail(rig.store, STORE_PUT, 1, 10, -EIO);
+    assert_int_equal(vfs_drain(rig.vfs), -EIO);
+    assert_int_equal(rig_remount(&rig), 0);
+    cache_stats_get(rig.cache, &cs);
+    assert_int_equal(cs.lost_found, 1);
+}
+
 static void read_only(void **state)
 {
     struct vfs_conf conf = rig.conf;
@@ -531,7 +546,8 @@ int main(void)
         T(one_image_is_one_put), T(which_flush_commits), T(second_open_is_no_duplicate), T(empty_file_is_an_object_too),
         T(overwrite_append_truncate), T(attributes_go_up_with_the_bytes), T(foreign_objects),
         T(directories), T(rename_files), T(rename_dirs), T(links_and_nodes), T(unlinked_but_open),
-        T(names_that_no_key_can_hold), T(denied_write), T(statistics_and_drain), T(read_only),
+        T(names_that_no_key_can_hold), T(denied_write), T(statistics_and_drain),
+        T(unsent_bytes_outlive_the_mount), T(read_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
