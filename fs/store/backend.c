@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all back ends do alike: limits, conditions, ranges, ETags and the statuses that S3 would have given. */
+/* What all back ends do alike: limits, conditions, ranges, ETags and the statuses that S3 would
+ * have given. */
 #include "store/backend.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ static bool has_only(const char *s, bool (*fits)(unsigned char c))
 
 static bool fits_name(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr("!#$&'*+-.^_`|~%", c) != NULL);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$&'*+-.^_`|~%", c) != NULL);
 }
 
 static bool fits_value(unsigned char c)
@@ -49,7 +51,8 @@ int store_hdrs_check(const struct store_hdrs *h)
             user += strlen(name) - strlen(STORE_USER_META) + strlen(value);
     }
     if (user > STORE_USER_META_MAX)
-        return err_set(-ENOSPC, "%zu bytes of user metadata; an object can hold %d", user, STORE_USER_META_MAX);
+        return err_set(-ENOSPC, "%zu bytes of user metadata; an object can hold %d", user,
+                       STORE_USER_META_MAX);
     return 0;
 }
 
@@ -76,7 +79,8 @@ int store_cond_write(const struct store_cond *c, const struct store_etag *curren
     return store_etag_equal(&c->etag, current) ? 0 : STORE_PRECONDITION;
 }
 
-int store_range_clip(uint64_t off, uint64_t len, uint64_t size, uint64_t *ret_off, uint64_t *ret_len)
+int store_range_clip(uint64_t off, uint64_t len, uint64_t size, uint64_t *ret_off,
+                     uint64_t *ret_len)
 {
     bool whole = off == 0 && len == 0;
     if (!whole && off >= size)
@@ -157,7 +161,8 @@ int store_parts_check(const struct store_part *parts, size_t n)
         return err_set(-EINVAL, "a multipart upload is completed without parts");
     for (size_t i = 0; i < n; i++) {
         if (parts[i].number < 1 || parts[i].number > STORE_PARTS_MAX)
-            return err_set(-EINVAL, "part number %u is not within 1 to %d", parts[i].number, STORE_PARTS_MAX);
+            return err_set(-EINVAL, "part number %u is not within 1 to %d", parts[i].number,
+                           STORE_PARTS_MAX);
         if (i > 0 && parts[i].number <= parts[i - 1].number)
             return err_set(-EINVAL, "the parts of a multipart upload are not in ascending order");
     }

@@ -63,12 +63,13 @@ static int apply(const struct dir_store *d, const struct store_req *req, struct 
     return err_set(-EINVAL, "no such operation");
 }
 
-static void count(const struct dir_store *d, const struct store_req *req, const struct store_rsp *rsp, int result)
+static void count(const struct dir_store *d, const struct store_req *req,
+                  const struct store_rsp *rsp, int result)
 {
     bool sends = req->op == STORE_PUT || req->op == STORE_MPU_PART;
     if (d->meter != NULL)
-        meter_count(d->meter, store_op_kind(req->op), store_http_status(req, result), sends ? req->src->size : 0,
-                    rsp->body_len);
+        meter_count(d->meter, store_op_kind(req->op), store_http_status(req, result),
+                    sends ? req->src->size : 0, rsp->body_len);
 }
 
 static void dir_submit(struct store *s, struct store_req *req, struct store_rsp *rsp)
@@ -182,7 +183,9 @@ static int open_for_writing(struct dir_store *d, const char *path)
         return 0;
     }
     if (r == -EOPNOTSUPP || r == -ENOSYS)
-        return err_set(-EOPNOTSUPP, "%s: this file system keeps no user xattrs; a bucket's directory needs them", path);
+        return err_set(-EOPNOTSUPP,
+                       "%s: this file system keeps no user xattrs; a bucket's directory needs them",
+                       path);
     if (r < 0)
         return err_set(r, "%s/%s: %s", path, DIR_RESERVED, strerror(-r));
     dir_temp_sweep(d);

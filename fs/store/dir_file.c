@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files in and out of their places. Nothing here follows a symbolic link below DIR.
  *
- * DIRF-1  A version gets its name by one rename, when its bytes and xattr are on disk; no file with a name changes.
- * DIRF-2  Names change only under the key's lock, so between a look at the current version and the rename over it
- *         nobody else's version comes.
- * DIRF-3  An object that is replaced stays in its place (plain or odd), so that a reader, which looks at the plain
- *         place and then at the odd one without a lock, can't miss one that was there all the time. */
+ * DIRF-1  A version gets its name by one rename, when its bytes and xattr are on disk; no file with
+ * a name changes. DIRF-2  Names change only under the key's lock, so between a look at the current
+ * version and the rename over it nobody else's version comes. DIRF-3  An object that is replaced
+ * stays in its place (plain or odd), so that a reader, which looks at the plain place and then at
+ * the odd one without a lock, can't miss one that was there all the time. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,14 +22,15 @@
 int dir_fail(int r, const char *what)
 {
     const char *cause = strerrordesc_np(-r);
-    return err_set(r, "%s in the bucket's directory: %s", what, cause == NULL ? "unknown error" : cause);
+    return err_set(r, "%s in the bucket's directory: %s", what,
+                   cause == NULL ? "unknown error" : cause);
 }
 
 bool dir_is_nothing(int r)
 {
     /* EINVAL, EILSEQ: names that this file system does not take. */
-    return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENAMETOOLONG || r == -EISDIR || r == -EINVAL ||
-           r == -EILSEQ;
+    return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENAMETOOLONG || r == -EISDIR ||
+           r == -EINVAL || r == -EILSEQ;
 }
 
 /* --- walking --- */
@@ -87,7 +88,8 @@ void dir_file_done(struct dir_file *f)
 int dir_file_open_at(int dir, const char *name, struct dir_file *ret)
 {
     _cleanup_dirfile_ struct dir_file f = DIR_FILE_INIT;
-    /* A look first: opening a device or a FIFO that somebody put there could do more than open it. */
+    /* A look first: opening a device or a FIFO that somebody put there could do more than open it.
+     */
     if (fstatat(dir, name, &f.st, AT_SYMLINK_NOFOLLOW) < 0)
         return dir_is_nothing(-errno) ? STORE_NOT_FOUND : dir_fail(-errno, "looking for an object");
     if (!S_ISREG(f.st.st_mode))
@@ -165,7 +167,8 @@ int dir_temp_new(const struct dir_store *d, struct dir_temp *ret)
         t.fd = sys_openat(d->meta_fd, t.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
         if (t.fd < 0)
             return dir_fail(t.fd, "making a temporary file");
-        /* Another process's sweep may have come between the open and the lock: then the file has no name. */
+        /* Another process's sweep may have come between the open and the lock: then the file has no
+         * name. */
         if (flock(t.fd, LOCK_EX | LOCK_NB) < 0 || fstat(t.fd, &st) < 0 || st.st_nlink == 0)
             continue;
         *ret = t;
@@ -207,7 +210,8 @@ static int publish_at(struct dir_temp *t, int base, const char *path)
         struct stat st;
         int r = dir_walk(base, path, true, &dir);
         if (r == -ENOENT)
-            continue; /* a directory went between its making and its opening: emptied by another key's delete */
+            continue; /* a directory went between its making and its opening: emptied by another
+                         key's delete */
         if (r < 0)
             return r;
         /* A rename would silently replace a symbolic link or a FIFO of the user's. */
@@ -221,7 +225,8 @@ static int publish_at(struct dir_temp *t, int base, const char *path)
         }
         t->name[0] = '\0';
         crash_point("dir.after_rename");
-        /* EINVAL: a file system that does not sync directories. Else not an errno that means "try elsewhere". */
+        /* EINVAL: a file system that does not sync directories. Else not an errno that means "try
+         * elsewhere". */
         r = sys_fsync(dir);
         return r == 0 || r == -EINVAL ? 0 : -EIO;
     }
@@ -247,7 +252,8 @@ static void prune(int base, const char *path)
     for (char *slash; above != NULL && (slash = strrchr(above, '/')) != NULL;) {
         _cleanup_close_ int dir = -1;
         *slash = '\0';
-        if (dir_walk(base, above, false, &dir) < 0 || unlinkat(dir, last_of(above), AT_REMOVEDIR) < 0)
+        if (dir_walk(base, above, false, &dir) < 0 ||
+            unlinkat(dir, last_of(above), AT_REMOVEDIR) < 0)
             return;
     }
 }

@@ -9,7 +9,8 @@
 #include "store/backend.h"
 #include "store/dir.h"
 
-/* The reserved name: at the top the back end's own directory, below it the file that is a "dir/" object. */
+/* The reserved name: at the top the back end's own directory, below it the file that is a "dir/"
+ * object. */
 #define DIR_RESERVED ".s3efs-dir"
 #define DIR_XATTR "user.s3efs"
 
@@ -17,8 +18,9 @@ struct dir_store {
     struct store store;
     struct meter *meter;
     int root_fd;
-    int meta_fd, odd_fd; /* DIR/.s3efs-dir and its odd/; -1: not there and not to be made (read-only) */
-    int meta_error;      /* why */
+    int meta_fd,
+        odd_fd;     /* DIR/.s3efs-dir and its odd/; -1: not there and not to be made (read-only) */
+    int meta_error; /* why */
     struct {
         struct lock lk;
         struct cond idle;
@@ -39,13 +41,15 @@ bool dir_is_nothing(int r);
 struct dir_name {
     bool is_plain;             /* may live below DIR under its own name */
     char plain[DIR_PLAIN_MAX]; /* below DIR */
-    char odd[DIR_ODD_MAX];     /* below .s3efs-dir/odd: for keys that are no paths, or whose path is taken */
+    char odd[DIR_ODD_MAX];     /* below .s3efs-dir/odd: for keys that are no paths, or whose path is
+                                  taken */
 };
 /* 0, -EINVAL, -ENAMETOOLONG. */
 _must_check_ int dir_name_make(const char *key, struct dir_name *ret);
 /* Is every component of this directory path ("" or "a/b/") a file name? */
 bool dir_path_is_plain(const char *path);
-/* The key of a path below odd/; false if it is not exactly one that dir_name_make() gives. out: 1,025 bytes. */
+/* The key of a path below odd/; false if it is not exactly one that dir_name_make() gives. out:
+ * 1,025 bytes. */
 bool dir_odd_decode(const char *path, char *out);
 
 /* --- dir_meta.c: what is kept beside the bytes --- */
@@ -60,7 +64,8 @@ struct dir_meta {
 };
 void dir_meta_done(struct dir_meta *m);
 #define _cleanup_meta_ _cleanup_(dir_meta_done)
-/* Of an open file. One without our xattr, or changed in place since, gets an ETag from its inode, size and time. */
+/* Of an open file. One without our xattr, or changed in place since, gets an ETag from its inode,
+ * size and time. */
 _must_check_ int dir_meta_read(int fd, const struct stat *st, struct dir_meta *ret);
 void dir_meta_foreign(const struct stat *st, struct dir_meta *ret);
 /* Stamps the file with m->mtime_ns, writes the xattr, fsyncs both. */
@@ -68,32 +73,41 @@ _must_check_ int dir_meta_write(int fd, const struct dir_meta *m);
 
 /* --- dir_file.c: files in and out of their places --- */
 
-/* The directory that path's last component is in, opened without following a symbolic link. create: makes what is
- * missing; -ENOENT then says that somebody removed it meanwhile: try again. */
+/* The directory that path's last component is in, opened without following a symbolic link. create:
+ * makes what is missing; -ENOENT then says that somebody removed it meanwhile: try again. */
 _must_check_ int dir_walk(int base, const char *path, bool create, int *ret_fd);
 
-/* One version of an object, open: its bytes, size and meta belong together whatever happens to the name. */
+/* One version of an object, open: its bytes, size and meta belong together whatever happens to the
+ * name. */
 struct dir_file {
     int fd;
     bool is_odd;
     struct stat st;
     struct dir_meta meta;
 };
-#define DIR_FILE_INIT {.fd = -1}
+#define DIR_FILE_INIT                                                                              \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 void dir_file_done(struct dir_file *f);
 #define _cleanup_dirfile_ _cleanup_(dir_file_done)
 /* 0, STORE_NOT_FOUND, -errno. */
 _must_check_ int dir_file_open_at(int dir, const char *name, struct dir_file *ret);
 _must_check_ int dir_file_open(int base, const char *path, struct dir_file *ret);
-_must_check_ int dir_file_current(const struct dir_store *d, const struct dir_name *n, struct dir_file *ret);
+_must_check_ int dir_file_current(const struct dir_store *d, const struct dir_name *n,
+                                  struct dir_file *ret);
 
-/* A file in tmp/, removed unless it was published. Its flock tells the sweep that its maker lives. */
+/* A file in tmp/, removed unless it was published. Its flock tells the sweep that its maker lives.
+ */
 struct dir_temp {
     const struct dir_store *d;
     int fd;
     char name[64]; /* below meta_fd */
 };
-#define DIR_TEMP_INIT {.fd = -1}
+#define DIR_TEMP_INIT                                                                              \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
 void dir_temp_done(struct dir_temp *t);
 #define _cleanup_temp_ _cleanup_(dir_temp_done)
 _must_check_ int dir_temp_new(const struct dir_store *d, struct dir_temp *ret);
@@ -106,18 +120,20 @@ void dir_remove_tree(const struct dir_store *d, const char *name);
 
 /* The lock of the key's stripe, between threads and between processes: close it to drop it. */
 _must_check_ int dir_lock_key(const struct dir_store *d, const char *key, int *ret_fd);
-/* Under the lock: the temp file becomes the current version. current: the one that it replaces, or NULL. */
-_must_check_ int dir_publish(const struct dir_store *d, const struct dir_name *n, const struct dir_file *current,
-                             struct dir_temp *t);
+/* Under the lock: the temp file becomes the current version. current: the one that it replaces, or
+ * NULL. */
+_must_check_ int dir_publish(const struct dir_store *d, const struct dir_name *n,
+                             const struct dir_file *current, struct dir_temp *t);
 /* Under the lock: no version is left; directories that this empties go too. */
 _must_check_ int dir_unpublish(const struct dir_store *d, const struct dir_name *n, bool sync);
 
 /* --- dir_io.c: bytes, summed on their way --- */
 
-_must_check_ int dir_io_from_src(const struct store_src *src, int fd, unsigned char md5[STORE_MD5_LEN]);
+_must_check_ int dir_io_from_src(const struct store_src *src, int fd,
+                                 unsigned char md5[STORE_MD5_LEN]);
 /* len bytes of `from` to the same count at to_off; whole (may be NULL) is updated too. */
-_must_check_ int dir_io_copy(int from, uint64_t off, uint64_t len, int to, uint64_t to_off, EVP_MD_CTX *whole,
-                             unsigned char md5[STORE_MD5_LEN]);
+_must_check_ int dir_io_copy(int from, uint64_t off, uint64_t len, int to, uint64_t to_off,
+                             EVP_MD_CTX *whole, unsigned char md5[STORE_MD5_LEN]);
 /* want (may be NULL): the MD5 that these bytes must have, else -EIO. */
 _must_check_ int dir_io_to_sink(int fd, uint64_t off, uint64_t len, const struct store_sink *sink,
                                 const unsigned char *want);
@@ -126,11 +142,14 @@ _must_check_ int dir_io_md5_end(EVP_MD_CTX *ctx, unsigned char md5[STORE_MD5_LEN
 
 /* --- dir_obj.c, dir_list.c, dir_mpu.c: the operations; 0, an outcome, -errno --- */
 
-/* Puts the finished temp file in place if cond holds. meta: everything but its time, which is given here. */
-_must_check_ int dir_commit(const struct dir_store *d, const struct dir_name *n, const struct store_req *req,
-                            struct dir_temp *t, struct dir_meta *meta, struct store_obj *ret);
+/* Puts the finished temp file in place if cond holds. meta: everything but its time, which is given
+ * here. */
+_must_check_ int dir_commit(const struct dir_store *d, const struct dir_name *n,
+                            const struct store_req *req, struct dir_temp *t, struct dir_meta *meta,
+                            struct store_obj *ret);
 /* Opens a copy's source and checks its condition. */
-_must_check_ int dir_source(const struct dir_store *d, const struct store_req *req, struct dir_file *ret);
+_must_check_ int dir_source(const struct dir_store *d, const struct store_req *req,
+                            struct dir_file *ret);
 
 int dir_read(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_put(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
@@ -140,7 +159,8 @@ int dir_copy(const struct dir_store *d, const struct store_req *req, struct stor
 int dir_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_create(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_part(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
-int dir_mpu_part_copy(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
+int dir_mpu_part_copy(const struct dir_store *d, const struct store_req *req,
+                      struct store_rsp *rsp);
 int dir_mpu_complete(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_abort(const struct dir_store *d, const struct store_req *req);
 int dir_mpu_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);

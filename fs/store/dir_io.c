@@ -21,7 +21,8 @@ EVP_MD_CTX *dir_io_md5_new(void)
 int dir_io_md5_end(EVP_MD_CTX *ctx, unsigned char md5[STORE_MD5_LEN])
 {
     unsigned len = 0;
-    return EVP_DigestFinal_ex(ctx, md5, &len) == 1 ? 0 : err_set(-EIO, "the digest of a body failed");
+    return EVP_DigestFinal_ex(ctx, md5, &len) == 1 ? 0
+                                                   : err_set(-EIO, "the digest of a body failed");
 }
 
 static void md5_freep(EVP_MD_CTX **ctx)
@@ -37,7 +38,9 @@ static size_t piece(uint64_t left)
 
 static int sum(EVP_MD_CTX *ctx, const void *data, size_t len)
 {
-    return ctx == NULL || EVP_DigestUpdate(ctx, data, len) == 1 ? 0 : err_set(-EIO, "the digest of a body failed");
+    return ctx == NULL || EVP_DigestUpdate(ctx, data, len) == 1
+               ? 0
+               : err_set(-EIO, "the digest of a body failed");
 }
 
 int dir_io_from_src(const struct store_src *src, int fd, unsigned char md5[STORE_MD5_LEN])
@@ -87,7 +90,8 @@ int dir_io_copy(int from, uint64_t off, uint64_t len, int to, uint64_t to_off, E
     return dir_io_md5_end(ctx, md5);
 }
 
-int dir_io_to_sink(int fd, uint64_t off, uint64_t len, const struct store_sink *sink, const unsigned char *want)
+int dir_io_to_sink(int fd, uint64_t off, uint64_t len, const struct store_sink *sink,
+                   const unsigned char *want)
 {
     _cleanup_free_ char *buf = malloc(CHUNK);
     _cleanup_md5_ EVP_MD_CTX *ctx = dir_io_md5_new();

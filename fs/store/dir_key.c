@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key <-> path. A key whose components are all file names is its own path; "a/" is the reserved name inside "a".
- * All others ('//', '.', components over 255 bytes, the reserved name), and those whose path is taken by another
- * object's ('a' beside 'a/b'), live below odd/, where every byte but [A-Za-z0-9_-] is written %XX and the whole is cut
- * into pieces of at most 200 bytes, all but the last followed by '+' ('+' itself is written %2B, so a piece that has
- * more after it never shares a name with one that has not). Both maps are one to one. */
+/* Key <-> path. A key whose components are all file names is its own path; "a/" is the reserved
+ * name inside "a". All others ('//', '.', components over 255 bytes, the reserved name), and those
+ * whose path is taken by another object's ('a' beside 'a/b'), live below odd/, where every byte but
+ * [A-Za-z0-9_-] is written %XX and the whole is cut into pieces of at most 200 bytes, all but the
+ * last followed by '+' ('+' itself is written %2B, so a piece that has more after it never shares a
+ * name with one that has not). Both maps are one to one. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -35,7 +36,8 @@ bool dir_path_is_plain(const char *path)
 
 static bool is_kept(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
 }
 
 static void odd_encode(const char *key, char *out)

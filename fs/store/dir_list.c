@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listing: the tree below DIR and the odd keys, merged in the order of their keys.
  *
- * A directory's names are sorted as the keys that they begin: a file as its name, a directory as its name with a '/'
- * behind it, the "dir/" object as "". Below "a/" all keys come after "a-b" and before "a0", so a depth-first walk in
- * this order yields keys in binary order. Before each file or directory the odd keys that sort before it are added. */
+ * A directory's names are sorted as the keys that they begin: a file as its name, a directory as
+ * its name with a '/' behind it, the "dir/" object as "". Below "a/" all keys come after "a-b" and
+ * before "a0", so a depth-first walk in this order yields keys in binary order. Before each file or
+ * directory the odd keys that sort before it are added. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,8 @@ static unsigned char type_of(int dir, const struct dirent *e)
 }
 
 /* Is this entry part of the listing? base is the directory's key ("" or "a/b/"). */
-static int read_entry(const struct walk *w, int fd, const char *base, const struct dirent *e, struct items *ret)
+static int read_entry(const struct walk *w, int fd, const char *base, const struct dirent *e,
+                      struct items *ret)
 {
     bool is_reserved = strcmp(e->d_name, DIR_RESERVED) == 0;
     if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -141,7 +143,8 @@ static int read_names(const struct walk *w, int fd, const char *base, struct ite
 
 /* --- adding entries --- */
 
-/* Adds the key with what its file says; one that went meanwhile, or that may not be read, is told by its stat. */
+/* Adds the key with what its file says; one that went meanwhile, or that may not be read, is told
+ * by its stat. */
 static int add_file(struct walk *w, const char *key, int dir, const char *name, bool is_odd)
 {
     _cleanup_dirfile_ struct dir_file f = DIR_FILE_INIT;
@@ -166,8 +169,8 @@ static int add_file(struct walk *w, const char *key, int dir, const char *name, 
     return r;
 }
 
-/* Adds the odd keys that sort before `end` (NULL: all that are left). If end is a file's key, an odd one of the same
- * key is passed over: the tree tells it. */
+/* Adds the odd keys that sort before `end` (NULL: all that are left). If end is a file's key, an
+ * odd one of the same key is passed over: the tree tells it. */
 static int add_odds(struct walk *w, const char *end, bool is_file)
 {
     int r = 0;
@@ -187,7 +190,8 @@ static int add_odds(struct walk *w, const char *end, bool is_file)
 
 static int walk_dir(struct walk *w, int fd, const char *base, bool *stop_after_one);
 
-static int walk_subdir(struct walk *w, int fd, const char *name, const char *key, bool *stop_after_one)
+static int walk_subdir(struct walk *w, int fd, const char *name, const char *key,
+                       bool *stop_after_one)
 {
     char component[256];
     size_t len = strlen(name) - 1;

@@ -39,8 +39,8 @@ static int64_t file_time(const struct stat *st)
 void dir_meta_foreign(const struct stat *st, struct dir_meta *ret)
 {
     /* The '-' keeps readers from taking it for an MD5. */
-    snprintf(ret->etag.s, sizeof(ret->etag.s), "%" PRIx64 "-%" PRIx64 "-%" PRIx64, (uint64_t)st->st_ino,
-             (uint64_t)st->st_size, (uint64_t)file_time(st));
+    snprintf(ret->etag.s, sizeof(ret->etag.s), "%" PRIx64 "-%" PRIx64 "-%" PRIx64,
+             (uint64_t)st->st_ino, (uint64_t)st->st_size, (uint64_t)file_time(st));
     ret->mtime_ns = file_time(st);
     ret->is_verifiable = false;
     ret->upload[0] = '\0';
@@ -106,7 +106,10 @@ static int parse_text(struct parse *p, char *text)
         if (r < 0)
             return r;
     }
-    return p->has_size && p->has_time && p->has_mtime && p->has_md5 && store_etag_is_set(&p->m->etag) ? 0 : -EINVAL;
+    return p->has_size && p->has_time && p->has_mtime && p->has_md5 &&
+                   store_etag_is_set(&p->m->etag)
+               ? 0
+               : -EINVAL;
 }
 
 static int xattr_read(int fd, char **ret)
@@ -123,7 +126,9 @@ static int xattr_read(int fd, char **ret)
             return (int)n;
         }
         if (errno != ERANGE || room == XATTR_ROOM)
-            return errno == ENODATA || errno == EOPNOTSUPP ? -ENODATA : dir_fail(-errno, "reading an object's headers");
+            return errno == ENODATA || errno == EOPNOTSUPP
+                       ? -ENODATA
+                       : dir_fail(-errno, "reading an object's headers");
         room = XATTR_ROOM;
     }
 }
@@ -158,8 +163,9 @@ static void format(struct buf *b, const struct dir_meta *m, const struct stat *s
 {
     char md5[2 * STORE_MD5_LEN + 1];
     str_hex(m->md5, STORE_MD5_LEN, md5);
-    buf_addf(b, "s3efs 1\nsize %" PRIu64 "\nfile-time %" PRId64 "\nmtime %" PRId64 "\nmd5 %s\netag %s\n",
-             (uint64_t)st->st_size, file_time(st), m->mtime_ns, md5, m->etag.s);
+    buf_addf(
+        b, "s3efs 1\nsize %" PRIu64 "\nfile-time %" PRId64 "\nmtime %" PRId64 "\nmd5 %s\netag %s\n",
+        (uint64_t)st->st_size, file_time(st), m->mtime_ns, md5, m->etag.s);
     if (m->upload[0] != '\0')
         buf_addf(b, "upload %s\n", m->upload);
     buf_addc(b, '\n');

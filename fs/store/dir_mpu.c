@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Multipart uploads: .s3efs-dir/uploads/ID/ holds `init` (its body is the key, its headers the object's) and
- * part.NNNNN (with their MD5s as ETags). An upload ends by the rename of its directory into tmp/: from then on no
- * request finds it. */
+/* Multipart uploads: .s3efs-dir/uploads/ID/ holds `init` (its body is the key, its headers the
+ * object's) and part.NNNNN (with their MD5s as ETags). An upload ends by the rename of its
+ * directory into tmp/: from then on no request finds it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,8 @@ static int write_init(int dir, const char *key, const struct dir_meta *meta)
 }
 
 /* Built in tmp/, so that an upload is there whole or not at all. */
-static int try_create(const struct dir_store *d, const char *key, const struct dir_meta *meta, char id[ID_LEN + 1])
+static int try_create(const struct dir_store *d, const char *key, const struct dir_meta *meta,
+                      char id[ID_LEN + 1])
 {
     char temp[64], final[64];
     int r = dir_random_name("tmp/", temp, sizeof(temp));
@@ -90,7 +91,8 @@ int dir_mpu_create(const struct dir_store *d, const struct store_req *req, struc
 
 /* --- looking --- */
 
-/* The upload's headers and start. ret_key (may be NULL; 1,025 bytes): its key. 0, STORE_NO_UPLOAD, -errno. */
+/* The upload's headers and start. ret_key (may be NULL; 1,025 bytes): its key. 0, STORE_NO_UPLOAD,
+ * -errno. */
 static int read_init(const struct dir_store *d, const char *id, char *ret_key, struct dir_meta *ret)
 {
     char path[64];
@@ -111,7 +113,8 @@ static int read_init(const struct dir_store *d, const char *id, char *ret_key, s
 }
 
 /* Is there such an upload, for this key? */
-static int check_upload(const struct dir_store *d, const struct store_req *req, struct dir_meta *ret)
+static int check_upload(const struct dir_store *d, const struct store_req *req,
+                        struct dir_meta *ret)
 {
     char key[STORE_KEY_MAX + 1];
     int r = read_init(d, req->upload_id, key, ret);
@@ -126,7 +129,8 @@ static int check_part(const struct dir_store *d, const struct store_req *req)
 {
     _cleanup_meta_ struct dir_meta init = {0};
     if (req->part_number < 1 || req->part_number > STORE_PARTS_MAX)
-        return err_set(-EINVAL, "part number %u is not within 1 to %d", req->part_number, STORE_PARTS_MAX);
+        return err_set(-EINVAL, "part number %u is not within 1 to %d", req->part_number,
+                       STORE_PARTS_MAX);
     return check_upload(d, req, &init);
 }
 
@@ -157,7 +161,8 @@ static int finish_part(const struct dir_store *d, const struct store_req *req, s
     r = sync_upload(d, path);
     if (r < 0)
         return dir_is_nothing(r) ? STORE_NO_UPLOAD : dir_fail(r, "writing a part");
-    rsp->part = (struct store_part){.number = req->part_number, .size = (uint64_t)st.st_size, .etag = meta->etag};
+    rsp->part = (struct store_part){
+        .number = req->part_number, .size = (uint64_t)st.st_size, .etag = meta->etag};
     return 0;
 }
 
@@ -193,7 +198,8 @@ int dir_mpu_part_copy(const struct dir_store *d, const struct store_req *req, st
 
 /* --- complete --- */
 
-static int open_part(const struct dir_store *d, const struct store_req *req, size_t i, struct dir_file *ret)
+static int open_part(const struct dir_store *d, const struct store_req *req, size_t i,
+                     struct dir_file *ret)
 {
     char path[64];
     part_path(req->upload_id, req->parts[i].number, path, sizeof(path));
@@ -201,9 +207,11 @@ static int open_part(const struct dir_store *d, const struct store_req *req, siz
     if (r < 0)
         return r;
     if (r == STORE_NOT_FOUND || !store_etag_equal(&ret->meta.etag, &req->parts[i].etag))
-        return err_set(-EINVAL, "part %u was not uploaded, or has another ETag", req->parts[i].number);
+        return err_set(-EINVAL, "part %u was not uploaded, or has another ETag",
+                       req->parts[i].number);
     if (i + 1 < req->n_parts && (uint64_t)ret->st.st_size < STORE_PART_MIN)
-        return err_set(-EINVAL, "part %u has %llu bytes: all parts but the last have at least 5 MiB",
+        return err_set(-EINVAL,
+                       "part %u has %llu bytes: all parts but the last have at least 5 MiB",
                        req->parts[i].number, (unsigned long long)ret->st.st_size);
     return 0;
 }
@@ -219,7 +227,8 @@ static int check_parts(const struct dir_store *d, const struct store_req *req)
     return r;
 }
 
-static int join_parts(const struct dir_store *d, const struct store_req *req, int to, EVP_MD_CTX *whole)
+static int join_parts(const struct dir_store *d, const struct store_req *req, int to,
+                      EVP_MD_CTX *whole)
 {
     uint64_t at = 0;
     for (size_t i = 0; i < req->n_parts; i++) {
@@ -231,7 +240,8 @@ static int join_parts(const struct dir_store *d, const struct store_req *req, in
         if (r < 0)
             return r;
         if (memcmp(md5, f.meta.md5, sizeof(md5)) != 0)
-            return err_set(-EIO, "part %u has not the bytes that were sent: the MD5 differs", req->parts[i].number);
+            return err_set(-EIO, "part %u has not the bytes that were sent: the MD5 differs",
+                           req->parts[i].number);
         at += (uint64_t)f.st.st_size;
     }
     return 0;
@@ -252,8 +262,8 @@ static int end_upload(const struct dir_store *d, const char *id)
 }
 
 /* The upload is gone: because this very request was answered before? */
-static int complete_again(const struct dir_store *d, const struct dir_name *n, const struct store_req *req,
-                          struct store_rsp *rsp)
+static int complete_again(const struct dir_store *d, const struct dir_name *n,
+                          const struct store_req *req, struct store_rsp *rsp)
 {
     _cleanup_dirfile_ struct dir_file f = DIR_FILE_INIT;
     int r = id_is_ours(req->upload_id) ? dir_file_current(d, n, &f) : STORE_NOT_FOUND;
@@ -267,8 +277,8 @@ static int complete_again(const struct dir_store *d, const struct dir_name *n, c
     return 0;
 }
 
-static int complete(const struct dir_store *d, const struct dir_name *n, const struct store_req *req,
-                    struct dir_meta *meta, struct store_rsp *rsp)
+static int complete(const struct dir_store *d, const struct dir_name *n,
+                    const struct store_req *req, struct dir_meta *meta, struct store_rsp *rsp)
 {
     _cleanup_temp_ struct dir_temp t = DIR_TEMP_INIT;
     EVP_MD_CTX *whole = dir_io_md5_new();
@@ -303,7 +313,8 @@ int dir_mpu_complete(const struct dir_store *d, const struct store_req *req, str
     if (r == -EINVAL) {
         /* Parts that are not there may be so because the upload ended meanwhile. */
         _cleanup_meta_ struct dir_meta again = {0};
-        return check_upload(d, req, &again) == STORE_NO_UPLOAD ? complete_again(d, &n, req, rsp) : r;
+        return check_upload(d, req, &again) == STORE_NO_UPLOAD ? complete_again(d, &n, req, rsp)
+                                                               : r;
     }
     if (r != 0)
         return r;
@@ -328,7 +339,8 @@ static int upload_cmp(const void *a, const void *b)
 }
 
 /* Adds the upload if its key has the prefix; room is for 1,000. */
-static int list_one(const struct dir_store *d, const char *id, const char *prefix, struct store_rsp *rsp)
+static int list_one(const struct dir_store *d, const char *id, const char *prefix,
+                    struct store_rsp *rsp)
 {
     char key[STORE_KEY_MAX + 1];
     _cleanup_meta_ struct dir_meta init = {0};
@@ -338,7 +350,8 @@ static int list_one(const struct dir_store *d, const char *id, const char *prefi
     if (!str_starts(key, prefix) || rsp->uploads.n == STORE_PAGE_MAX)
         return 0;
     struct store_upload *u = &rsp->uploads.v[rsp->uploads.n++];
-    *u = (struct store_upload){.key = strdup(key), .upload_id = strdup(id), .started_ns = init.mtime_ns};
+    *u = (struct store_upload){
+        .key = strdup(key), .upload_id = strdup(id), .started_ns = init.mtime_ns};
     return u->key == NULL || u->upload_id == NULL ? err_set(-ENOMEM, "no memory for a listing") : 0;
 }
 

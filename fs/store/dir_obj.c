@@ -33,7 +33,8 @@ int dir_read(const struct dir_store *d, const struct store_req *req, struct stor
         r = store_range_clip(req->range.off, req->range.len, size, &off, &len);
     if (r == 0 && req->op == STORE_GET) {
         bool whole = req->range.off == 0 && req->range.len == 0;
-        r = dir_io_to_sink(f.fd, off, len, req->sink, whole && f.meta.is_verifiable ? f.meta.md5 : NULL);
+        r = dir_io_to_sink(f.fd, off, len, req->sink,
+                           whole && f.meta.is_verifiable ? f.meta.md5 : NULL);
     }
     if (r != 0)
         return r;
@@ -55,8 +56,9 @@ static bool made_by(const struct dir_file *f, const char *upload)
 }
 
 /* Under the key's lock. */
-static int commit_locked(const struct dir_store *d, const struct dir_name *n, const struct store_req *req,
-                         struct dir_temp *t, struct dir_meta *meta, struct store_obj *ret)
+static int commit_locked(const struct dir_store *d, const struct dir_name *n,
+                         const struct store_req *req, struct dir_temp *t, struct dir_meta *meta,
+                         struct store_obj *ret)
 {
     _cleanup_dirfile_ struct dir_file current = DIR_FILE_INIT;
     struct stat st;
@@ -65,7 +67,8 @@ static int commit_locked(const struct dir_store *d, const struct dir_name *n, co
         return r;
     bool is_there = r == 0;
     if (is_there && made_by(&current, meta->upload)) {
-        /* This upload was completed before: by a twin of this request, or one whose reply was lost. */
+        /* This upload was completed before: by a twin of this request, or one whose reply was lost.
+         */
         tell(&current.meta, (uint64_t)current.st.st_size, false, ret);
         return 0;
     }
@@ -87,8 +90,8 @@ static int commit_locked(const struct dir_store *d, const struct dir_name *n, co
     return r;
 }
 
-int dir_commit(const struct dir_store *d, const struct dir_name *n, const struct store_req *req, struct dir_temp *t,
-               struct dir_meta *meta, struct store_obj *ret)
+int dir_commit(const struct dir_store *d, const struct dir_name *n, const struct store_req *req,
+               struct dir_temp *t, struct dir_meta *meta, struct store_obj *ret)
 {
     _cleanup_close_ int lock = -1;
     meta->mtime_ns = now_ms();

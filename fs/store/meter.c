@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request ledger: counters that any thread may add to without a lock. A snapshot is not one instant: each
- * number in it is right, their sums may be apart by the requests that ended meanwhile. */
+/* The request ledger: counters that any thread may add to without a lock. A snapshot is not one
+ * instant: each number in it is right, their sums may be apart by the requests that ended
+ * meanwhile. */
 #include "store/meter.h"
 
 #include <stdatomic.h>

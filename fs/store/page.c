@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One page of a listing, fed with keys in binary order: prefix, start-after, token, common prefixes, the limit.
- * A token is the last thing listed, with a letter for what it was: 'k' a key, 'p' a common prefix. */
+/* One page of a listing, fed with keys in binary order: prefix, start-after, token, common
+ * prefixes, the limit. A token is the last thing listed, with a letter for what it was: 'k' a key,
+ * 'p' a common prefix. */
 #include <errno.h>
 #include <string.h>
 #include "base/err.h"
 #include "base/str.h"
 #include "store/backend.h"
 
-int store_page_init(struct store_page *p, const struct store_req *req, uint32_t limit, struct store_list *list)
+int store_page_init(struct store_page *p, const struct store_req *req, uint32_t limit,
+                    struct store_list *list)
 {
     *p = (struct store_page){
         .prefix = req->prefix == NULL ? "" : req->prefix,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Helpers of the store contract: plain values (ETags, headers, objects, listings, replies), the waiting form of
- * a call, and bodies in memory. */
+/* Helpers of the store contract: plain values (ETags, headers, objects, listings, replies), the
+ * waiting form of a call, and bodies in memory. */
 #include "store/store.h"
 
 #include <ctype.h>
@@ -281,7 +281,8 @@ static int mem_write(void *ctx, uint64_t off, const void *buf, size_t len)
 {
     struct store_mem *m = ctx;
     if (off > m->size || len > m->size - off)
-        return err_set(-EOVERFLOW, "the body is larger than the %zu bytes there is room for", m->size);
+        return err_set(-EOVERFLOW, "the body is larger than the %zu bytes there is room for",
+                       m->size);
     if (len > 0)
         memcpy(m->data + off, buf, len);
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every back end of store.h has to do alike: limits, conditions, ETags, statuses and pages of a listing.
- * Pure functions and plain values; any thread. For back ends (dir, s3, the memory store of the tests) only. */
+/* What every back end of store.h has to do alike: limits, conditions, ETags, statuses and pages of
+ * a listing. Pure functions and plain values; any thread. For back ends (dir, s3, the memory store
+ * of the tests) only. */
 #ifndef S3EFS_STORE_BACKEND_H
 #define S3EFS_STORE_BACKEND_H
 
@@ -16,16 +17,19 @@
 
 /* 0, -EINVAL (empty), -ENAMETOOLONG. */
 _must_check_ int store_key_check(const char *key);
-/* 0, -ENOSPC (more user metadata than S3 takes), -EINVAL (a byte that no HTTP header can carry). NULL is fine. */
+/* 0, -ENOSPC (more user metadata than S3 takes), -EINVAL (a byte that no HTTP header can carry).
+ * NULL is fine. */
 _must_check_ int store_hdrs_check(const struct store_hdrs *h);
 
-/* A condition against the current ETag (NULL: no such key). 0, STORE_NOT_FOUND, STORE_NOT_MODIFIED or
- * STORE_PRECONDITION, as S3 answers: for a read the missing key wins, for a write see the contract. */
+/* A condition against the current ETag (NULL: no such key). 0, STORE_NOT_FOUND, STORE_NOT_MODIFIED
+ * or STORE_PRECONDITION, as S3 answers: for a read the missing key wins, for a write see the
+ * contract. */
 int store_cond_read(const struct store_cond *c, const struct store_etag *current);
 int store_cond_write(const struct store_cond *c, const struct store_etag *current);
 
 /* The first byte and the number of bytes that a GET of this range brings: 0 or STORE_RANGE. */
-int store_range_clip(uint64_t off, uint64_t len, uint64_t size, uint64_t *ret_off, uint64_t *ret_len);
+int store_range_clip(uint64_t off, uint64_t len, uint64_t size, uint64_t *ret_off,
+                     uint64_t *ret_len);
 
 enum meter_kind store_op_kind(enum store_op op);
 /* The HTTP status that S3 would have given. */
@@ -33,13 +37,13 @@ int store_http_status(const struct store_req *req, int result);
 
 /* Parts of a Complete: at least one, ascending, within S3's numbers. 0 or -EINVAL. */
 _must_check_ int store_parts_check(const struct store_part *parts, size_t n);
-/* ETags: MD5 as hex; of a multipart object the MD5 of its parts' MD5s, "-", their number. The parts' ETags must
- * be MD5s (-EINVAL). */
+/* ETags: MD5 as hex; of a multipart object the MD5 of its parts' MD5s, "-", their number. The
+ * parts' ETags must be MD5s (-EINVAL). */
 struct store_etag store_etag_md5(const unsigned char md5[STORE_MD5_LEN]);
 _must_check_ int store_etag_parts(const struct store_part *parts, size_t n, struct store_etag *ret);
 
-/* One page of a listing. Feed it keys in binary order with store_page_add(); it filters by prefix, start_after
- * and token, folds common prefixes and stops when full. */
+/* One page of a listing. Feed it keys in binary order with store_page_add(); it filters by prefix,
+ * start_after and token, folds common prefixes and stops when full. */
 struct store_page {
     const char *prefix;
     size_t prefix_len;
@@ -51,7 +55,8 @@ struct store_page {
     uint32_t n;
     bool full; /* stop: the page is complete, and list->next is set */
 };
-/* The request's strings are borrowed. limit: most entries a page may have. 0 or -EINVAL (a token that is not ours). */
+/* The request's strings are borrowed. limit: most entries a page may have. 0 or -EINVAL (a token
+ * that is not ours). */
 _must_check_ int store_page_init(struct store_page *p, const struct store_req *req, uint32_t limit,
                                  struct store_list *list);
 /* Would this key be listed (in some page from here on, perhaps folded)? Costs nothing. */
@@ -60,8 +65,8 @@ bool store_page_wants(const struct store_page *p, const char *key);
 bool store_page_wants_below(const struct store_page *p, const char *dir);
 /* If all keys below dir fold into one common prefix of this page, its length within dir; else 0. */
 size_t store_page_folds(const struct store_page *p, const char *dir);
-/* Adds a wanted key. *ret is the entry to fill in, or NULL where there is nothing to fill (folded, or full).
- * 0 or -ENOMEM. */
+/* Adds a wanted key. *ret is the entry to fill in, or NULL where there is nothing to fill (folded,
+ * or full). 0 or -ENOMEM. */
 _must_check_ int store_page_add(struct store_page *p, const char *key, struct store_entry **ret);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is this server's word worth? Tries each condition on throw-away keys below `prefix` (for example
- * ".s3efs/probe/<random>/") and removes them. It never tries a condition on a key of the user's, since a
- * server that ignores it has by then done the damage. Blocks; about 20 requests. */
+ * ".s3efs/probe/<random>/") and removes them; the prefix must be new for each run. It never tries a condition on a key of the user's, since a
+ * server that ignores it has by then done the damage. Blocks; about 45 requests. */
 #ifndef S3EFS_STORE_PROBE_H
 #define S3EFS_STORE_PROBE_H
 

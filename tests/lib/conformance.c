@@ -109,16 +109,19 @@ int cf_puts(struct cf *c, const char *key, const char *text, struct store_etag *
     return cf_put(c, key, text, strlen(text), CF_ALWAYS, NULL, ret_etag);
 }
 
-int cf_get(struct cf *c, const char *key, struct store_cond cond, uint64_t off, uint64_t len, size_t room,
-           struct store_obj *ret_obj, struct cf_body *ret)
+int cf_get(struct cf *c, const char *key, struct store_cond cond, uint64_t off, uint64_t len,
+           size_t room, struct store_obj *ret_obj, struct cf_body *ret)
 {
     struct cf_body b = {.data = calloc(1, room + 1), .size = room};
     if (b.data == NULL)
         return -ENOMEM;
     struct store_mem m = {.data = b.data, .size = room};
     struct store_sink sink = store_sink_mem(&m);
-    struct store_req req = {
-        .op = STORE_GET, .key = key, .cond = cond, .range = {.off = off, .len = len}, .sink = &sink};
+    struct store_req req = {.op = STORE_GET,
+                            .key = key,
+                            .cond = cond,
+                            .range = {.off = off, .len = len},
+                            .sink = &sink};
     struct store_rsp rsp = {0};
     int r = store_call(c->s, &req, &rsp);
     b.size = rsp.body_len < room ? (size_t)rsp.body_len : room;
@@ -155,8 +158,8 @@ int cf_delete(struct cf *c, const char *key, struct store_cond cond)
     return store_call(c->s, &req, &rsp);
 }
 
-int cf_list(struct cf *c, const char *prefix, const char *start_after, bool delimited, uint32_t max_keys,
-            const char *token, struct store_rsp *rsp)
+int cf_list(struct cf *c, const char *prefix, const char *start_after, bool delimited,
+            uint32_t max_keys, const char *token, struct store_rsp *rsp)
 {
     struct store_req req = {.op = STORE_LIST,
                             .prefix = prefix,
@@ -174,7 +177,8 @@ int cf_expect_body(struct cf *c, const char *key, const struct cf_body *want)
     CHECK_IS(c, cf_get(c, key, CF_ALWAYS, 0, 0, want->size + 64, &obj, &got), 0, "GET");
     CHECK(c, got.size == want->size, "GET brought %zu bytes, not %zu", got.size, want->size);
     CHECK(c, memcmp(got.data, want->data, got.size) == 0, "GET brought other bytes than were put");
-    CHECK(c, obj.size == want->size, "GET says size %llu, not %zu", (unsigned long long)obj.size, want->size);
+    CHECK(c, obj.size == want->size, "GET says size %llu, not %zu", (unsigned long long)obj.size,
+          want->size);
     return 0;
 }
 
@@ -187,7 +191,8 @@ int cf_expect_text(struct cf *c, const char *key, const char *text)
 
 int cf_expect_missing(struct cf *c, const char *key)
 {
-    CHECK_IS(c, cf_head(c, key, CF_ALWAYS, NULL), STORE_NOT_FOUND, "HEAD of what must not be there");
+    CHECK_IS(c, cf_head(c, key, CF_ALWAYS, NULL), STORE_NOT_FOUND,
+             "HEAD of what must not be there");
     return 0;
 }
 
@@ -211,8 +216,9 @@ static void clean_uploads(struct store *s, const char *prefix)
             /* A server that ignores the prefix must not cost others their uploads. */
             if (!str_starts(rsp.uploads.v[i].key, prefix))
                 continue;
-            struct store_req abort_req = {
-                .op = STORE_MPU_ABORT, .key = rsp.uploads.v[i].key, .upload_id = rsp.uploads.v[i].upload_id};
+            struct store_req abort_req = {.op = STORE_MPU_ABORT,
+                                          .key = rsp.uploads.v[i].key,
+                                          .upload_id = rsp.uploads.v[i].upload_id};
             struct store_rsp abort_rsp = {0};
             int r = store_call(s, &abort_req, &abort_rsp);
             (void)r; /* what stays is below the test's own prefix */
@@ -224,7 +230,8 @@ static void clean_uploads(struct store *s, const char *prefix)
 
 static void clean(struct cf *c, const char *prefix)
 {
-    /* Keys that a server lists under another name than it knows them by stay: no loop without progress. */
+    /* Keys that a server lists under another name than it knows them by stay: no loop without
+     * progress. */
     for (int pass = 0; pass < 8; pass++) {
         _cleanup_rsp_ struct store_rsp rsp = {0};
         if (cf_list(c, prefix, NULL, false, 0, NULL, &rsp) != 0 || rsp.list.n == 0)
@@ -254,7 +261,8 @@ static int run_row(struct store *s, const char *run_prefix, const struct conform
     bool unsure = cf_is_in(conf->unsure, conf->n_unsure, row->name);
     int failed = 0;
     if (unsure) {
-        fprintf(out, "ok %s (%s%s)\n", row->name, r == 0 ? "this time" : "differs now and then: ", c.why);
+        fprintf(out, "ok %s (%s%s)\n", row->name,
+                r == 0 ? "this time" : "differs now and then: ", c.why);
     } else if (r == 0 && differs) {
         fprintf(out, "not ok %s: passes, although it is listed as differing\n", row->name);
         failed = 1;
@@ -296,12 +304,14 @@ static int check_names(const char *const *v, size_t n, FILE *out)
     return unknown;
 }
 
-int conformance_run(struct store *s, const char *prefix, const struct conformance_conf *conf, FILE *out)
+int conformance_run(struct store *s, const char *prefix, const struct conformance_conf *conf,
+                    FILE *out)
 {
     static const struct conformance_conf none = {0};
     if (conf == NULL)
         conf = &none;
-    int failed = check_names(conf->differs, conf->n_differs, out) + check_names(conf->unsure, conf->n_unsure, out) +
+    int failed = check_names(conf->differs, conf->n_differs, out) +
+                 check_names(conf->unsure, conf->n_unsure, out) +
                  check_names(conf->skips, conf->n_skips, out);
     for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
         for (const struct cf_row *row = groups[g]; row->name != NULL; row++)

@@ -3,8 +3,9 @@
 #include <string.h>
 #include "conformance_int.h"
 
-static int copy(struct cf *c, const char *from, const char *to, struct store_cond src_cond, struct store_cond cond,
-                const struct store_hdrs *replace, struct store_etag *ret_etag)
+static int copy(struct cf *c, const char *from, const char *to, struct store_cond src_cond,
+                struct store_cond cond, const struct store_hdrs *replace,
+                struct store_etag *ret_etag)
 {
     struct store_req req = {.op = STORE_COPY,
                             .key = to,
@@ -38,7 +39,8 @@ static int expect_hdr(struct cf *c, const char *key, const char *name, const cha
     if (want == NULL)
         CHECK(c, got == NULL, "%s is there: \"%s\"", name, got);
     else
-        CHECK(c, got != NULL && strcmp(got, want) == 0, "%s is \"%s\", not \"%s\"", name, got == NULL ? "" : got, want);
+        CHECK(c, got != NULL && strcmp(got, want) == 0, "%s is \"%s\", not \"%s\"", name,
+              got == NULL ? "" : got, want);
     return 0;
 }
 
@@ -48,8 +50,10 @@ static int copy_keep(struct cf *c)
     struct store_etag e, copied;
     if (source(c, cf_key(c, from, "from"), &e) < 0)
         return -1;
-    CHECK_IS(c, copy(c, from, cf_key(c, to, "d/to"), CF_ALWAYS, CF_ALWAYS, NULL, &copied), 0, "COPY");
-    CHECK(c, store_etag_equal(&e, &copied), "the copy's ETag %s is not the source's %s", copied.s, e.s);
+    CHECK_IS(c, copy(c, from, cf_key(c, to, "d/to"), CF_ALWAYS, CF_ALWAYS, NULL, &copied), 0,
+             "COPY");
+    CHECK(c, store_etag_equal(&e, &copied), "the copy's ETag %s is not the source's %s", copied.s,
+          e.s);
     if (cf_expect_text(c, to, "copied") < 0 || cf_expect_text(c, from, "copied") < 0)
         return -1;
     if (expect_hdr(c, to, "content-type", "image/png") < 0)
@@ -67,7 +71,8 @@ static int copy_replace(struct cf *c)
     CHECK_IS(c, store_hdrs_set(&h, "content-type", "text/plain"), 0, "headers");
     CHECK_IS(c, store_hdrs_set(&h, STORE_USER_META "new", "1"), 0, "headers");
     CHECK_IS(c, copy(c, from, cf_key(c, to, "to"), CF_ALWAYS, CF_ALWAYS, &h, NULL), 0, "COPY");
-    if (cf_expect_text(c, to, "copied") < 0 || expect_hdr(c, to, "content-type", "text/plain") < 0 ||
+    if (cf_expect_text(c, to, "copied") < 0 ||
+        expect_hdr(c, to, "content-type", "text/plain") < 0 ||
         expect_hdr(c, to, STORE_USER_META "new", "1") < 0)
         return -1;
     return expect_hdr(c, to, STORE_USER_META "who", NULL);
@@ -85,7 +90,8 @@ static int copy_self(struct cf *c)
     CHECK_IS(c, store_hdrs_set(&h, STORE_USER_META "mode", "0100600"), 0, "headers");
     CHECK_IS(c, copy(c, k, k, CF_ALWAYS, CF_ALWAYS, &h, &copied), 0, "COPY onto itself");
     CHECK(c, store_etag_equal(&e, &copied), "the ETag became %s, from %s", copied.s, e.s);
-    if (cf_expect_text(c, k, "copied") < 0 || expect_hdr(c, k, STORE_USER_META "mode", "0100600") < 0)
+    if (cf_expect_text(c, k, "copied") < 0 ||
+        expect_hdr(c, k, STORE_USER_META "mode", "0100600") < 0)
         return -1;
     return expect_hdr(c, k, STORE_USER_META "who", NULL);
 }
@@ -93,8 +99,9 @@ static int copy_self(struct cf *c)
 static int copy_missing(struct cf *c)
 {
     char from[CF_KEY], to[CF_KEY];
-    CHECK_IS(c, copy(c, cf_key(c, from, "none"), cf_key(c, to, "to"), CF_ALWAYS, CF_ALWAYS, NULL, NULL),
-             STORE_NOT_FOUND, "COPY of a missing key");
+    CHECK_IS(
+        c, copy(c, cf_key(c, from, "none"), cf_key(c, to, "to"), CF_ALWAYS, CF_ALWAYS, NULL, NULL),
+        STORE_NOT_FOUND, "COPY of a missing key");
     return cf_expect_missing(c, to);
 }
 
@@ -117,7 +124,8 @@ static int copy_odd_key(struct cf *c)
         struct store_etag e;
         if (source(c, cf_key(c, from, names[i]), &e) < 0)
             return -1;
-        CHECK_IS(c, copy(c, from, cf_key(c, to, "to"), CF_ALWAYS, CF_ALWAYS, NULL, NULL), 0, "COPY");
+        CHECK_IS(c, copy(c, from, cf_key(c, to, "to"), CF_ALWAYS, CF_ALWAYS, NULL, NULL), 0,
+                 "COPY");
         if (cf_expect_text(c, to, "copied") < 0)
             return -1;
     }
@@ -131,8 +139,8 @@ static int copy_src_if_match(struct cf *c)
     cf_key(c, to, "to");
     if (source(c, cf_key(c, from, "from"), &e) < 0)
         return -1;
-    CHECK_IS(c, copy(c, from, to, cf_match(&cf_wrong_etag), CF_ALWAYS, NULL, NULL), STORE_PRECONDITION,
-             "COPY of another version");
+    CHECK_IS(c, copy(c, from, to, cf_match(&cf_wrong_etag), CF_ALWAYS, NULL, NULL),
+             STORE_PRECONDITION, "COPY of another version");
     if (cf_expect_missing(c, to) < 0)
         return -1;
     CHECK_IS(c, copy(c, from, to, cf_match(&e), CF_ALWAYS, NULL, NULL), 0, "COPY of this version");
@@ -146,10 +154,12 @@ static int copy_dst_if_absent(struct cf *c)
     if (source(c, cf_key(c, from, "from"), &e) < 0)
         return -1;
     CHECK_IS(c, cf_puts(c, cf_key(c, to, "to"), "there before", NULL), 0, "PUT");
-    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, CF_ABSENT, NULL, NULL), STORE_PRECONDITION, "COPY to an existing key");
+    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, CF_ABSENT, NULL, NULL), STORE_PRECONDITION,
+             "COPY to an existing key");
     if (cf_expect_text(c, to, "there before") < 0)
         return -1;
-    CHECK_IS(c, copy(c, from, cf_key(c, to, "new"), CF_ALWAYS, CF_ABSENT, NULL, NULL), 0, "COPY to a new key");
+    CHECK_IS(c, copy(c, from, cf_key(c, to, "new"), CF_ALWAYS, CF_ABSENT, NULL, NULL), 0,
+             "COPY to a new key");
     return cf_expect_text(c, to, "copied");
 }
 
@@ -160,11 +170,12 @@ static int copy_dst_if_match(struct cf *c)
     if (source(c, cf_key(c, from, "from"), &e) < 0)
         return -1;
     CHECK_IS(c, cf_puts(c, cf_key(c, to, "to"), "there before", &dst), 0, "PUT");
-    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, cf_match(&cf_wrong_etag), NULL, NULL), STORE_PRECONDITION,
-             "COPY over another version");
+    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, cf_match(&cf_wrong_etag), NULL, NULL),
+             STORE_PRECONDITION, "COPY over another version");
     if (cf_expect_text(c, to, "there before") < 0)
         return -1;
-    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, cf_match(&dst), NULL, NULL), 0, "COPY over this version");
+    CHECK_IS(c, copy(c, from, to, CF_ALWAYS, cf_match(&dst), NULL, NULL), 0,
+             "COPY over this version");
     return cf_expect_text(c, to, "copied");
 }
 

@@ -16,21 +16,22 @@ struct cf_row {
     const char *name;
     int (*run)(struct cf *c); /* 0, or cf_fail() */
 };
-extern const struct cf_row cf_rows_obj[], cf_rows_key[], cf_rows_copy[], cf_rows_list[], cf_rows_mpu[], cf_rows_race[];
+extern const struct cf_row cf_rows_obj[], cf_rows_key[], cf_rows_copy[], cf_rows_list[],
+    cf_rows_mpu[], cf_rows_race[];
 
 /* Returns -1. */
 int cf_fail(struct cf *c, const char *fmt, ...) _printf_(2, 3);
-#define CHECK(c, cond, ...)                                                                                            \
-    do {                                                                                                               \
-        if (!(cond))                                                                                                   \
-            return cf_fail((c), __VA_ARGS__);                                                                          \
+#define CHECK(c, cond, ...)                                                                        \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            return cf_fail((c), __VA_ARGS__);                                                      \
     } while (0)
 /* r is what was wanted, else says what came. */
-#define CHECK_IS(c, r, want, what)                                                                                     \
-    do {                                                                                                               \
-        int check_r_ = (r);                                                                                            \
-        if (check_r_ != (want))                                                                                        \
-            return cf_fail((c), "%s: %s, not %s", (what), cf_result(check_r_), cf_result(want));                       \
+#define CHECK_IS(c, r, want, what)                                                                 \
+    do {                                                                                           \
+        int check_r_ = (r);                                                                        \
+        if (check_r_ != (want))                                                                    \
+            return cf_fail((c), "%s: %s, not %s", (what), cf_result(check_r_), cf_result(want));   \
     } while (0)
 const char *cf_result(int r); /* "ok", "NOT_FOUND", "-EIO (text)"; one of a few buffers a thread */
 
@@ -61,12 +62,12 @@ int cf_put(struct cf *c, const char *key, const void *data, size_t size, struct 
            const struct store_hdrs *hdrs, struct store_etag *ret_etag);
 int cf_puts(struct cf *c, const char *key, const char *text, struct store_etag *ret_etag);
 /* The body is read into memory whatever its size turns out to be (at most room). */
-int cf_get(struct cf *c, const char *key, struct store_cond cond, uint64_t off, uint64_t len, size_t room,
-           struct store_obj *ret_obj, struct cf_body *ret);
+int cf_get(struct cf *c, const char *key, struct store_cond cond, uint64_t off, uint64_t len,
+           size_t room, struct store_obj *ret_obj, struct cf_body *ret);
 int cf_head(struct cf *c, const char *key, struct store_cond cond, struct store_obj *ret_obj);
 int cf_delete(struct cf *c, const char *key, struct store_cond cond);
-int cf_list(struct cf *c, const char *prefix, const char *start_after, bool delimited, uint32_t max_keys,
-            const char *token, struct store_rsp *rsp);
+int cf_list(struct cf *c, const char *prefix, const char *start_after, bool delimited,
+            uint32_t max_keys, const char *token, struct store_rsp *rsp);
 /* 0 when the object's body is this text; else cf_fail(). */
 int cf_expect_text(struct cf *c, const char *key, const char *text);
 int cf_expect_body(struct cf *c, const char *key, const struct cf_body *want);

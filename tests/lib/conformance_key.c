@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conformance rows: keys that are no ordinary file names. Each key is put, read, found in the listing under exactly
- * its bytes, copied from, and deleted. */
+/* Conformance rows: keys that are no ordinary file names. Each key is put, read, found in the
+ * listing under exactly its bytes, copied from, and deleted. */
 #include <errno.h>
 #include <string.h>
 #include "conformance_int.h"
 
 /* Adds to found[i] how often this page shows the i-th name; *total counts its entries. */
-static void count_page(struct cf *c, const struct store_list *l, const char *const *names, size_t n, size_t *found,
-                       size_t *total)
+static void count_page(struct cf *c, const struct store_list *l, const char *const *names, size_t n,
+                       size_t *found, size_t *total)
 {
     for (size_t i = 0; i < n; i++) {
         char k[CF_KEY];
@@ -60,27 +60,29 @@ static int keys_live(struct cf *c, const char *const *names, size_t n)
     return expect_listed(c, NULL, 0);
 }
 
-#define KEY_ROW(function, ...)                                                                                         \
-    static int function(struct cf *c)                                                                                  \
-    {                                                                                                                  \
-        static const char *const names[] = {__VA_ARGS__};                                                              \
-        return keys_live(c, names, ARRAY_LEN(names));                                                                  \
+#define KEY_ROW(function, ...)                                                                     \
+    static int function(struct cf *c)                                                              \
+    {                                                                                              \
+        static const char *const names[] = {__VA_ARGS__};                                          \
+        return keys_live(c, names, ARRAY_LEN(names));                                              \
     }
 
-KEY_ROW(key_signs, "a b", "100%", "%41", "%2F", "a&b=c", "a?b", "a#b", "a+b", "a;b", "a'b\"c", "a\\b", "a:b|c*d", "~x",
-        "<tag>", "a,b@c$d!(e)[f]{g}^`", " lead", "trail ", "-dash", "x.")
+KEY_ROW(key_signs, "a b", "100%", "%41", "%2F", "a&b=c", "a?b", "a#b", "a+b", "a;b", "a'b\"c",
+        "a\\b", "a:b|c*d", "~x", "<tag>", "a,b@c$d!(e)[f]{g}^`", " lead", "trail ", "-dash", "x.")
 /* The same letter composed and decomposed: two keys. */
-KEY_ROW(key_unicode, "\xc3\xa9.jpg", "e\xcc\x81.jpg", "\xf0\x9f\x90\x88/\xf0\x9f\x90\x95.png", "\xe6\x97\xa5\xe6\x9c\xac")
+KEY_ROW(key_unicode, "\xc3\xa9.jpg", "e\xcc\x81.jpg", "\xf0\x9f\x90\x88/\xf0\x9f\x90\x95.png",
+        "\xe6\x97\xa5\xe6\x9c\xac")
 KEY_ROW(key_newline, "a\nb", "a\tb", "a\rb")
 KEY_ROW(key_control, "a\001b", "a\033[31mb", "a\177b")
 KEY_ROW(key_file_and_dir, "a", "a/b", "a/b/c", "a/b/c/d", "z/y/x", "z/y", "z")
 KEY_ROW(key_dir_object, "dir/", "dir/sub/", "dir/sub/file", "other/")
 KEY_ROW(key_slashes, "a//b", "/lead", "a///", "//")
-KEY_ROW(key_dots, ".", "..", "a/.", "a/..", "./a", "../a", "a/./b", "a/../b", "...", ".hidden", "a/.hidden/b")
+KEY_ROW(key_dots, ".", "..", "a/.", "a/..", "./a", "../a", "a/./b", "a/../b", "...", ".hidden",
+        "a/.hidden/b")
 KEY_ROW(key_case, "Readme", "README", "readme")
 /* What a back end on a file system might keep for itself. */
-KEY_ROW(key_reserved, ".s3efs-dir", ".s3efs-dir/tmp/x", "a/.s3efs-dir", "a/.s3efs-dir/b", ".s3efs/x", ".sgwtmp/x",
-        "a/xl.meta", "%2e", "a%2Fb", "odd+/x", "x+")
+KEY_ROW(key_reserved, ".s3efs-dir", ".s3efs-dir/tmp/x", "a/.s3efs-dir", "a/.s3efs-dir/b",
+        ".s3efs/x", ".sgwtmp/x", "a/xl.meta", "%2e", "a%2Fb", "odd+/x", "x+")
 
 static int key_longest(struct cf *c)
 {

@@ -78,11 +78,12 @@ static int head(struct cf *c)
     _cleanup_obj_ struct store_obj o = {0}, g = {0};
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "hello", &e), 0, "PUT");
     CHECK_IS(c, cf_head(c, k, CF_ALWAYS, &o), 0, "HEAD");
-    CHECK(c, o.size == 5 && store_etag_equal(&o.etag, &e), "HEAD says size %llu, ETag %s", (unsigned long long)o.size,
-          o.etag.s);
+    CHECK(c, o.size == 5 && store_etag_equal(&o.etag, &e), "HEAD says size %llu, ETag %s",
+          (unsigned long long)o.size, o.etag.s);
     CHECK(c, o.mtime_ns > 0, "HEAD says no Last-Modified");
     CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 0, 0, 100, &g, NULL), 0, "GET");
-    CHECK(c, g.mtime_ns / NS_PER_S == o.mtime_ns / NS_PER_S, "HEAD and GET give different Last-Modified");
+    CHECK(c, g.mtime_ns / NS_PER_S == o.mtime_ns / NS_PER_S,
+          "HEAD and GET give different Last-Modified");
     return 0;
 }
 
@@ -109,8 +110,9 @@ struct range_case {
 static int ranges(struct cf *c)
 {
     static const struct range_case cases[] = {
-        {"middle", 3, 4, "3456"}, {"first byte", 0, 1, "0"},        {"last byte", 9, 1, "9"},
-        {"to the end", 6, 0, "6789"}, {"past the end", 7, 1000, "789"}, {"all of it", 0, 10, "0123456789"},
+        {"middle", 3, 4, "3456"},         {"first byte", 0, 1, "0"},
+        {"last byte", 9, 1, "9"},         {"to the end", 6, 0, "6789"},
+        {"past the end", 7, 1000, "789"}, {"all of it", 0, 10, "0123456789"},
     };
     char k[CF_KEY];
     struct store_etag e;
@@ -120,8 +122,10 @@ static int ranges(struct cf *c)
         _cleanup_obj_ struct store_obj o = {0};
         const struct range_case *t = &cases[i];
         CHECK_IS(c, cf_get(c, k, CF_ALWAYS, t->off, t->len, 100, &o, &b), 0, t->what);
-        CHECK(c, b.size == strlen(t->want) && memcmp(b.data, t->want, b.size) == 0, "%s: got \"%s\"", t->what, b.data);
-        CHECK(c, o.size == 10, "%s: the size is the object's, not %llu", t->what, (unsigned long long)o.size);
+        CHECK(c, b.size == strlen(t->want) && memcmp(b.data, t->want, b.size) == 0,
+              "%s: got \"%s\"", t->what, b.data);
+        CHECK(c, o.size == 10, "%s: the size is the object's, not %llu", t->what,
+              (unsigned long long)o.size);
         CHECK(c, store_etag_equal(&o.etag, &e), "%s: ETag %s", t->what, o.etag.s);
     }
     return 0;
@@ -132,7 +136,8 @@ static int range_past_end(struct cf *c)
     char k[CF_KEY];
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "digits"), "0123456789", NULL), 0, "PUT");
     CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 10, 1, 100, NULL, NULL), STORE_RANGE, "GET from the end");
-    CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 11, 0, 100, NULL, NULL), STORE_RANGE, "GET from past the end");
+    CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 11, 0, 100, NULL, NULL), STORE_RANGE,
+             "GET from past the end");
     return 0;
 }
 
@@ -140,7 +145,8 @@ static int range_empty(struct cf *c)
 {
     char k[CF_KEY];
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "empty"), "", NULL), 0, "PUT");
-    CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 0, 10, 100, NULL, NULL), STORE_RANGE, "ranged GET of nothing");
+    CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 0, 10, 100, NULL, NULL), STORE_RANGE,
+             "ranged GET of nothing");
     return 0;
 }
 
@@ -151,7 +157,8 @@ static int range_if_match(struct cf *c)
     _cleanup_cf_body_ struct cf_body b = {0};
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "0123456789", &old), 0, "PUT");
     CHECK_IS(c, cf_puts(c, k, "abcdefghij", &now), 0, "PUT over it");
-    CHECK_IS(c, cf_get(c, k, cf_match(&old), 2, 3, 100, NULL, NULL), STORE_PRECONDITION, "range of the old version");
+    CHECK_IS(c, cf_get(c, k, cf_match(&old), 2, 3, 100, NULL, NULL), STORE_PRECONDITION,
+             "range of the old version");
     CHECK_IS(c, cf_get(c, k, cf_match(&now), 2, 3, 100, NULL, &b), 0, "range of the new version");
     CHECK(c, b.size == 3 && memcmp(b.data, "cde", 3) == 0, "got \"%s\"", b.data);
     return 0;
@@ -167,8 +174,10 @@ static int get_conditions(struct cf *c)
     CHECK_IS(c, cf_get(c, k, cf_match(&e), 0, 0, 100, NULL, NULL), 0, "GET If-Match, right");
     CHECK_IS(c, cf_get(c, k, cf_match(&cf_wrong_etag), 0, 0, 100, NULL, NULL), STORE_PRECONDITION,
              "GET If-Match, wrong");
-    CHECK_IS(c, cf_get(c, k, cf_changed(&e), 0, 0, 100, NULL, NULL), STORE_NOT_MODIFIED, "GET if changed, same");
-    CHECK_IS(c, cf_get(c, k, cf_changed(&cf_wrong_etag), 0, 0, 100, NULL, NULL), 0, "GET if changed, other");
+    CHECK_IS(c, cf_get(c, k, cf_changed(&e), 0, 0, 100, NULL, NULL), STORE_NOT_MODIFIED,
+             "GET if changed, same");
+    CHECK_IS(c, cf_get(c, k, cf_changed(&cf_wrong_etag), 0, 0, 100, NULL, NULL), 0,
+             "GET if changed, other");
     return 0;
 }
 
@@ -178,7 +187,8 @@ static int head_conditions(struct cf *c)
     struct store_etag e;
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "hello", &e), 0, "PUT");
     CHECK_IS(c, cf_head(c, k, cf_match(&e), NULL), 0, "HEAD If-Match, right");
-    CHECK_IS(c, cf_head(c, k, cf_match(&cf_wrong_etag), NULL), STORE_PRECONDITION, "HEAD If-Match, wrong");
+    CHECK_IS(c, cf_head(c, k, cf_match(&cf_wrong_etag), NULL), STORE_PRECONDITION,
+             "HEAD If-Match, wrong");
     CHECK_IS(c, cf_head(c, k, cf_changed(&e), NULL), STORE_NOT_MODIFIED, "HEAD if changed, same");
     CHECK_IS(c, cf_head(c, k, cf_changed(&cf_wrong_etag), NULL), 0, "HEAD if changed, other");
     return 0;
@@ -196,12 +206,14 @@ static int set_all(struct store_hdrs *h, const char *const pairs[][2], size_t n)
     return 0;
 }
 
-static int expect_all(struct cf *c, const struct store_hdrs *h, const char *const pairs[][2], size_t n)
+static int expect_all(struct cf *c, const struct store_hdrs *h, const char *const pairs[][2],
+                      size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *got = store_hdrs_get(h, pairs[i][0]);
         CHECK(c, got != NULL, "%s was lost", pairs[i][0]);
-        CHECK(c, strcmp(got, pairs[i][1]) == 0, "%s is \"%s\", not \"%s\"", pairs[i][0], got, pairs[i][1]);
+        CHECK(c, strcmp(got, pairs[i][1]) == 0, "%s is \"%s\", not \"%s\"", pairs[i][0], got,
+              pairs[i][1]);
     }
     return 0;
 }
@@ -233,8 +245,10 @@ static int headers(struct cf *c)
 static int user_meta(struct cf *c)
 {
     static const char *const pairs[][2] = {
-        {STORE_USER_META "file-permissions", "0100644"}, {STORE_USER_META "file-mtime", "1595002920000000000ns"},
-        {STORE_USER_META "file-owner", "0"},             {STORE_USER_META "Mixed-Case", "Value Kept, with = and %41"},
+        {STORE_USER_META "file-permissions", "0100644"},
+        {STORE_USER_META "file-mtime", "1595002920000000000ns"},
+        {STORE_USER_META "file-owner", "0"},
+        {STORE_USER_META "Mixed-Case", "Value Kept, with = and %41"},
         {STORE_USER_META "x", "y"},
     };
     return keeps(c, pairs, ARRAY_LEN(pairs));
@@ -249,7 +263,8 @@ static int overwrite_drops_headers(struct cf *c)
     CHECK_IS(c, cf_put(c, cf_key(c, k, "a"), "x", 1, CF_ALWAYS, &h, NULL), 0, "PUT");
     CHECK_IS(c, cf_puts(c, k, "y", NULL), 0, "PUT over it");
     CHECK_IS(c, cf_head(c, k, CF_ALWAYS, &o), 0, "HEAD");
-    CHECK(c, store_hdrs_get(&o.hdrs, STORE_USER_META "old") == NULL, "the old version's metadata stayed");
+    CHECK(c, store_hdrs_get(&o.hdrs, STORE_USER_META "old") == NULL,
+          "the old version's metadata stayed");
     return 0;
 }
 
@@ -260,7 +275,8 @@ static int meta_too_large(struct cf *c)
     memset(value, 'v', sizeof(value) - 1);
     value[sizeof(value) - 1] = '\0';
     CHECK_IS(c, store_hdrs_set(&h, STORE_USER_META "big", value), 0, "headers");
-    CHECK_IS(c, cf_put(c, cf_key(c, k, "a"), "x", 1, CF_ALWAYS, &h, NULL), -ENOSPC, "PUT with 3,000 bytes of metadata");
+    CHECK_IS(c, cf_put(c, cf_key(c, k, "a"), "x", 1, CF_ALWAYS, &h, NULL), -ENOSPC,
+             "PUT with 3,000 bytes of metadata");
     return cf_expect_missing(c, k);
 }
 
@@ -271,7 +287,8 @@ static int put_if_absent(struct cf *c)
     char k[CF_KEY];
     cf_key(c, k, "a");
     CHECK_IS(c, cf_put(c, k, "one", 3, CF_ABSENT, NULL, NULL), 0, "PUT of a new key");
-    CHECK_IS(c, cf_put(c, k, "two", 3, CF_ABSENT, NULL, NULL), STORE_PRECONDITION, "PUT of an existing key");
+    CHECK_IS(c, cf_put(c, k, "two", 3, CF_ABSENT, NULL, NULL), STORE_PRECONDITION,
+             "PUT of an existing key");
     if (cf_expect_text(c, k, "one") < 0)
         return -1;
     CHECK_IS(c, cf_delete(c, k, CF_ALWAYS), 0, "DELETE");
@@ -285,7 +302,8 @@ static int put_if_match(struct cf *c)
     struct store_etag one, two;
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "one", &one), 0, "PUT");
     CHECK_IS(c, cf_put(c, k, "two", 3, cf_match(&one), NULL, &two), 0, "PUT If-Match, right");
-    CHECK_IS(c, cf_put(c, k, "three", 5, cf_match(&one), NULL, NULL), STORE_PRECONDITION, "PUT If-Match, stale");
+    CHECK_IS(c, cf_put(c, k, "three", 5, cf_match(&one), NULL, NULL), STORE_PRECONDITION,
+             "PUT If-Match, stale");
     return cf_expect_text(c, k, "two");
 }
 
@@ -295,7 +313,8 @@ static int put_if_match_missing(struct cf *c)
     struct store_etag e;
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "one", &e), 0, "PUT");
     CHECK_IS(c, cf_delete(c, k, CF_ALWAYS), 0, "DELETE");
-    CHECK_IS(c, cf_put(c, k, "two", 3, cf_match(&e), NULL, NULL), STORE_NOT_FOUND, "PUT If-Match on a missing key");
+    CHECK_IS(c, cf_put(c, k, "two", 3, cf_match(&e), NULL, NULL), STORE_NOT_FOUND,
+             "PUT If-Match on a missing key");
     return cf_expect_missing(c, k);
 }
 
@@ -315,7 +334,8 @@ static int delete_if_match(struct cf *c)
     char k[CF_KEY];
     struct store_etag e;
     CHECK_IS(c, cf_puts(c, cf_key(c, k, "a"), "one", &e), 0, "PUT");
-    CHECK_IS(c, cf_delete(c, k, cf_match(&cf_wrong_etag)), STORE_PRECONDITION, "DELETE If-Match, wrong");
+    CHECK_IS(c, cf_delete(c, k, cf_match(&cf_wrong_etag)), STORE_PRECONDITION,
+             "DELETE If-Match, wrong");
     if (cf_expect_text(c, k, "one") < 0)
         return -1;
     CHECK_IS(c, cf_delete(c, k, cf_match(&e)), 0, "DELETE If-Match, right");
@@ -357,8 +377,10 @@ static int big_body(struct cf *c)
     if (cf_expect_body(c, k, &b) < 0)
         return -1;
     _cleanup_cf_body_ struct cf_body part = {0};
-    CHECK_IS(c, cf_get(c, k, cf_match(&e), size - 100000, 60000, 100000, NULL, &part), 0, "ranged GET");
-    CHECK(c, part.size == 60000 && memcmp(part.data, b.data + size - 100000, 60000) == 0, "the range has other bytes");
+    CHECK_IS(c, cf_get(c, k, cf_match(&e), size - 100000, 60000, 100000, NULL, &part), 0,
+             "ranged GET");
+    CHECK(c, part.size == 60000 && memcmp(part.data, b.data + size - 100000, 60000) == 0,
+          "the range has other bytes");
     return 0;
 }
 

@@ -19,7 +19,8 @@ struct racer {
 #define RACERS_MAX 32
 
 /* Runs n threads of fn on copies of *model, and waits for them. */
-static int race(struct cf *c, unsigned n, const struct racer *model, void *(*fn)(void *), struct racer v[RACERS_MAX])
+static int race(struct cf *c, unsigned n, const struct racer *model, void *(*fn)(void *),
+                struct racer v[RACERS_MAX])
 {
     pthread_t threads[RACERS_MAX];
     pthread_barrier_t start;
@@ -65,7 +66,9 @@ static int race_if_absent(struct cf *c)
         if (race(c, 16, &(struct racer){.key = cf_key(c, k, name)}, create_once, v) < 0)
             return -1;
         for (unsigned i = 0; i < 16; i++) {
-            CHECK(c, v[i].result == 0 || v[i].result == STORE_PRECONDITION || v[i].result == STORE_CONFLICT,
+            CHECK(c,
+                  v[i].result == 0 || v[i].result == STORE_PRECONDITION ||
+                      v[i].result == STORE_CONFLICT,
                   "a racer got %s %s", cf_result(v[i].result), v[i].c.why);
             winners += v[i].result == 0 ? 1 : 0;
             winner = v[i].result == 0 ? i : winner;
@@ -118,16 +121,20 @@ static int race_compare_and_swap(struct cf *c)
     if (race(c, THREADS, &(struct racer){.key = k, .rounds = EACH}, increments, v) < 0)
         return -1;
     for (unsigned i = 0; i < THREADS; i++)
-        CHECK(c, v[i].result >= 0 && v[i].done == EACH, "racer %u made %u increments: %s", i, v[i].done, v[i].c.why);
+        CHECK(c, v[i].result >= 0 && v[i].done == EACH, "racer %u made %u increments: %s", i,
+              v[i].done, v[i].c.why);
     CHECK_IS(c, cf_get(c, k, CF_ALWAYS, 0, 0, 64, NULL, &b), 0, "GET");
-    CHECK(c, strtol(b.data, NULL, 10) == THREADS * EACH, "the counter is %s after %d increments", b.data, THREADS * EACH);
+    CHECK(c, strtol(b.data, NULL, 10) == THREADS * EACH, "the counter is %s after %d increments",
+          b.data, THREADS * EACH);
     return 0;
 }
 
-/* Even ids write bodies of other sizes, odd ones read: each GET, HEAD and LIST shows one version. */
+/* Even ids write bodies of other sizes, odd ones read: each GET, HEAD and LIST shows one version.
+ */
 static int tear_write(struct racer *t, unsigned i)
 {
-    _cleanup_cf_body_ struct cf_body b = cf_pattern(1000 + 7919 * ((i + t->id) % 9), t->id * 1000 + i);
+    _cleanup_cf_body_ struct cf_body b =
+        cf_pattern(1000 + 7919 * ((i + t->id) % 9), t->id * 1000 + i);
     int r = cf_put(&t->c, t->key, b.data, b.size, CF_ALWAYS, NULL, NULL);
     return r == 0 ? 0 : cf_fail(&t->c, "PUT: %s", cf_result(r));
 }
@@ -142,8 +149,8 @@ static int tear_read(struct racer *t)
         return cf_fail(&t->c, "GET: %s", cf_result(r));
     cf_md5_etag(b.data, b.size, &md5);
     if (o.size != b.size || !store_etag_equal(&md5, &o.etag))
-        return cf_fail(&t->c, "a GET of %zu bytes says size %llu; its MD5 is %s, its ETag %s", b.size,
-                       (unsigned long long)o.size, md5.s, o.etag.s);
+        return cf_fail(&t->c, "a GET of %zu bytes says size %llu; its MD5 is %s, its ETag %s",
+                       b.size, (unsigned long long)o.size, md5.s, o.etag.s);
     return 0;
 }
 
@@ -214,7 +221,8 @@ static int parallel_put(struct cf *c)
     for (int i = 0; i < N; i++)
         store_rsp_done(&v[i].rsp);
     for (int i = 0; i < N; i++) {
-        CHECK(c, v[i].result == 0, "PUT %d: %s", i, v[i].result < 0 ? v[i].why : cf_result(v[i].result));
+        CHECK(c, v[i].result == 0, "PUT %d: %s", i,
+              v[i].result < 0 ? v[i].why : cf_result(v[i].result));
         if (cf_expect_text(c, v[i].key, v[i].text) < 0)
             return -1;
     }

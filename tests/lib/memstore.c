@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bucket in memory. Objects are kept sorted by key; bodies are shared and never change, so that a GET sends
- * its version although another one is put meanwhile. One lock guards the state; bodies are read and written, and
- * hooks and completions run, outside of it. */
+/* The bucket in memory. Objects are kept sorted by key; bodies are shared and never change, so that
+ * a GET sends its version although another one is put meanwhile. One lock guards the state; bodies
+ * are read and written, and hooks and completions run, outside of it. */
 #include "memstore.h"
 
 #include <errno.h>
@@ -143,7 +143,8 @@ static int body_read(const struct store_src *src, struct body **ret)
     return r;
 }
 
-static int body_write(const struct store_sink *sink, const struct body *b, uint64_t off, uint64_t len)
+static int body_write(const struct store_sink *sink, const struct body *b, uint64_t off,
+                      uint64_t len)
 {
     for (uint64_t done = 0; done < len;) {
         uint64_t left = len - done;
@@ -227,8 +228,9 @@ static int64_t stamp_locked(const struct memstore *m)
 }
 
 /* Makes this body the current version. */
-static int publish_locked(struct memstore *m, const char *key, struct body *b, const struct store_etag *etag,
-                          const struct store_hdrs *hdrs, struct store_obj *ret)
+static int publish_locked(struct memstore *m, const char *key, struct body *b,
+                          const struct store_etag *etag, const struct store_hdrs *hdrs,
+                          struct store_obj *ret)
 {
     struct store_hdrs copy = {0};
     int r = hdrs == NULL ? 0 : store_hdrs_copy(&copy, hdrs);
@@ -242,16 +244,20 @@ static int publish_locked(struct memstore *m, const char *key, struct body *b, c
     body_unref(o->body);
     store_obj_done(&o->obj);
     o->body = body_ref(b);
-    o->obj = (struct store_obj){.etag = *etag, .size = b->size, .mtime_ns = stamp_locked(m), .hdrs = copy};
-    *ret = (struct store_obj){.etag = o->obj.etag, .size = o->obj.size, .mtime_ns = o->obj.mtime_ns};
+    o->obj = (struct store_obj){
+        .etag = *etag, .size = b->size, .mtime_ns = stamp_locked(m), .hdrs = copy};
+    *ret =
+        (struct store_obj){.etag = o->obj.etag, .size = o->obj.size, .mtime_ns = o->obj.mtime_ns};
     return 0;
 }
 
 /* --- conditions, as far as this server keeps them --- */
 
-static int cond_locked(const struct memstore *m, const struct store_req *req, bool absent, bool match)
+static int cond_locked(const struct memstore *m, const struct store_req *req, bool absent,
+                       bool match)
 {
-    if ((req->cond.kind == STORE_IF_ABSENT && !absent) || (req->cond.kind == STORE_IF_MATCH && !match))
+    if ((req->cond.kind == STORE_IF_ABSENT && !absent) ||
+        (req->cond.kind == STORE_IF_MATCH && !match))
         return 0;
     if (req->cond.kind == STORE_IF_MATCH && m->locked.caps.etag_unquoted && !m->locked.unquoted)
         return STORE_PRECONDITION;
@@ -265,7 +271,8 @@ static int source_locked(const struct memstore *m, const struct store_req *req, 
     const struct object *o = find_locked(m, req->src_key);
     if (o == NULL)
         return STORE_NOT_FOUND;
-    if (match && req->src_cond.kind == STORE_IF_MATCH && !store_etag_equal(&req->src_cond.etag, &o->obj.etag))
+    if (match && req->src_cond.kind == STORE_IF_MATCH &&
+        !store_etag_equal(&req->src_cond.etag, &o->obj.etag))
         return STORE_PRECONDITION;
     *ret = o;
     return 0;
@@ -378,7 +385,8 @@ static int do_copy(struct memstore *m, struct store_req *req, struct store_rsp *
     if (r == 0)
         r = cond_locked(m, req, m->locked.caps.copy_dst_absent, m->locked.caps.copy_dst_match);
     if (r == 0) {
-        /* publish may move the table and frees the old version: both sides are taken out of it first. */
+        /* publish may move the table and frees the old version: both sides are taken out of it
+         * first. */
         _cleanup_body_ struct body *b = body_ref(from->body);
         struct store_etag etag = store_etag_md5(b->md5);
         struct store_hdrs hdrs = {0};
@@ -447,7 +455,8 @@ static int do_mpu_create(struct memstore *m, struct store_req *req, struct store
 }
 
 /* Puts the part into its place, in the room of an earlier one of that number. */
-static int part_set_locked(struct memstore *m, const struct store_req *req, struct body *b, struct store_rsp *rsp)
+static int part_set_locked(struct memstore *m, const struct store_req *req, struct body *b,
+                           struct store_rsp *rsp)
 {
     struct mpu *u = mpu_find_locked(m, req);
     if (u == NULL || u->is_complete)
@@ -479,7 +488,8 @@ static int part_number_check(const struct store_req *req)
 {
     if (req->part_number >= 1 && req->part_number <= STORE_PARTS_MAX)
         return 0;
-    return err_set(-EINVAL, "part number %u is not within 1 to %d", req->part_number, STORE_PARTS_MAX);
+    return err_set(-EINVAL, "part number %u is not within 1 to %d", req->part_number,
+                   STORE_PARTS_MAX);
 }
 
 static int do_mpu_part(struct memstore *m, struct store_req *req, struct store_rsp *rsp)
@@ -524,8 +534,8 @@ static int do_mpu_part_copy(struct memstore *m, struct store_req *req, struct st
 }
 
 /* The parts that the request names, in one body. */
-static int assemble_locked(const struct memstore *m, const struct mpu *u, const struct store_req *req,
-                           struct body **ret)
+static int assemble_locked(const struct memstore *m, const struct mpu *u,
+                           const struct store_req *req, struct body **ret)
 {
     size_t size = 0, at = 0;
     for (int pass = 0; pass < 2; pass++) {
@@ -537,10 +547,12 @@ static int assemble_locked(const struct memstore *m, const struct mpu *u, const 
                 k++;
             if (k == u->n_parts || u->parts[k].part.number != req->parts[i].number ||
                 !store_etag_equal(&u->parts[k].part.etag, &req->parts[i].etag))
-                return err_set(-EINVAL, "part %u was not uploaded, or has another ETag", req->parts[i].number);
+                return err_set(-EINVAL, "part %u was not uploaded, or has another ETag",
+                               req->parts[i].number);
             const struct body *b = u->parts[k].body;
             if (i + 1 < req->n_parts && b->size < m->locked.part_min)
-                return err_set(-EINVAL, "part %u has %zu bytes: too small", req->parts[i].number, b->size);
+                return err_set(-EINVAL, "part %u has %zu bytes: too small", req->parts[i].number,
+                               b->size);
             if (pass == 1)
                 memcpy((*ret)->data + at, b->data, b->size);
             at += pass == 1 ? b->size : 0;
@@ -593,7 +605,8 @@ static int do_mpu_abort(struct memstore *m, struct store_req *req)
     lock_take(&m->locked.lk);
     for (struct mpu **p = &m->locked.uploads; *p != NULL; p = &(*p)->next) {
         struct mpu *u = *p;
-        if (strcmp(u->id, req->upload_id) == 0 && strcmp(u->key, req->key) == 0 && !u->is_complete) {
+        if (strcmp(u->id, req->upload_id) == 0 && strcmp(u->key, req->key) == 0 &&
+            !u->is_complete) {
             *p = u->next;
             mpu_free(u);
             r = 0;
@@ -644,7 +657,8 @@ static int do_mpu_list(struct memstore *m, struct store_req *req, struct store_r
 
 static bool needs_key(enum store_op op)
 {
-    return op != STORE_LIST && op != STORE_MPU_LIST && op != STORE_HEAD_BUCKET && op != STORE_DELETE_MANY;
+    return op != STORE_LIST && op != STORE_MPU_LIST && op != STORE_HEAD_BUCKET &&
+           op != STORE_DELETE_MANY;
 }
 
 static int apply(struct memstore *m, struct store_req *req, struct store_rsp *rsp)
@@ -721,7 +735,8 @@ static int fault_result(const struct rule *rule, enum store_op op, struct store_
     rsp->retried = rule->is_lost && rule->result == STORE_PRECONDITION;
     if (rule->result >= 0)
         return rule->result;
-    return err_set(rule->result, "the test's fault: %s %s", store_op_name(op), rule->is_lost ? "lost" : "failed");
+    return err_set(rule->result, "the test's fault: %s %s", store_op_name(op),
+                   rule->is_lost ? "lost" : "failed");
 }
 
 static int run_own(struct memstore *m, struct store_req *req, struct store_rsp *rsp)
@@ -737,7 +752,9 @@ static int run_own(struct memstore *m, struct store_req *req, struct store_rsp *
     if (has_fault && rule.is_lost && r == 0)
         r = fault_result(&rule, req->op, rsp);
     if (m->meter != NULL) {
-        uint64_t up = req->src != NULL && (req->op == STORE_PUT || req->op == STORE_MPU_PART) ? req->src->size : 0;
+        uint64_t up = req->src != NULL && (req->op == STORE_PUT || req->op == STORE_MPU_PART)
+                          ? req->src->size
+                          : 0;
         meter_count(m->meter, store_op_kind(req->op), store_http_status(req, r), up, rsp->body_len);
     }
     return r;
@@ -855,12 +872,12 @@ int memstore_set_async(struct store *s, unsigned threads)
     return workq_new("memstore", threads, &mem(s)->workers);
 }
 
-#define SET_LOCKED(s, field, value)                                                                                    \
-    do {                                                                                                               \
-        struct memstore *set_m_ = mem(s);                                                                              \
-        lock_take(&set_m_->locked.lk);                                                                                 \
-        set_m_->locked.field = (value);                                                                                \
-        lock_drop(&set_m_->locked.lk);                                                                                 \
+#define SET_LOCKED(s, field, value)                                                                \
+    do {                                                                                           \
+        struct memstore *set_m_ = mem(s);                                                          \
+        lock_take(&set_m_->locked.lk);                                                             \
+        set_m_->locked.field = (value);                                                            \
+        lock_drop(&set_m_->locked.lk);                                                             \
     } while (0)
 
 void memstore_set_page(struct store *s, uint32_t max_entries)
@@ -973,8 +990,8 @@ static int foreign_call(struct store *s, struct store_req *req, struct store_rsp
     return r;
 }
 
-int memstore_put(struct store *s, const char *key, const void *data, size_t size, const struct store_hdrs *hdrs,
-                 struct store_etag *ret_etag)
+int memstore_put(struct store *s, const char *key, const void *data, size_t size,
+                 const struct store_hdrs *hdrs, struct store_etag *ret_etag)
 {
     _cleanup_free_ char *copy = malloc(size + 1);
     if (copy == NULL)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the directory store share: a directory of their own, and requests in one line. */
+/* What the tests of the directory store share: a directory of their own, and requests in one line.
+ */
 #ifndef S3EFS_TESTS_DIRTEST_H
 #define S3EFS_TESTS_DIRTEST_H
 
@@ -10,7 +11,8 @@
 #include <unistd.h>
 #include "store/dir.h"
 
-static inline int dirtest_remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+static inline int dirtest_remove_one(const char *path, const struct stat *st, int type,
+                                     struct FTW *where)
 {
     (void)st;
     (void)type;
@@ -32,8 +34,8 @@ static inline void dirtest_make(char out[256])
         abort();
 }
 
-static inline int dirtest_put(struct store *s, const char *key, const void *data, size_t size, struct store_cond cond,
-                              struct store_obj *ret)
+static inline int dirtest_put(struct store *s, const char *key, const void *data, size_t size,
+                              struct store_cond cond, struct store_obj *ret)
 {
     char *copy = malloc(size + 1);
     if (copy == NULL)
@@ -57,8 +59,8 @@ static inline int dirtest_puts(struct store *s, const char *key, const char *tex
 }
 
 /* The whole body with a NUL after it (free it). obj may be NULL; else store_obj_done() it. */
-static inline int dirtest_get(struct store *s, const char *key, size_t room, char **ret, size_t *ret_size,
-                              struct store_obj *obj)
+static inline int dirtest_get(struct store *s, const char *key, size_t room, char **ret,
+                              size_t *ret_size, struct store_obj *obj)
 {
     char *data = calloc(1, room + 1);
     if (data == NULL)

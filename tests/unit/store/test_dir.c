@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory store keeps the contract, and what a user may do to its files by hand is harmless. */
+/* The directory store keeps the contract, and what a user may do to its files by hand is harmless.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -163,7 +164,8 @@ static void test_foreign_files_are_objects(void **state)
     /* Its ETag is good for conditions until it changes. */
     struct store_cond cond = {.kind = STORE_IF_MATCH, .etag = one.etag};
     write_file(f, "dropped/my%20file%41.txt", ", and more");
-    assert_int_equal(dirtest_put(f->s, "dropped/my%20file%41.txt", "x", 1, cond, NULL), STORE_PRECONDITION);
+    assert_int_equal(dirtest_put(f->s, "dropped/my%20file%41.txt", "x", 1, cond, NULL),
+                     STORE_PRECONDITION);
     assert_int_equal(dirtest_get(f->s, "dropped/my%20file%41.txt", 100, NULL, NULL, &two), 0);
     assert_string_not_equal(one.etag.s, two.etag.s);
     cond.etag = two.etag;
@@ -225,7 +227,8 @@ static void test_never_outside(void **state)
     assert_int_equal(dirtest_get(f->s, "file", 10, NULL, NULL, NULL), STORE_NOT_FOUND);
     assert_int_equal(dirtest_get(f->s, "pipe", 10, NULL, NULL, NULL), STORE_NOT_FOUND);
     /* The names can be used all the same, and the links stay. */
-    static const char *const keys[] = {"link/secret", "file", "pipe", "../escape", "link/../x", "/etc/x", "link/"};
+    static const char *const keys[] = {"link/secret", "file",   "pipe", "../escape",
+                                       "link/../x",   "/etc/x", "link/"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         assert_int_equal(dirtest_puts(f->s, keys[i], keys[i]), 0);
         expect_text(f, keys[i], keys[i]);

@@ -28,7 +28,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static int put(struct store *s, const char *key, const char *text, struct store_cond cond, struct store_rsp *rsp)
+static int put(struct store *s, const char *key, const char *text, struct store_cond cond,
+               struct store_rsp *rsp)
 {
     char copy[64];
     snprintf(copy, sizeof(copy), "%s", text);
@@ -67,9 +68,10 @@ static void test_weak_server_is_seen(void **state)
     struct store_caps none = {0};
     memstore_set_caps(*state, &none);
     static const char *const differs[] = {
-        "put-if-absent",         "put-if-match",           "put-if-match-missing",  "delete-if-match",
-        "copy-src-if-match",     "copy-dst-if-absent",     "copy-dst-if-match",     "mpu-part-copy-if-match",
-        "mpu-complete-if-match", "mpu-complete-if-absent", "race-if-absent",        "race-compare-and-swap"};
+        "put-if-absent",          "put-if-match",           "put-if-match-missing",
+        "delete-if-match",        "copy-src-if-match",      "copy-dst-if-absent",
+        "copy-dst-if-match",      "mpu-part-copy-if-match", "mpu-complete-if-match",
+        "mpu-complete-if-absent", "race-if-absent",         "race-compare-and-swap"};
     static const char *const unsure[] = {"race-compare-and-swap"};
     struct conformance_conf conf = {
         .differs = differs, .n_differs = ARRAY_LEN(differs) - 1, .unsure = unsure, .n_unsure = 1};
@@ -145,7 +147,8 @@ static void test_hook_lets_another_writer_in(void **state)
     struct store_rsp rsp = {0};
     int calls = 0;
     memstore_set_hooks(s, foreign_writer, NULL, &calls);
-    assert_int_equal(put(s, "a", "mine", (struct store_cond){.kind = STORE_IF_ABSENT}, &rsp), STORE_PRECONDITION);
+    assert_int_equal(put(s, "a", "mine", (struct store_cond){.kind = STORE_IF_ABSENT}, &rsp),
+                     STORE_PRECONDITION);
     store_rsp_done(&rsp);
     assert_int_equal(calls, 1);
     assert_int_equal(memstore_count(s, STORE_PUT), 1);
