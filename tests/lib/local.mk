@@ -4,7 +4,8 @@ check_LIBRARIES += libtesthttpd.a
 libtesthttpd_a_SOURCES = %D%/httpd.c %D%/httpd.h %D%/httpd_tls.c
 # What tests of several layers share. libtest.a: the bucket in memory and the store's conformance test.
 check_LIBRARIES += libtest.a
-libtest_a_SOURCES = %D%/memstore.c %D%/memstore.h %D%/conformance.c %D%/conformance.h %D%/conformance_int.h \
+libtest_a_SOURCES = %D%/memstore.c %D%/memstore.h %D%/memstore_int.h %D%/memstore_knobs.c \
+	%D%/memstore_mpu.c %D%/memstore_obj.c %D%/conformance.c %D%/conformance.h %D%/conformance_int.h \
 	%D%/conformance_obj.c %D%/conformance_key.c %D%/conformance_copy.c %D%/conformance_list.c \
 	%D%/conformance_mpu.c %D%/conformance_race.c
 libtest_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
