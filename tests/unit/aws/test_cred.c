@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The credentials in use: refresh ahead of expiry, single flight, failures that take nothing away. */
+/* The credentials in use: refresh ahead of expiry, single flight, failures that take nothing away.
+ */
 #include "cred_test.h"
 
 #include <pthread.h>
@@ -29,7 +30,9 @@ static void answer(void *arg, const struct httpd_req *req, struct httpd_reply *r
     }
     reply->hang = atomic_load(&endpoint.held) != 0;
     str_format_iso8601(clock_wall_ns() + atomic_load(&endpoint.life_ns), iso);
-    if (asprintf(&text, "{\"AccessKeyId\":\"KEY%d\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\",\"Expiration\":\"%s\"}",
+    if (asprintf(&text,
+                 "{\"AccessKeyId\":\"KEY%d\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\","
+                 "\"Expiration\":\"%s\"}",
                  atomic_fetch_add(&endpoint.answers, 1) + 1, iso) < 0)
         abort();
     reply->body = text;
@@ -84,16 +87,26 @@ static void test_first(void **state)
     cred_free(c);
 }
 
+/* cred_free() waits for a refresh: none was started. */
+static void test_fresh_is_left_alone(void **state)
+{
+    struct cred *c = new_cred();
+    (void)state;
+    check(c, false, false, "KEY1"); /* good for 60 min */
+    clock_fake_add(44 * MIN);
+    check(c, false, true, "KEY1");
+    check(c, false, false, "KEY1");
+    cred_free(c);
+    assert_int_equal(httpd_requests(server), 1);
+}
+
 static void test_ahead_of_expiry(void **state)
 {
     struct cred *c = new_cred();
     struct aws_cred k = {0};
     (void)state;
     check(c, false, false, "KEY1"); /* good for 60 min */
-    clock_fake_add(44 * MIN);
-    check(c, false, true, "KEY1"); /* 16 left: fresh */
-    assert_int_equal(httpd_requests(server), 1);
-    clock_fake_add(2 * MIN);
+    clock_fake_add(46 * MIN);
     check(c, false, true, "KEY1"); /* 14 left: used, and refreshed behind */
     wait_key(c, "KEY2");
     assert_int_equal(httpd_requests(server), 2);
@@ -261,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fresh_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ahead_of_expiry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_refresh, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forced, set_up, tear_down),

@@ -66,7 +66,7 @@ static void test_order(void **state)
     assert_string_equal(source, "anonymous");
 }
 
-static void test_env(void **state)
+static void test_environment(void **state)
 {
     struct aws_cred c = {0};
     (void)state;
@@ -151,7 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_env, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unsupported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_profiles, set_up, tear_down),
     };

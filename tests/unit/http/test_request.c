@@ -58,9 +58,9 @@ static int read_pattern(void *ctx, uint64_t off, void *buf, size_t len)
 
 static void test_target_as_it_is(void **state)
 {
-    static const char *const targets[] = {
-        "/a/../b/./c//d", "/%2e%2e/%2F?list-type=2&prefix=", "/a%20b%2Bc?x=%26&y", "//", "/?uploads=",
-        "/soap%C3%A4%00"};
+    static const char *const targets[] = {"/a/../b/./c//d",     "/%2e%2e/%2F?list-type=2&prefix=",
+                                          "/a%20b%2Bc?x=%26&y", "//",
+                                          "/?uploads=",         "/soap%C3%A4%00"};
     struct http_call call = {0};
     (void)state;
     httpd_handle(server, answer_ok, NULL);
@@ -73,7 +73,8 @@ static void test_target_as_it_is(void **state)
 
 static void test_headers(void **state)
 {
-    const char *headers[] = {"x-one: 1", "x-empty:", "X-Blank:   ", "x-two:2", "host: other.example"};
+    const char *headers[] = {"x-one: 1", "x-empty:", "X-Blank:   ", "x-two:2",
+                             "host: other.example"};
     struct http_call call = {.headers = headers, .n_headers = ARRAY_LEN(headers)};
     char value[100];
     (void)state;
@@ -131,8 +132,7 @@ static void test_upload(void **state)
     httpd_handle(server, answer_ok, NULL);
     for (size_t i = 0; i < 2 * ARRAY_LEN(sizes); i++) {
         struct source src = {0};
-        struct http_call call = {
-            .body_read = read_pattern, .ctx = &src, .body_size = sizes[i / 2]};
+        struct http_call call = {.body_read = read_pattern, .ctx = &src, .body_size = sizes[i / 2]};
         assert_int_equal(fetch(http, server, methods[i % 2], "/up", &call), 0);
         assert_int_equal(call.sent, sizes[i / 2]);
         const struct httpd_req *req = last_request();
@@ -161,8 +161,14 @@ static void test_source_fails(void **state)
     assert_string_equal(err_text(), "the source broke");
     src.error = 0;
     assert_int_equal(fetch(http, server, "PUT", "/whole", &call), 0);
-    assert_string_equal(last_request()->target, "/whole");
-    assert_int_equal(last_request()->body_len, 1024 * 1024);
+    /* Either may come first to the server's notes: its connections have a thread each. */
+    for (size_t i = 0; i < httpd_requests(server); i++) {
+        const struct httpd_req *req = httpd_request(server, i);
+        if (strcmp(req->target, "/whole") == 0)
+            assert_int_equal(req->body_len, 1024 * 1024);
+        else
+            assert_true(req->body_len < 1024 * 1024);
+    }
     assert_int_equal(httpd_connections(server), 2);
     http_call_done(&call);
 }
@@ -183,10 +189,16 @@ static void test_bad_calls(void **state)
 {
     struct source src = {0};
     const char *headers[] = {"x-ok: 1", NULL};
-    static const char *const bad_headers[] = {"x: a\r\ny: b", "x: a\nb", "no colon", ": no name", ""};
-    static const char *const bad_urls[] = {"", "/path", "file:///etc/passwd", "ftp://127.0.0.1/",
-                                           "gopher://127.0.0.1/", "http://127.0.0.1/a b",
-                                           "http://127.0.0.1/\r\nx", "http://"};
+    static const char *const bad_headers[] = {"x: a\r\ny: b", "x: a\nb", "no colon", ": no name",
+                                              ""};
+    static const char *const bad_urls[] = {"",
+                                           "/path",
+                                           "file:///etc/passwd",
+                                           "ftp://127.0.0.1/",
+                                           "gopher://127.0.0.1/",
+                                           "http://127.0.0.1/a b",
+                                           "http://127.0.0.1/\r\nx",
+                                           "http://"};
     struct http_call call = {.method = "GET", .url = "http://127.0.0.1:9/", .headers = headers};
     (void)state;
     call.n_headers = 2;
@@ -205,8 +217,11 @@ static void test_bad_calls(void **state)
     call.method = "PUT";
     call.body_size = 5;
     assert_int_equal(http_wait(http, &call), -EINVAL);
-    call = (struct http_call){.method = "HEAD", .url = "http://127.0.0.1:9/", .body_size = 1,
-                              .body_read = read_pattern, .ctx = &src};
+    call = (struct http_call){.method = "HEAD",
+                              .url = "http://127.0.0.1:9/",
+                              .body_size = 1,
+                              .body_read = read_pattern,
+                              .ctx = &src};
     assert_int_equal(http_wait(http, &call), -EINVAL);
     assert_int_equal(src.calls, 0);
     http_call_done(&call);
