@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The credentials in use, and their refresh.
  *
- * States by what is left until the expiry: fresh (over 15 min, or no expiry) -> advisory (a thread of ours
- * refreshes, all use what there is) -> mandatory (10 min or less: callers that may block wait for the refresh) ->
- * expired or missing (nothing to use).
+ * States by what is left until the expiry: fresh (over 15 min, or no expiry) -> advisory (a thread
+ * of ours refreshes, all use what there is) -> mandatory (10 min or less: callers that may block
+ * wait for the refresh) -> expired or missing (nothing to use).
  *
  * CRED-1  At most one refresh runs; who needs its result waits for it.
- * CRED-2  A refresh that fails takes nothing away: credentials are used until they expire, and the next
- *         attempt comes after RETRY_NS.
- * CRED-3  No lock is held while a source is asked. */
+ * CRED-2  A refresh that fails takes nothing away: credentials are used until they expire, and the
+ * next attempt comes after RETRY_NS. CRED-3  No lock is held while a source is asked. */
 #include "aws/cred.h"
 
 #include <errno.h>
@@ -49,7 +48,8 @@ struct cred {
     } locked;
 };
 
-/* --- values ------------------------------------------------------------------------------------ */
+/* --- values ------------------------------------------------------------------------------------
+ */
 
 void cred_wipe(char *s, size_t len)
 {
@@ -87,7 +87,8 @@ int cred_set(struct aws_cred *c, const char *access_key, const char *secret, con
     return 0;
 }
 
-/* --- refresh ----------------------------------------------------------------------------------- */
+/* --- refresh -----------------------------------------------------------------------------------
+ */
 
 static bool is_expired(const struct aws_cred *c, int64_t wall_ns)
 {
@@ -113,7 +114,8 @@ static void refresh(struct cred *c)
     char source[SOURCE_SIZE] = "";
     int r = cred_chain_get(&c->ctx, &fresh, source, sizeof(source));
     if (r == 0 && is_expired(&fresh, clock_wall_ns()))
-        r = err_set(-EACCES, "the credentials from %s have expired already (is the clock right?)", source);
+        r = err_set(-EACCES, "the credentials from %s have expired already (is the clock right?)",
+                    source);
     lock_take(&c->locked.lock);
     if (r == 0) {
         aws_cred_done(&c->locked.cred);
@@ -215,7 +217,8 @@ const char *cred_source(struct cred *c)
     return text;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------
+ */
 
 int cred_new(const struct cred_conf *conf, struct http *http, struct cred **ret)
 {
@@ -227,7 +230,8 @@ int cred_new(const struct cred_conf *conf, struct http *http, struct cred **ret)
     c->ctx.env = conf->getenv;
     c->ctx.http = http;
     c->ctx.anonymous_ok = conf->anonymous_ok;
-    bool has_profile = conf->profile && conf->profile[0], has_region = conf->region && conf->region[0];
+    bool has_profile = conf->profile && conf->profile[0],
+         has_region = conf->region && conf->region[0];
     if (has_profile)
         c->ctx.profile = strdup(conf->profile);
     if (has_region)

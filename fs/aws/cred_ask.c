@@ -26,9 +26,13 @@ static bool is_transient(int r)
 /* Error codes that pass: the identity provider could not be reached, or too many requests. */
 static bool may_try_again(int status, const char *code)
 {
-    static const char *const codes[] = {"IDPCommunicationError", "IDPCommunicationErrorException",
-                                        "Throttling", "ThrottlingException", "TooManyRequests",
-                                        "RequestThrottled", "RequestLimitExceeded"};
+    static const char *const codes[] = {"IDPCommunicationError",
+                                        "IDPCommunicationErrorException",
+                                        "Throttling",
+                                        "ThrottlingException",
+                                        "TooManyRequests",
+                                        "RequestThrottled",
+                                        "RequestLimitExceeded"};
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         if (strcmp(code, codes[i]) == 0)
             return true;

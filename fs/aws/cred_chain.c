@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of the sources. The first that is configured counts, also when it fails: falling through to
- * another identity would show as an odd "access denied" much later. */
+/* The order of the sources. The first that is configured counts, also when it fails: falling
+ * through to another identity would show as an odd "access denied" much later. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,11 +40,13 @@ static int nothing(const struct cred_ctx *ctx, const struct err_copy *note)
 {
     char config[200], credentials[200];
     profile_paths(ctx->env, config, credentials, sizeof(config));
-    return err_set(-EACCES,
-                   "no AWS credentials: looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile "
-                   "\"default\" in %.80s and %.80s, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI%s%.120s",
-                   credentials[0] ? credentials : "(no home)", config[0] ? config : "(no home)",
-                   note->text[0] ? "; " : "", note->text);
+    return err_set(
+        -EACCES,
+        "no AWS credentials: looked at AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, profile "
+        "\"default\" in %.80s and %.80s, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and "
+        "_FULL_URI%s%.120s",
+        credentials[0] ? credentials : "(no home)", config[0] ? config : "(no home)",
+        note->text[0] ? "; " : "", note->text);
 }
 
 /* Web identity, the default profile, the container endpoint. */
@@ -69,7 +71,8 @@ static int get_unasked(const struct cred_ctx *ctx, const struct profile *p, stru
     return found(0, source, size, "anonymous");
 }
 
-int cred_chain_get(const struct cred_ctx *ctx, struct aws_cred *ret, char *source, size_t source_size)
+int cred_chain_get(const struct cred_ctx *ctx, struct aws_cred *ret, char *source,
+                   size_t source_size)
 {
     _cleanup_(profile_done) struct profile p = {0};
     int r = ctx->profile ? CRED_NONE : cred_env_get(ctx->env, ret);

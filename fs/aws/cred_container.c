@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The container endpoint: ECS tasks, and EKS Pod Identity. Without TLS only hosts that no name server and no
- * router can point elsewhere may be asked. */
+/* The container endpoint: ECS tasks, and EKS Pod Identity. Without TLS only hosts that no name
+ * server and no router can point elsewhere may be asked. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,8 +31,9 @@ static int full_url(const char *text, char **ret)
     if (url_parse(url, &u) < 0)
         return err_set(-EACCES, "AWS_CONTAINER_CREDENTIALS_FULL_URI is not a proper URL");
     if (!is_allowed(&u))
-        return err_set(-EACCES, "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host %s: without TLS only "
-                                "this machine, 169.254.170.2, 169.254.170.23 and [fd00:ec2::23] are asked",
+        return err_set(-EACCES,
+                       "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host %s: without TLS only "
+                       "this machine, 169.254.170.2, 169.254.170.23 and [fd00:ec2::23] are asked",
                        u.name);
     *ret = strdup(text);
     return *ret ? 0 : err_set(-ENOMEM, "out of memory for an URL");
@@ -52,7 +53,8 @@ int cred_container_url(env_fn env, char **ret)
     return *ret ? 0 : err_set(-EACCES, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is too long");
 }
 
-/* "authorization: ...", as it is in the file (read each time) or the environment; "" without either. */
+/* "authorization: ...", as it is in the file (read each time) or the environment; "" without
+ * either. */
 static int authorization(env_fn env, struct buf *line)
 {
     const char *path = env_get(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
@@ -76,10 +78,12 @@ static int authorization(env_fn env, struct buf *line)
     free(token);
     if (is_broken)
         return err_set(-EACCES, "the container authorization token is empty or has a line break");
-    return buf_failed(line) ? err_set(line->error, "the container authorization token is too long") : 0;
+    return buf_failed(line) ? err_set(line->error, "the container authorization token is too long")
+                            : 0;
 }
 
-static int ask_once(const struct cred_ctx *ctx, const char *url, struct aws_cred *ret, bool *ret_again)
+static int ask_once(const struct cred_ctx *ctx, const char *url, struct aws_cred *ret,
+                    bool *ret_again)
 {
     _cleanup_buf_ struct buf line = BUF_INIT(TOKEN_MAX + 100);
     *ret_again = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials of a profile: static keys, or a role by web identity. A profile that has several kinds is read
- * as the AWS tools do: role, then single sign-on, then static keys, then a process. */
+/* Credentials of a profile: static keys, or a role by web identity. A profile that has several
+ * kinds is read as the AWS tools do: role, then single sign-on, then static keys, then a process.
+ */
 #include <errno.h>
 
 #include "base/err.h"
@@ -20,7 +21,8 @@ static int get_role(const struct cred_ctx *ctx, const struct profile *p, struct 
         return unsupported(p, "role_arn with source_profile");
     if (p->credential_source)
         return unsupported(p, "role_arn with credential_source");
-    return err_set(-EACCES, "profile \"%s\" has a role_arn, but no web_identity_token_file", p->name);
+    return err_set(-EACCES, "profile \"%s\" has a role_arn, but no web_identity_token_file",
+                   p->name);
 }
 
 int cred_profile_get(const struct cred_ctx *ctx, const struct profile *p, struct aws_cred *ret)
@@ -31,7 +33,8 @@ int cred_profile_get(const struct cred_ctx *ctx, const struct profile *p, struct
         return unsupported(p, "single sign-on (sso_session, sso_start_url)");
     if (p->access_key) {
         if (!p->secret)
-            return err_set(-EACCES, "profile \"%s\" has an aws_access_key_id, but no aws_secret_access_key",
+            return err_set(-EACCES,
+                           "profile \"%s\" has an aws_access_key_id, but no aws_secret_access_key",
                            p->name);
         return cred_set(ret, p->access_key, p->secret, p->token, 0);
     }

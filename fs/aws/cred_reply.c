@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The answers of credential endpoints. Secrets in the parsers' memory are wiped before it is freed. */
+/* The answers of credential endpoints. Secrets in the parsers' memory are wiped before it is freed.
+ */
 #include "cred_reply.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static int check(const struct cred_reply *reply)
     return err_set(-EPROTO, "an answer without credentials");
 }
 
-/* --- JSON -------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------
+ */
 
 /* The value as a string; NULL when it is not one. */
 static const char *text_of(const json_t *object, const char *name, const char *name2)
@@ -46,7 +48,8 @@ static void wipe_json(json_t *value)
 {
     const char *key;
     json_t *member;
-    json_object_foreach(value, key, member) {
+    json_object_foreach(value, key, member)
+    {
         const char *s = json_string_value(member);
         if (s) /* jansson has no other way to reach its copy */
             cred_wipe((char *)(uintptr_t)s, json_string_length(member));
@@ -56,7 +59,8 @@ static void wipe_json(json_t *value)
 
 static int take_credentials(const json_t *c, struct cred_reply *reply)
 {
-    const char *key = text_of(c, "AccessKeyId", NULL), *secret = text_of(c, "SecretAccessKey", NULL);
+    const char *key = text_of(c, "AccessKeyId", NULL),
+               *secret = text_of(c, "SecretAccessKey", NULL);
     const json_t *expiry = json_object_get(c, "Expiration");
     if (!key || !secret)
         return 0;
@@ -110,7 +114,8 @@ int cred_reply_json(const char *text, size_t len, struct cred_reply *ret)
     return 0;
 }
 
-/* --- XML --------------------------------------------------------------------------------------- */
+/* --- XML ---------------------------------------------------------------------------------------
+ */
 
 struct xml {
     XML_Parser parser;
@@ -146,9 +151,12 @@ static void on_end(void *arg, const char *name)
     const struct {
         const char *name;
         char **at;
-    } wanted[] = {{"AccessKeyId", &x->access_key}, {"SecretAccessKey", &x->secret},
-                  {"SessionToken", &x->token},     {"Expiration", &x->expiry},
-                  {"Code", &x->code},              {"Message", &x->message}};
+    } wanted[] = {{"AccessKeyId", &x->access_key},
+                  {"SecretAccessKey", &x->secret},
+                  {"SessionToken", &x->token},
+                  {"Expiration", &x->expiry},
+                  {"Code", &x->code},
+                  {"Message", &x->message}};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if (strcmp(name, wanted[i].name) == 0 && !*wanted[i].at)
             *wanted[i].at = strndup(x->text, x->len);

@@ -11,7 +11,8 @@ struct cred_reply {
 };
 void cred_reply_done(struct cred_reply *r); /* wipes */
 
-/* JSON (flat, or STS's nesting) or STS's XML; credentials or an error. Pure. 0, -EPROTO or -ENOMEM. */
+/* JSON (flat, or STS's nesting) or STS's XML; credentials or an error. Pure. 0, -EPROTO or -ENOMEM.
+ */
 _must_check_ int cred_reply_parse(const char *text, size_t len, struct cred_reply *ret);
 _must_check_ int cred_reply_json(const char *text, size_t len, struct cred_reply *ret);
 _must_check_ int cred_reply_xml(const char *text, size_t len, struct cred_reply *ret);

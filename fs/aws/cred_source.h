@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where credentials come from: private to aws. Each source is a function that looks once and blocks while it
- * does. Outcomes: 0 (ret is filled), CRED_NONE (nothing is configured there), CRED_UNSUPPORTED (configured in
- * a way that is not supported yet; err_text() names it), or -errno (configured, but it failed). */
+/* Where credentials come from: private to aws. Each source is a function that looks once and blocks
+ * while it does. Outcomes: 0 (ret is filled), CRED_NONE (nothing is configured there),
+ * CRED_UNSUPPORTED (configured in a way that is not supported yet; err_text() names it), or -errno
+ * (configured, but it failed). */
 #ifndef S3EFS_FS_AWS_CRED_SOURCE_H
 #define S3EFS_FS_AWS_CRED_SOURCE_H
 
@@ -33,7 +34,8 @@ _must_check_ int cred_webid_env_get(const struct cred_ctx *ctx, const struct pro
 _must_check_ int cred_webid_profile_get(const struct cred_ctx *ctx, const struct profile *p,
                                         struct aws_cred *ret);
 _must_check_ int cred_container_get(const struct cred_ctx *ctx, struct aws_cred *ret);
-/* The container endpoint's URL (free() it): 0, CRED_NONE or -EACCES when its host is not allowed. */
+/* The container endpoint's URL (free() it): 0, CRED_NONE or -EACCES when its host is not allowed.
+ */
 _must_check_ int cred_container_url(env_fn env, char **ret);
 
 /* 0 or -ENOMEM. token may be NULL. */

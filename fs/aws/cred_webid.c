@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Web identity (IRSA): a token file is exchanged at STS for credentials of a role, without a signature.
- * The file is read again for every attempt: kubelet rotates it. */
+/* Web identity (IRSA): a token file is exchanged at STS for credentials of a role, without a
+ * signature. The file is read again for every attempt: kubelet rotates it. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -96,7 +96,8 @@ static int set_url(const struct cred_ctx *ctx, const struct profile *p, struct w
 {
     const char *url = NULL;
     if (!env_is_true(ctx->env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
-        url = first(env_get(ctx->env, "AWS_ENDPOINT_URL_STS"), env_get(ctx->env, "AWS_ENDPOINT_URL"));
+        url =
+            first(env_get(ctx->env, "AWS_ENDPOINT_URL_STS"), env_get(ctx->env, "AWS_ENDPOINT_URL"));
         url = first(first(url, p->sts_endpoint_url), p->endpoint_url);
     }
     if (url) {
@@ -129,7 +130,8 @@ static int set_session(const char *name, struct webid *w)
     for (size_t i = 0; ok && i < len; i++)
         ok = isalnum((unsigned char)name[i]) || strchr("_+=,.@-", name[i]);
     if (!ok)
-        return err_set(-EACCES, "a role session name has 2 to 64 letters, digits or any of _+=,.@-");
+        return err_set(-EACCES,
+                       "a role session name has 2 to 64 letters, digits or any of _+=,.@-");
     return str_copy(w->session, sizeof(w->session), name);
 }
 
@@ -162,13 +164,15 @@ int cred_webid_env_get(const struct cred_ctx *ctx, const struct profile *p, stru
     return get(ctx, p, &w, env_get(ctx->env, "AWS_ROLE_SESSION_NAME"), ret);
 }
 
-int cred_webid_profile_get(const struct cred_ctx *ctx, const struct profile *p, struct aws_cred *ret)
+int cred_webid_profile_get(const struct cred_ctx *ctx, const struct profile *p,
+                           struct aws_cred *ret)
 {
     struct webid w = {.token_file = p->web_identity_token_file, .role_arn = p->role_arn};
     if (p->duration_seconds) {
         uint64_t s;
         if (str_u64(p->duration_seconds, 10, &s) < 0 || s < 900 || s > 43200)
-            return err_set(-EACCES, "profile \"%s\": duration_seconds is from 900 to 43200", p->name);
+            return err_set(-EACCES, "profile \"%s\": duration_seconds is from 900 to 43200",
+                           p->name);
         w.duration_s = (unsigned)s;
     }
     return get(ctx, p, &w, p->role_session_name, ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of the AWS tools. Lines end with LF or CRLF; comments begin with '#' or ';', also after a blank
- * within a line; indented lines are settings nested in the key above. */
+/* The files of the AWS tools. Lines end with LF or CRLF; comments begin with '#' or ';', also after
+ * a blank within a line; indented lines are settings nested in the key above. */
 #include "ini.h"
 
 #include <ctype.h>

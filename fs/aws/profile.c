@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shared files of the AWS tools: ~/.aws/config has "[profile NAME]" (and "[default]"), ~/.aws/credentials
+/* The shared files of the AWS tools: ~/.aws/config has "[profile NAME]" (and "[default]"),
+ * ~/.aws/credentials
  * "[NAME]"; "[services NAME]" of the former holds endpoints for each service. */
 #include "profile.h"
 
@@ -61,7 +62,8 @@ void profile_done(struct profile *p)
         wipe(field(p, i));
 }
 
-/* --- one file ---------------------------------------------------------------------------------- */
+/* --- one file ----------------------------------------------------------------------------------
+ */
 
 struct reader {
     struct profile *into;
@@ -113,7 +115,8 @@ static int parse_file(const char *path, bool is_asked, struct reader *rd)
     return rd->error ? err_set(rd->error, "out of memory for a profile") : 0;
 }
 
-/* --- both -------------------------------------------------------------------------------------- */
+/* --- both --------------------------------------------------------------------------------------
+ */
 
 static void file_path(env_fn env, const char *var, const char *fallback, char *out, size_t size)
 {

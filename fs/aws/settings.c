@@ -59,7 +59,8 @@ int aws_settings_load(const char *region, const char *endpoint, const char *prof
     struct aws_settings s = {0};
     int r = profile_load(profile, getenv, &p);
     if (r == 0 && p.is_asked && !p.is_found)
-        r = err_set(-EINVAL, "there is no profile \"%s\" in the AWS config or credentials file", p.name);
+        r = err_set(-EINVAL, "there is no profile \"%s\" in the AWS config or credentials file",
+                    p.name);
     if (r == 0)
         r = set_region(region, getenv, &p, &s);
     if (r == 0)

@@ -25,7 +25,8 @@ void sigv4_date(int64_t wall_ns, char out[17])
         memcpy(out, "19700101T000000Z", 17);
 }
 
-/* --- path and query ---------------------------------------------------------------------------- */
+/* --- path and query ----------------------------------------------------------------------------
+ */
 
 /* Without empty, "." and ".." components, as services other than S3 canonicalise. */
 static int add_normalised(struct buf *ret, const char *path)
@@ -82,8 +83,8 @@ static size_t add_encoded(struct buf *text, const char *s)
     return at;
 }
 
-/* "a=1&b=": sorted by encoded name, then encoded value. The sorting is that of the pairs, not of their
- * text: "a-b=" comes after "a=" although '-' < '='. */
+/* "a=1&b=": sorted by encoded name, then encoded value. The sorting is that of the pairs, not of
+ * their text: "a-b=" comes after "a=" although '-' < '='. */
 static int add_query(struct buf *ret, const struct sigv4_req *req)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(CANONICAL_MAX);
@@ -121,7 +122,8 @@ int sigv4_target(const struct sigv4_req *req, struct buf *ret)
     return r < 0 ? err_set(r, "the request's path and query are too long") : 0;
 }
 
-/* --- headers ----------------------------------------------------------------------------------- */
+/* --- headers -----------------------------------------------------------------------------------
+ */
 
 static int lower(int c)
 {
@@ -170,7 +172,8 @@ static int check_headers(const struct sigv4_req *req)
         return err_set(-E2BIG, "too many headers to sign");
     for (size_t i = 0; i < req->n_headers; i++) {
         const struct sigv4_hdr *h = &req->headers[i];
-        if (!h->name[0] || h->name[strcspn(h->name, ":\r\n \t")] || h->value[strcspn(h->value, "\r\n")])
+        if (!h->name[0] || h->name[strcspn(h->name, ":\r\n \t")] ||
+            h->value[strcspn(h->value, "\r\n")])
             return err_set(-EINVAL, "a header that can't be signed");
     }
     return 0;
@@ -205,7 +208,8 @@ static int add_headers(const struct sigv4_req *req, struct buf *ret, struct buf 
     return 0;
 }
 
-/* --- the stages -------------------------------------------------------------------------------- */
+/* --- the stages --------------------------------------------------------------------------------
+ */
 
 int sigv4_canonical(const struct sigv4_req *req, struct buf *ret, struct buf *ret_signed_names)
 {
@@ -242,7 +246,8 @@ int sigv4_string_to_sign(const char *canonical, const struct sigv4_scope *s, str
 static int hmac(const void *key, size_t key_len, const char *text, unsigned char out[32])
 {
     unsigned len = 32;
-    if (!HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, strlen(text), out, &len))
+    if (!HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, strlen(text), out,
+              &len))
         return err_set(-EIO, "HMAC-SHA256 failed");
     return 0;
 }
@@ -286,8 +291,8 @@ static void keep_key(struct sigv4_key *k, const struct sigv4_scope *s,
                str_copy(k->access_key, sizeof(k->access_key), s->access_key) == 0;
 }
 
-/* The cached key, or a new one that is kept. The secret counts by its hash: one that was corrected under
- * the same access key must not go on with the old key for a day. */
+/* The cached key, or a new one that is kept. The secret counts by its hash: one that was corrected
+ * under the same access key must not go on with the old key for a day. */
 static int find_key(const struct sigv4_scope *s, struct sigv4_key *cache, unsigned char key[32])
 {
     unsigned char sum[32];
@@ -302,8 +307,8 @@ static int find_key(const struct sigv4_scope *s, struct sigv4_key *cache, unsign
     return r;
 }
 
-int sigv4_signature(const char *string_to_sign, const struct sigv4_scope *s, struct sigv4_key *cache,
-                    char ret_hex[65])
+int sigv4_signature(const char *string_to_sign, const struct sigv4_scope *s,
+                    struct sigv4_key *cache, char ret_hex[65])
 {
     unsigned char key[32], sum[32];
     int r = find_key(s, cache, key);
@@ -328,7 +333,9 @@ int sigv4_authorization(const struct sigv4_req *req, const struct sigv4_scope *s
         r = sigv4_signature(buf_str(&sts), s, cache, hex);
     if (r < 0)
         return r;
-    r = buf_addf(ret, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
-                 s->access_key, s->date, s->region, s->service, buf_str(&names), hex);
+    r = buf_addf(
+        ret,
+        "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
+        s->access_key, s->date, s->region, s->service, buf_str(&names), hex);
     return r < 0 ? err_set(r, "the Authorization header is too long") : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of an http(s) URL that a configuration names: private to aws. Strict: user names, queries,
- * fragments, blanks and control bytes are refused, since a host is about to be trusted by its text. */
+/* The parts of an http(s) URL that a configuration names: private to aws. Strict: user names,
+ * queries, fragments, blanks and control bytes are refused, since a host is about to be trusted by
+ * its text. */
 #ifndef S3EFS_FS_AWS_URL_H
 #define S3EFS_FS_AWS_URL_H
 

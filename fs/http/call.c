@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a caller does with a call besides submitting it: wait for it, read its headers, free its answer. */
+/* What a caller does with a call besides submitting it: wait for it, read its headers, free its
+ * answer. */
 #include <assert.h>
 #include <string.h>
 

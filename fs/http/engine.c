@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine: one thread that owns the curl multi handle, its connections and every call under way.
  *
- * A call goes: submitted (locked.queue; http_submit) -> waiting (http->waiting; take_queue) -> under way
- * (http->active; begin_some) -> done (finish). Only the queue is shared.
+ * A call goes: submitted (locked.queue; http_submit) -> waiting (http->waiting; take_queue) ->
+ * under way (http->active; begin_some) -> done (finish). Only the queue is shared.
  *
- * HTTP-1  At most max_connections calls are under way; the others wait here in order of arrival, not inside
- *         curl, where their connect timeout would run.
- * HTTP-2  done is called exactly once for each call, with no lock held and after the engine has let go of it.
- * HTTP-3  A call that ends before its answer was read whole takes its connection with it. */
+ * HTTP-1  At most max_connections calls are under way; the others wait here in order of arrival,
+ * not inside curl, where their connect timeout would run. HTTP-2  done is called exactly once for
+ * each call, with no lock held and after the engine has let go of it. HTTP-3  A call that ends
+ * before its answer was read whole takes its connection with it. */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -59,7 +59,8 @@ static int64_t now_ns(void)
     return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* --- queues ------------------------------------------------------------------------------------ */
+/* --- queues ------------------------------------------------------------------------------------
+ */
 
 static void queue_add(struct queue *q, struct http_call *call)
 {
@@ -103,7 +104,8 @@ static void list_remove(struct op **list, struct op *op)
     op->prev = op->next = NULL;
 }
 
-/* --- calls ------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------
+ */
 
 static struct op *op_get(struct http *h)
 {
@@ -263,7 +265,8 @@ static void *engine_main(void *arg)
     return NULL;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------
+ */
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static CURLcode curl_ready;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One call under way: private to http. Touched by the engine thread only.
  *
- * op_begin (request.c) prepares the easy handle; curl then calls request.c for the body that is sent and
- * response.c for what comes back; op_outcome (response.c) turns curl's verdict into an errno. */
+ * op_begin (request.c) prepares the easy handle; curl then calls request.c for the body that is
+ * sent and response.c for what comes back; op_outcome (response.c) turns curl's verdict into an
+ * errno. */
 #ifndef S3EFS_FS_HTTP_OP_H
 #define S3EFS_FS_HTTP_OP_H
 
@@ -22,11 +23,11 @@ struct op {
     struct http_call *call;
     CURL *easy;
     struct curl_slist *headers;
-    uint64_t body_off;    /* next byte of the request's body */
-    size_t header_bytes;  /* of the answer so far */
-    bool has_head;        /* the empty line after the answer's headers came */
-    unsigned attempts;    /* times that curl was about to send the request */
-    int error;            /* set by a callback that stopped the transfer; its err_text() is kept */
+    uint64_t body_off;     /* next byte of the request's body */
+    size_t header_bytes;   /* of the answer so far */
+    bool has_head;         /* the empty line after the answer's headers came */
+    unsigned attempts;     /* times that curl was about to send the request */
+    int error;             /* set by a callback that stopped the transfer; its err_text() is kept */
     struct err_copy *text; /* of error; NULL: none */
     char curl_text[CURL_ERROR_SIZE];
 };

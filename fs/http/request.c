@@ -50,7 +50,8 @@ const char *op_origin(const char *url, char *buf, size_t size)
     return buf;
 }
 
-/* --- headers ----------------------------------------------------------------------------------- */
+/* --- headers -----------------------------------------------------------------------------------
+ */
 
 static int add_header(struct op *op, const char *line)
 {
@@ -96,7 +97,8 @@ static int add_headers(struct op *op, const struct http_call *call)
     return r < 0 || has_accept ? r : add_header(op, "Accept:");
 }
 
-/* --- the body ---------------------------------------------------------------------------------- */
+/* --- the body ----------------------------------------------------------------------------------
+ */
 
 static size_t on_read(char *buf, size_t size, size_t n, void *arg)
 {
@@ -130,8 +132,9 @@ static bool is_read_method(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
-/* Called each time that curl is about to send the request. A kept connection that turns out dead makes
- * curl send it again on a new one, though the server may have acted on the first: only reads may. */
+/* Called each time that curl is about to send the request. A kept connection that turns out dead
+ * makes curl send it again on a new one, though the server may have acted on the first: only reads
+ * may. */
 static int on_send(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
     struct op *op = arg;
@@ -142,9 +145,11 @@ static int on_send(void *arg, char *remote_ip, char *local_ip, int remote_port, 
     return CURL_PREREQFUNC_ABORT;
 }
 
-/* --- the easy handle --------------------------------------------------------------------------- */
+/* --- the easy handle ---------------------------------------------------------------------------
+ */
 
-/* Addresses that no proxy can reach for us: this machine, and the link-local credential endpoints. */
+/* Addresses that no proxy can reach for us: this machine, and the link-local credential endpoints.
+ */
 static bool is_local_host(const char *url)
 {
     const char *host = strstr(url, "://") + 3;
@@ -176,9 +181,8 @@ static CURLcode set_connection(struct op *op, const struct op_conf *conf, int64_
     SET(CURLOPT_TCP_KEEPINTVL, 10L);
     SET(CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
     SET(CURLOPT_MAXAGE_CONN, 60L);
-    /* Speed only; and libcurl 7.88 refuses them on a handle whose last name did not resolve. */
-    (void)curl_easy_setopt(op->easy, CURLOPT_BUFFERSIZE, 128L * 1024);
-    (void)curl_easy_setopt(op->easy, CURLOPT_UPLOAD_BUFFERSIZE, 128L * 1024);
+    SET(CURLOPT_BUFFERSIZE, 128L * 1024);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, 128L * 1024);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)conf->connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);

@@ -8,7 +8,8 @@
 #include "base/str.h"
 #include "op.h"
 
-/* --- headers ----------------------------------------------------------------------------------- */
+/* --- headers -----------------------------------------------------------------------------------
+ */
 
 static void drop_headers(struct http_call *call)
 {
@@ -76,7 +77,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
     return 0;
 }
 
-/* --- the body ---------------------------------------------------------------------------------- */
+/* --- the body ----------------------------------------------------------------------------------
+ */
 
 static int take_body(struct op *op, const char *data, size_t len)
 {
@@ -112,7 +114,8 @@ void op_receive(struct op *op)
     curl_easy_setopt(op->easy, CURLOPT_WRITEDATA, op);
 }
 
-/* --- the verdict ------------------------------------------------------------------------------- */
+/* --- the verdict -------------------------------------------------------------------------------
+ */
 
 static int connect_errno(CURL *easy)
 {
@@ -192,13 +195,13 @@ int op_outcome(struct op *op, CURLcode code)
     }
     if (code == CURLE_OK && op->has_head)
         return 0;
-    if (code == CURLE_OK) /* curl 7.88 takes a connection closed after a header line for an answer's end */
+    if (code ==
+        CURLE_OK) /* curl 7.88 takes a connection closed after a header line for an answer's end */
         return err_set(-ECONNRESET, "%s %s: cut within the answer's headers", call->method,
                        op_origin(call->url, origin, sizeof(origin)));
     const char *why = op->curl_text[0] ? op->curl_text : curl_easy_strerror(code);
-    const char *what = code == CURLE_PEER_FAILED_VERIFICATION
-                           ? "the server's certificate is not trusted: "
-                           : "";
+    const char *what =
+        code == CURLE_PEER_FAILED_VERIFICATION ? "the server's certificate is not trusted: " : "";
     return err_set(code_errno(op, code), "%s %s: %s%s", call->method,
                    op_origin(call->url, origin, sizeof(origin)), what, why);
 }

@@ -71,7 +71,8 @@ static void *must_calloc(size_t n, size_t size)
     return p;
 }
 
-/* --- bytes ------------------------------------------------------------------------------------- */
+/* --- bytes -------------------------------------------------------------------------------------
+ */
 
 static void *plain_open(void *ctx, int fd)
 {
@@ -116,7 +117,8 @@ static bool send_all(struct conn *c, const char *data, size_t len)
     return true;
 }
 
-/* --- the script -------------------------------------------------------------------------------- */
+/* --- the script --------------------------------------------------------------------------------
+ */
 
 static void mismatch_locked(struct httpd *h, const struct httpd_req *req, const char *what,
                             const char *want)
@@ -159,9 +161,11 @@ static const struct httpd_step *step_take_locked(struct httpd *h, const struct h
     return step;
 }
 
-/* --- one request ------------------------------------------------------------------------------- */
+/* --- one request -------------------------------------------------------------------------------
+ */
 
-/* Reads up to the empty line; *ret_used is the length of the head, *ret_got what was read in all. */
+/* Reads up to the empty line; *ret_used is the length of the head, *ret_got what was read in all.
+ */
 static char *read_head(struct conn *c, size_t *ret_used, size_t *ret_got)
 {
     size_t cap = 8192, len = 0;
@@ -211,7 +215,8 @@ static bool parse_head(const char *head, size_t len, struct httpd_req *req)
 }
 
 /* Reads the body; false if the client went away or the step cuts it. */
-static bool read_body(struct conn *c, struct entry *e, const char *early, size_t n_early, size_t cut)
+static bool read_body(struct conn *c, struct entry *e, const char *early, size_t n_early,
+                      size_t cut)
 {
     char value[32];
     const char *s = httpd_req_header(&e->req, "content-length", value, sizeof(value));
@@ -251,7 +256,8 @@ static void wait_release(struct httpd *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-static char *reply_bytes(const struct httpd_req *req, const struct httpd_reply *rep, size_t *ret_len)
+static char *reply_bytes(const struct httpd_req *req, const struct httpd_reply *rep,
+                         size_t *ret_len)
 {
     size_t body_len = rep->body_len ? rep->body_len : rep->body ? strlen(rep->body) : 0;
     if (rep->raw) {
@@ -267,7 +273,8 @@ static char *reply_bytes(const struct httpd_req *req, const struct httpd_reply *
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", body_len);
     size_t cap = strlen(more) + body_len + 256;
     char *all = must_calloc(1, cap);
-    int head = snprintf(all, cap, "HTTP/1.1 %d %s\r\n%s%s\r\n", status, reason(status), length, more);
+    int head =
+        snprintf(all, cap, "HTTP/1.1 %d %s\r\n%s%s\r\n", status, reason(status), length, more);
     size_t len = (size_t)head;
     if (body_len && strcmp(req->method, "HEAD") != 0) {
         memcpy(all + len, rep->body, body_len);
@@ -364,7 +371,8 @@ static bool serve_one(struct conn *c)
     return go_on;
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads -----------------------------------------------------------------------------------
+ */
 
 static void *conn_main(void *arg)
 {
@@ -482,7 +490,8 @@ void httpd_stop(struct httpd *h)
     free(h);
 }
 
-/* --- what tests ask ---------------------------------------------------------------------------- */
+/* --- what tests ask ----------------------------------------------------------------------------
+ */
 
 unsigned httpd_port(const struct httpd *h)
 {

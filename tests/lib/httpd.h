@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scripted HTTP/1.1 server on 127.0.0.1 for unit tests. A script is a list of steps: the request that is
- * expected and the reply to it. Requests past the script go to the handler, if there is one. Every request is
- * kept and can be looked at afterwards. What was not expected is answered with 599 and told by
- * httpd_mismatch(); a test ends with assert_null(httpd_mismatch(h)).
- * Steps are taken in the order in which request heads arrive: parallel clients want the handler.
- * Threads: one accepts, one serves each connection; the functions below may be called from any thread.
- * Set-up failures end the program with a message: this is test code. */
+/* A scripted HTTP/1.1 server on 127.0.0.1 for unit tests. A script is a list of steps: the request
+ * that is expected and the reply to it. Requests past the script go to the handler, if there is
+ * one. Every request is kept and can be looked at afterwards. What was not expected is answered
+ * with 599 and told by httpd_mismatch(); a test ends with assert_null(httpd_mismatch(h)). Steps are
+ * taken in the order in which request heads arrive: parallel clients want the handler. Threads: one
+ * accepts, one serves each connection; the functions below may be called from any thread. Set-up
+ * failures end the program with a message: this is test code. */
 #ifndef S3EFS_TESTS_LIB_HTTPD_H
 #define S3EFS_TESTS_LIB_HTTPD_H
 
@@ -17,26 +17,27 @@ struct httpd;
 
 struct httpd_req {
     char *method, *target;
-    char *headers;       /* "name: value\r\n..." as it came */
-    char *body;          /* NUL-terminated; NULL if there was none */
+    char *headers; /* "name: value\r\n..." as it came */
+    char *body;    /* NUL-terminated; NULL if there was none */
     size_t body_len;
     unsigned connection; /* 1.. in the order of acceptance */
 };
 
 struct httpd_reply {
-    int status;           /* 0 = 200 */
-    const char *headers;  /* more lines, each with its "\r\n"; Content-Length is added unless here */
+    int status;          /* 0 = 200 */
+    const char *headers; /* more lines, each with its "\r\n"; Content-Length is added unless here */
     const void *body;
-    size_t body_len;      /* 0 with a body: its strlen() */
-    bool free_body;       /* free(body) once sent */
-    bool raw;             /* body is the whole reply, head and all */
-    int delay_ms;         /* before the reply */
-    size_t cut_at;        /* close after so many bytes of the reply (head and body); 0: never */
-    size_t stall_at;      /* send nothing after so many bytes, until httpd_release() or httpd_stop() */
-    size_t cut_request_at; /* steps only: close after so many bytes of the request's body, no reply */
-    bool drop;            /* close without a reply */
-    bool hang;            /* no reply until httpd_release() or httpd_stop(); then as told above */
-    bool close;           /* close after the reply, with no word of it in the reply */
+    size_t body_len; /* 0 with a body: its strlen() */
+    bool free_body;  /* free(body) once sent */
+    bool raw;        /* body is the whole reply, head and all */
+    int delay_ms;    /* before the reply */
+    size_t cut_at;   /* close after so many bytes of the reply (head and body); 0: never */
+    size_t stall_at; /* send nothing after so many bytes, until httpd_release() or httpd_stop() */
+    size_t
+        cut_request_at; /* steps only: close after so many bytes of the request's body, no reply */
+    bool drop;          /* close without a reply */
+    bool hang;          /* no reply until httpd_release() or httpd_stop(); then as told above */
+    bool close;         /* close after the reply, with no word of it in the reply */
 };
 
 struct httpd_step {
@@ -83,8 +84,8 @@ struct httpd_io {
 };
 struct httpd *httpd_start_io(const struct httpd_io *io);
 
-/* With TLS and a certificate of its own for 127.0.0.1 and localhost, made afresh and written to pem_path.
- * Link with -lssl. Stop it with httpd_stop_tls(). url: https. */
+/* With TLS and a certificate of its own for 127.0.0.1 and localhost, made afresh and written to
+ * pem_path. Link with -lssl. Stop it with httpd_stop_tls(). url: https. */
 struct httpd *httpd_start_tls(const char *pem_path);
 void httpd_stop_tls(struct httpd *h);
 

@@ -30,8 +30,7 @@ static X509 *make_certificate(EVP_PKEY *key)
 {
     X509 *cert = X509_new();
     X509_NAME *name = cert ? X509_get_subject_name(cert) : NULL;
-    if (!name || !X509_set_version(cert, 2) ||
-        !ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) ||
+    if (!name || !X509_set_version(cert, 2) || !ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) ||
         !X509_gmtime_adj(X509_getm_notBefore(cert), -3600) ||
         !X509_gmtime_adj(X509_getm_notAfter(cert), 3600) ||
         !X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"s3efs test",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the credential sources share: a server, an engine, a context with a test's environment. */
+/* What the tests of the credential sources share: a server, an engine, a context with a test's
+ * environment. */
 #ifndef S3EFS_TESTS_CRED_TEST_H
 #define S3EFS_TESTS_CRED_TEST_H
 

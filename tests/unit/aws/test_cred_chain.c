@@ -14,9 +14,10 @@ static void answer_key(void *arg, const struct httpd_req *req, struct httpd_repl
 {
     (void)arg;
     (void)req;
-    reply->body = strcmp(req->method, "POST") == 0
-                      ? "{\"AccessKeyId\":\"WEBID\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\"}"
-                      : "{\"AccessKeyId\":\"CONTAINER\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\"}";
+    reply->body =
+        strcmp(req->method, "POST") == 0
+            ? "{\"AccessKeyId\":\"WEBID\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\"}"
+            : "{\"AccessKeyId\":\"CONTAINER\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"t\"}";
 }
 
 /* Everything is configured; what counts is taken away, one after the other. */
@@ -94,10 +95,12 @@ static void test_unsupported(void **state)
     static const struct {
         const char *config, *word;
     } rows[] = {
-        {"role_arn = r\nsource_profile = s\naws_access_key_id = A\naws_secret_access_key = B\n", "source_profile"},
+        {"role_arn = r\nsource_profile = s\naws_access_key_id = A\naws_secret_access_key = B\n",
+         "source_profile"},
         {"role_arn = r\ncredential_source = Ec2InstanceMetadata\n", "credential_source"},
         {"sso_session = s\n", "single sign-on"},
-        {"sso_start_url = https://x\naws_access_key_id = A\naws_secret_access_key = B\n", "single sign-on"},
+        {"sso_start_url = https://x\naws_access_key_id = A\naws_secret_access_key = B\n",
+         "single sign-on"},
         {"credential_process = /bin/true\n", "credential_process"},
         {"login_session = x\n", "login_session"},
     };
@@ -128,7 +131,8 @@ static void test_bad_profiles(void **state)
         {"region = x\n", "has no credentials"},
         {"role_arn = r\nweb_identity_token_file = /none\nduration_seconds = 60\n", "900"},
         {"role_arn = r\nweb_identity_token_file = /none\nduration_seconds = 1h\n", "900"},
-        {"role_arn = r\nweb_identity_token_file = /none\nrole_session_name = a b\n", "session name"},
+        {"role_arn = r\nweb_identity_token_file = /none\nrole_session_name = a b\n",
+         "session name"},
         {"role_arn = r\nweb_identity_token_file = /nonexistent/token\n", "/nonexistent/token"},
     };
     struct aws_cred c = {0};

@@ -2,18 +2,30 @@
 /* The container endpoint: whom it asks, with what, and what it makes of the answer. */
 #include "cred_test.h"
 
-#define GOOD "{\"AccessKeyId\":\"ASIA\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"tok\","            \
-             "\"Expiration\":\"2030-03-17T17:46:40Z\",\"AccountId\":\"1\"}"
+#define GOOD                                                                                       \
+    "{\"AccessKeyId\":\"ASIA\",\"SecretAccessKey\":\"SECRET\",\"Token\":\"tok\","                  \
+    "\"Expiration\":\"2030-03-17T17:46:40Z\",\"AccountId\":\"1\"}"
 
 static void test_whom(void **state)
 {
-    static const char *const yes[] = {
-        "http://127.0.0.1:1234/x?y=z", "http://localhost/x", "http://[::1]:80/", "https://any.example/x",
-        "http://169.254.170.2/v2/x", "http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials"};
-    static const char *const no[] = {
-        "http://169.254.169.254/x", "http://10.0.0.1/x", "http://evil.example/x",
-        "http://evil.example?@127.0.0.1/", "http://127.0.0.1@evil.example/", "http://127.0.0.1.evil.example/",
-        "http://169.254.170.2.evil.example/", "http://[fd00:ec2::24]/", "ftp://127.0.0.1/", "127.0.0.1/x", "http://"};
+    static const char *const yes[] = {"http://127.0.0.1:1234/x?y=z",
+                                      "http://localhost/x",
+                                      "http://[::1]:80/",
+                                      "https://any.example/x",
+                                      "http://169.254.170.2/v2/x",
+                                      "http://169.254.170.23/v1/credentials",
+                                      "http://[fd00:ec2::23]/v1/credentials"};
+    static const char *const no[] = {"http://169.254.169.254/x",
+                                     "http://10.0.0.1/x",
+                                     "http://evil.example/x",
+                                     "http://evil.example?@127.0.0.1/",
+                                     "http://127.0.0.1@evil.example/",
+                                     "http://127.0.0.1.evil.example/",
+                                     "http://169.254.170.2.evil.example/",
+                                     "http://[fd00:ec2::24]/",
+                                     "ftp://127.0.0.1/",
+                                     "127.0.0.1/x",
+                                     "http://"};
     char *url = NULL;
     (void)state;
     assert_int_equal(cred_container_url(get_env, &url), CRED_NONE);
@@ -28,7 +40,8 @@ static void test_whom(void **state)
         if (cred_container_url(get_env, &url) != -EACCES)
             fail_msg("allowed: %s", no[i]);
     }
-    set_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/uuid?a=b"); /* over the full one */
+    set_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "/v2/credentials/uuid?a=b"); /* over the full one */
     assert_int_equal(cred_container_url(get_env, &url), 0);
     assert_string_equal(url, "http://169.254.170.2/v2/credentials/uuid?a=b");
     free(url);
@@ -39,7 +52,10 @@ static void test_whom(void **state)
 static void test_token(void **state)
 {
     const struct httpd_step steps[] = {
-        {.method = "GET", .target = "/v1/credentials", .header = "authorization: first SECRET", .reply = {.body = GOOD}},
+        {.method = "GET",
+         .target = "/v1/credentials",
+         .header = "authorization: first SECRET",
+         .reply = {.body = GOOD}},
         {.header = "authorization: second", .reply = {.body = GOOD}},
         {.header = "authorization: Basic plain", .reply = {.body = GOOD}},
         {.reply = {.body = GOOD}},
@@ -92,10 +108,13 @@ static void test_bad_token(void **state)
 
 static void test_tries(void **state)
 {
-    const struct httpd_step again[] = {{.reply = {.status = 500}}, {.reply = {.drop = true}}, {.reply = {.body = GOOD}}};
-    const struct httpd_step never[] = {
-        {.reply = {.status = 500}}, {.reply = {.status = 429}}, {.reply = {.status = 503, .body = "{\"code\":\"busy\"}"}}};
-    const struct httpd_step denied[] = {{.reply = {.status = 403, .body = "{\"code\":\"AccessDenied\",\"message\":\"no\"}"}}};
+    const struct httpd_step again[] = {
+        {.reply = {.status = 500}}, {.reply = {.drop = true}}, {.reply = {.body = GOOD}}};
+    const struct httpd_step never[] = {{.reply = {.status = 500}},
+                                       {.reply = {.status = 429}},
+                                       {.reply = {.status = 503, .body = "{\"code\":\"busy\"}"}}};
+    const struct httpd_step denied[] = {
+        {.reply = {.status = 403, .body = "{\"code\":\"AccessDenied\",\"message\":\"no\"}"}}};
     struct aws_cred c = {0};
     (void)state;
     set_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", server_url("/"));
@@ -114,7 +133,8 @@ static void test_tries(void **state)
 /* A silent endpoint costs 2 s an attempt, not the engine's stall limit. */
 static void test_silent(void **state)
 {
-    const struct httpd_step steps[] = {{.reply = {.hang = true}}, {.reply = {.hang = true}}, {.reply = {.hang = true}}};
+    const struct httpd_step steps[] = {
+        {.reply = {.hang = true}}, {.reply = {.hang = true}}, {.reply = {.hang = true}}};
     struct aws_cred c = {0};
     (void)state;
     set_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", server_url("/"));

@@ -24,22 +24,31 @@ static void test_good(void **state)
 {
     (void)state;
     check_good("{\"AccessKeyId\":\"ASIA1\",\"SecretAccessKey\":\"s/e+c\",\"Token\":\"t\","
-               "\"Expiration\":\"2026-02-28T23:59:59Z\",\"AccountId\":\"1\"}", "t", 1772323199);
-    check_good("{\"Code\":\"Success\",\"AccessKeyId\":\"ASIA1\",\"SecretAccessKey\":\"s/e+c\"}", NULL, 0);
-    check_good("{\"AssumeRoleWithWebIdentityResponse\":{\"AssumeRoleWithWebIdentityResult\":{\"Credentials\":"
+               "\"Expiration\":\"2026-02-28T23:59:59Z\",\"AccountId\":\"1\"}",
+               "t", 1772323199);
+    check_good("{\"Code\":\"Success\",\"AccessKeyId\":\"ASIA1\",\"SecretAccessKey\":\"s/e+c\"}",
+               NULL, 0);
+    check_good("{\"AssumeRoleWithWebIdentityResponse\":{\"AssumeRoleWithWebIdentityResult\":{"
+               "\"Credentials\":"
                "{\"AccessKeyId\":\"ASIA1\",\"SecretAccessKey\":\"s/e+c\",\"SessionToken\":\"t\","
-               "\"Expiration\":1.772323199E9}}}}", "t", 1772323199);
-    check_good("<?xml version=\"1.0\"?>\n<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/"
-               "2011-06-15/\"><AssumeRoleWithWebIdentityResult><Credentials><SessionToken>t&lt;&amp;</SessionToken>"
-               "<SecretAccessKey>s/e+c</SecretAccessKey><Expiration>2026-02-28T23:59:59Z</Expiration>"
-               "<AccessKeyId>ASIA1</AccessKeyId></Credentials></AssumeRoleWithWebIdentityResult>"
-               "</AssumeRoleWithWebIdentityResponse>", "t<&", 1772323199);
+               "\"Expiration\":1.772323199E9}}}}",
+               "t", 1772323199);
+    check_good(
+        "<?xml version=\"1.0\"?>\n<AssumeRoleWithWebIdentityResponse "
+        "xmlns=\"https://sts.amazonaws.com/doc/"
+        "2011-06-15/\"><AssumeRoleWithWebIdentityResult><Credentials><SessionToken>t&lt;&amp;</"
+        "SessionToken>"
+        "<SecretAccessKey>s/e+c</SecretAccessKey><Expiration>2026-02-28T23:59:59Z</Expiration>"
+        "<AccessKeyId>ASIA1</AccessKeyId></Credentials></AssumeRoleWithWebIdentityResult>"
+        "</AssumeRoleWithWebIdentityResponse>",
+        "t<&", 1772323199);
 }
 
 static void test_errors(void **state)
 {
     static const char *const texts[] = {
-        "{\"Error\":{\"Code\":\"ExpiredTokenException\",\"Message\":\"Token expired\",\"Type\":\"Sender\"},"
+        "{\"Error\":{\"Code\":\"ExpiredTokenException\",\"Message\":\"Token "
+        "expired\",\"Type\":\"Sender\"},"
         "\"RequestId\":\"r\"}",
         "{\"code\":\"ExpiredTokenException\",\"message\":\"Token expired\"}",
         " <ErrorResponse xmlns=\"x\"><Error><Type>Sender</Type><Code>ExpiredTokenException</Code>"
@@ -77,8 +86,10 @@ static void test_broken(void **state)
         "<a></b>",
         "<html><body>502</body></html>",
         "<r><AccessKeyId>a</AccessKeyId></r>",
-        "<r><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><Expiration>x</Expiration></r>",
-        "<!DOCTYPE r [<!ENTITY e \"x\">]><r><AccessKeyId>&e;</AccessKeyId><SecretAccessKey>s</SecretAccessKey></r>",
+        "<r><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><Expiration>x</"
+        "Expiration></r>",
+        "<!DOCTYPE r [<!ENTITY e "
+        "\"x\">]><r><AccessKeyId>&e;</AccessKeyId><SecretAccessKey>s</SecretAccessKey></r>",
     };
     struct cred_reply r = {.code = "untouched"};
     (void)state;
@@ -94,7 +105,8 @@ static void test_too_long(void **state)
     _cleanup_free_ char *text = malloc(20000);
     struct cred_reply r;
     (void)state;
-    strcpy(text, "<r><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>");
+    strcpy(text,
+           "<r><AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>");
     size_t at = strlen(text);
     memset(text + at, 't', 9000);
     strcpy(text + at + 9000, "</SessionToken></r>");

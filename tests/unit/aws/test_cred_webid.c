@@ -3,14 +3,17 @@
 #include "cred_test.h"
 
 #define GOOD_JSON                                                                                  \
-    "{\"AssumeRoleWithWebIdentityResponse\":{\"AssumeRoleWithWebIdentityResult\":{\"Credentials\":{"  \
-    "\"AccessKeyId\":\"ASIA\",\"SecretAccessKey\":\"SECRET\",\"SessionToken\":\"tok\",\"Expiration\":1.9e9}}}}"
+    "{\"AssumeRoleWithWebIdentityResponse\":{\"AssumeRoleWithWebIdentityResult\":{"                \
+    "\"Credentials\":{"                                                                            \
+    "\"AccessKeyId\":\"ASIA\",\"SecretAccessKey\":\"SECRET\",\"SessionToken\":\"tok\","            \
+    "\"Expiration\":1.9e9}}}}"
 #define GOOD_XML                                                                                   \
     "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"            \
     "<AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>SECRET</SecretAccessKey>"                     \
     "<SessionToken>tok</SessionToken><Expiration>2030-03-17T17:46:40Z</Expiration></Credentials>"  \
     "</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
-#define ERROR_JSON(code) "{\"Error\":{\"Code\":\"" code "\",\"Message\":\"told why\",\"Type\":\"Sender\"}}"
+#define ERROR_JSON(code)                                                                           \
+    "{\"Error\":{\"Code\":\"" code "\",\"Message\":\"told why\",\"Type\":\"Sender\"}}"
 
 static const struct profile no_profile;
 
@@ -38,7 +41,8 @@ static void test_request(void **state)
         {.method = "POST",
          .target = "/",
          .header = "accept: application/json",
-         .body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123%3Arole%2Fa%2Bb"
+         .body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%"
+                 "3A123%3Arole%2Fa%2Bb"
                  "&RoleSessionName=me%40host&WebIdentityToken=eySECRET.JWT%2F%2B%3D",
          .reply = {.body = GOOD_JSON}},
         {.header = "content-type: application/x-www-form-urlencoded", .reply = {.body = GOOD_XML}},
@@ -59,7 +63,8 @@ static void test_request(void **state)
 /* kubelet writes a new token at any time: the file is read for each call, and for each attempt. */
 static void test_token_rotates(void **state)
 {
-    const struct httpd_step steps[] = {{.reply = {.body = GOOD_JSON}}, {.reply = {.body = GOOD_JSON}}};
+    const struct httpd_step steps[] = {{.reply = {.body = GOOD_JSON}},
+                                       {.reply = {.body = GOOD_JSON}}};
     struct aws_cred c = {0};
     (void)state;
     use_env();
@@ -184,10 +189,11 @@ static void test_profile(void **state)
     char text[600];
     (void)state;
     write_file("token", "from-profile");
-    snprintf(text, sizeof(text),
-             "[profile w]\nrole_arn = arn:r\nweb_identity_token_file = %s\nrole_session_name = sess\n"
-             "duration_seconds = 3600\nservices = s\n[services s]\nsts =\n  endpoint_url = %s/sts\n",
-             file_path("token"), httpd_url(server));
+    snprintf(
+        text, sizeof(text),
+        "[profile w]\nrole_arn = arn:r\nweb_identity_token_file = %s\nrole_session_name = sess\n"
+        "duration_seconds = 3600\nservices = s\n[services s]\nsts =\n  endpoint_url = %s/sts\n",
+        file_path("token"), httpd_url(server));
     set_files(text, NULL);
     assert_int_equal(profile_load("w", get_env, &p), 0);
     httpd_script(server, steps, 1);

@@ -4,7 +4,8 @@
 #include "../../../fs/aws/ini.h"
 #include "base/buf.h"
 
-static void note(void *ctx, const char *section, const char *parent, const char *key, const char *value)
+static void note(void *ctx, const char *section, const char *parent, const char *key,
+                 const char *value)
 {
     buf_addf(ctx, "[%s]%s%s%s=%s|", section, parent ? parent : "", parent ? "." : "", key, value);
 }
@@ -49,9 +50,10 @@ static void test_headings(void **state)
 static void test_nested(void **state)
 {
     (void)state;
-    check("[services s]\ns3 =\n  endpoint_url = http://x\n  other=1\nsts=\n\tendpoint_url=http://y\n",
-          "[services s]s3=|[services s]s3.endpoint_url=http://x|[services s]s3.other=1|"
-          "[services s]sts=|[services s]sts.endpoint_url=http://y|");
+    check(
+        "[services s]\ns3 =\n  endpoint_url = http://x\n  other=1\nsts=\n\tendpoint_url=http://y\n",
+        "[services s]s3=|[services s]s3.endpoint_url=http://x|[services s]s3.other=1|"
+        "[services s]sts=|[services s]sts.endpoint_url=http://y|");
     check("[a]\n  k = v\n  l = w\n", "[a]k=v|[a]l=w|"); /* all indented: nothing to be nested in */
 }
 
@@ -73,8 +75,9 @@ static void test_long_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),  cmocka_unit_test(test_comments), cmocka_unit_test(test_headings),
-        cmocka_unit_test(test_nested), cmocka_unit_test(test_long_value),
+        cmocka_unit_test(test_lines),      cmocka_unit_test(test_comments),
+        cmocka_unit_test(test_headings),   cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_long_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,9 +32,11 @@ static void test_which_section(void **state)
 {
     struct profile p;
     (void)state;
-    set_files("[default]\nregion = r-default\n[profile work]\nregion = r-work\n[work]\nregion = r-wrong\n",
-              "[default]\naws_access_key_id = AK0\naws_secret_access_key = S0\n"
-              "[work]\naws_access_key_id = AK1\naws_secret_access_key = S1\naws_session_token = T1\n");
+    set_files(
+        "[default]\nregion = r-default\n[profile work]\nregion = r-work\n[work]\nregion = "
+        "r-wrong\n",
+        "[default]\naws_access_key_id = AK0\naws_secret_access_key = S0\n"
+        "[work]\naws_access_key_id = AK1\naws_secret_access_key = S1\naws_session_token = T1\n");
     assert_int_equal(profile_load(NULL, get_env, &p), 0);
     assert_true(p.is_found);
     assert_false(p.is_asked);
@@ -66,8 +68,9 @@ static void test_static_keys_stay_together(void **state)
 {
     struct profile p;
     (void)state;
-    set_files("[default]\naws_access_key_id = AKC\naws_secret_access_key = SC\naws_session_token = TC\n",
-              "[default]\naws_access_key_id = AK0\naws_secret_access_key = S0\n");
+    set_files(
+        "[default]\naws_access_key_id = AKC\naws_secret_access_key = SC\naws_session_token = TC\n",
+        "[default]\naws_access_key_id = AK0\naws_secret_access_key = S0\n");
     assert_int_equal(profile_load(NULL, get_env, &p), 0);
     check(p.access_key, "AK0");
     check(p.secret, "S0");
@@ -86,9 +89,11 @@ static void test_services(void **state)
 {
     struct profile p;
     (void)state;
-    set_files("[services dev]\ns3 =\n  endpoint_url = http://s3\nsts =\n  endpoint_url = http://sts\n"
-              "[services other]\ns3 =\n  endpoint_url = http://wrong\n"
-              "[default]\nservices = dev\nendpoint_url = http://all\n", NULL);
+    set_files(
+        "[services dev]\ns3 =\n  endpoint_url = http://s3\nsts =\n  endpoint_url = http://sts\n"
+        "[services other]\ns3 =\n  endpoint_url = http://wrong\n"
+        "[default]\nservices = dev\nendpoint_url = http://all\n",
+        NULL);
     assert_int_equal(profile_load(NULL, get_env, &p), 0);
     check(p.s3_endpoint_url, "http://s3");
     check(p.sts_endpoint_url, "http://sts");

@@ -52,7 +52,8 @@ static void test_endpoint_order(void **state)
     set_files("[default]\nendpoint_url = http://profile\n", NULL);
     assert_string_equal(load(NULL, NULL).endpoint_url, "http://profile");
     set_files("[default]\nendpoint_url = http://profile\nservices = v\n"
-              "[services v]\ns3 =\n  endpoint_url = http://services\n", NULL);
+              "[services v]\ns3 =\n  endpoint_url = http://services\n",
+              NULL);
     assert_string_equal(load(NULL, NULL).endpoint_url, "http://services");
     set_env("AWS_ENDPOINT_URL", "http://env");
     assert_string_equal(load(NULL, NULL).endpoint_url, "http://env");

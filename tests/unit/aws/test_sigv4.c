@@ -129,16 +129,19 @@ static void check_stages(const struct vector *v)
     assert_true(key.valid);
     str_hex(key.key, sizeof(key.key), hex);
     assert_string_equal(hex, v->key);
-    assert_int_equal(sigv4_signature(buf_str(&to_sign), &v->scope, &key, hex), 0); /* from the cache */
+    assert_int_equal(sigv4_signature(buf_str(&to_sign), &v->scope, &key, hex),
+                     0); /* from the cache */
     assert_string_equal(hex, v->signature);
 }
 
 static void check_authorization(const struct vector *v, struct sigv4_key *cache)
 {
     _cleanup_buf_ struct buf got = BUF_INIT(65536), want = BUF_INIT(65536);
-    buf_addf(&want, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
-             v->scope.access_key, v->scope.date, v->scope.region, v->scope.service, v->names,
-             v->signature);
+    buf_addf(
+        &want,
+        "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
+        v->scope.access_key, v->scope.date, v->scope.region, v->scope.service, v->names,
+        v->signature);
     assert_int_equal(sigv4_authorization(&v->req, &v->scope, cache, &got), 0);
     assert_string_equal(buf_str(&got), buf_str(&want));
 }
@@ -223,8 +226,12 @@ static void test_cache_long_names(void **state)
 static void test_bad_requests(void **state)
 {
     static const struct sigv4_hdr bad[][1] = {
-        {{"", "v"}}, {{"a b", "v"}}, {{"a:b", "v"}}, {{"a\n", "v"}}, {{"a", "v\r\nx-evil: 1"}}, {{"a", "\n"}}};
-    struct sigv4_req req = {.method = "GET", .path = "no-slash", .headers = host, .n_headers = 1,
+        {{"", "v"}},  {{"a b", "v"}}, {{"a:b", "v"}}, {{"a\n", "v"}}, {{"a", "v\r\nx-evil: 1"}},
+        {{"a", "\n"}}};
+    struct sigv4_req req = {.method = "GET",
+                            .path = "no-slash",
+                            .headers = host,
+                            .n_headers = 1,
                             .payload_hash = "UNSIGNED-PAYLOAD"};
     _cleanup_buf_ struct buf out = BUF_INIT(65536);
     char hex[65];
@@ -251,8 +258,8 @@ static void test_bad_requests(void **state)
 static void test_limits(void **state)
 {
     _cleanup_free_ char *path = malloc(400 * 1024);
-    struct sigv4_req req = {.method = "GET", .path = path, .headers = host, .n_headers = 1,
-                            .payload_hash = "x"};
+    struct sigv4_req req = {
+        .method = "GET", .path = path, .headers = host, .n_headers = 1, .payload_hash = "x"};
     _cleanup_buf_ struct buf out = BUF_INIT(1024 * 1024), small = BUF_INIT(100);
     (void)state;
     memset(path, 'p', 400 * 1024 - 1);
@@ -281,9 +288,9 @@ static void test_date(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),      cmocka_unit_test(test_cache_notices),
+        cmocka_unit_test(test_vectors),          cmocka_unit_test(test_cache_notices),
         cmocka_unit_test(test_cache_long_names), cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_date),
+        cmocka_unit_test(test_limits),           cmocka_unit_test(test_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

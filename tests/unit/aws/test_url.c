@@ -79,9 +79,14 @@ static void test_loopback(void **state)
 {
     static const char *const yes[] = {"http://127.0.0.1", "http://127.255.1.2:80", "http://[::1]",
                                       "http://LOCALHOST:1"};
-    static const char *const no[] = {"http://128.0.0.1", "http://127.0.0.1.example.com",
-                                     "http://localhost.example.com", "http://[::2]", "http://0.0.0.0",
-                                     "http://127.1", "http://2130706433", "http://[::ffff:127.0.0.1]"};
+    static const char *const no[] = {"http://128.0.0.1",
+                                     "http://127.0.0.1.example.com",
+                                     "http://localhost.example.com",
+                                     "http://[::2]",
+                                     "http://0.0.0.0",
+                                     "http://127.1",
+                                     "http://2130706433",
+                                     "http://[::ffff:127.0.0.1]"};
     struct url u;
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(yes); i++) {

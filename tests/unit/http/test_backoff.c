@@ -11,8 +11,7 @@
 static void test_delay_limits(void **state)
 {
     const struct backoff b = {.base_ns = 50 * NS_PER_MS, .cap_ns = 20 * NS_PER_S};
-    const int64_t limits[] = {50,   100,  200,   400,   800,   1600,
-                              3200, 6400, 12800, 20000, 20000, 20000};
+    const int64_t limits[] = {50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 20000, 20000, 20000};
     (void)state;
     for (unsigned i = 0; i < 12; i++) {
         uint64_t limit = (uint64_t)(limits[i] * NS_PER_MS);

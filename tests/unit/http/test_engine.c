@@ -54,7 +54,10 @@ static void wait_ends(struct ends *e, unsigned n)
     pthread_mutex_unlock(&e->lock);
 }
 
-#define ENDS_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+#define ENDS_INIT                                                                                  \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                     \
+    }
 
 static void submit(struct http *h, struct httpd *s, struct counted *c, struct ends *e, unsigned i)
 {

@@ -73,7 +73,8 @@ static void test_no_content(void **state)
     (void)state;
     assert_int_equal(answer(&(struct httpd_reply){.status = 204}, "DELETE", &call), 0);
     assert_int_equal(call.status, 204);
-    assert_int_equal(answer(&(struct httpd_reply){.status = 304, .headers = "ETag: x\r\n"}, "GET", &call), 0);
+    assert_int_equal(
+        answer(&(struct httpd_reply){.status = 304, .headers = "ETag: x\r\n"}, "GET", &call), 0);
     assert_int_equal(call.status, 304);
     assert_int_equal(httpd_connections(server), 1);
     http_call_done(&call);
@@ -111,7 +112,8 @@ static void test_cut_at_every_byte(void **state)
 {
     static const char *const wholes[] = {
         "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 12\r\n\r\nHello world!",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n7\r\n world!\r\n0\r\n\r\n"};
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n7\r\n "
+        "world!\r\n0\r\n\r\n"};
     struct http_call call = {0};
     (void)state;
     for (size_t k = 0; k < ARRAY_LEN(wholes); k++) {
@@ -122,7 +124,8 @@ static void test_cut_at_every_byte(void **state)
             if (r != -ECONNRESET && !(r == -EPROTO && cut < 20))
                 fail_msg("cut at %zu of %zu: %d %s", cut, len, r, err_text());
         }
-        assert_int_equal(answer(&(struct httpd_reply){.raw = true, .body = wholes[k]}, "GET", &call), 0);
+        assert_int_equal(
+            answer(&(struct httpd_reply){.raw = true, .body = wholes[k]}, "GET", &call), 0);
         assert_string_equal(buf_str(&call.body), "Hello world!");
         http_free(http); /* the kept connection would have the first cut GET sent again */
         http = engine(0);
@@ -151,9 +154,11 @@ static void test_body_limit(void **state)
     char *body = malloc(1001);
     (void)state;
     memset(body, 'b', 1001);
-    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = 1000}, "GET", &call), 0);
+    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = 1000}, "GET", &call),
+                     0);
     assert_int_equal(call.body.len, 1000);
-    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = 1001}, "GET", &call), -E2BIG);
+    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = 1001}, "GET", &call),
+                     -E2BIG);
     assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = 7}, "GET", &call), 0);
     assert_int_equal(httpd_connections(server), 2);
     free(body);
@@ -222,7 +227,8 @@ static void test_big_sink(void **state)
     assert_int_equal(call.body.len, 0);
 
     sink = (struct sink){.fail_at = 1024 * 1024};
-    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = len}, "GET", &call), -ENOSPC);
+    assert_int_equal(answer(&(struct httpd_reply){.body = body, .body_len = len}, "GET", &call),
+                     -ENOSPC);
     assert_string_equal(err_text(), "the sink is full");
     assert_true(call.received <= 1024 * 1024);
     free(body);
@@ -237,10 +243,12 @@ static void test_sink_only_for_success(void **state)
     for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
         struct sink sink = {0};
         struct http_call call = {.body_write = write_sum, .ctx = &sink};
-        assert_int_equal(answer(&(struct httpd_reply){.status = statuses[i], .body = "why"}, "GET", &call), 0);
+        assert_int_equal(
+            answer(&(struct httpd_reply){.status = statuses[i], .body = "why"}, "GET", &call), 0);
         assert_int_equal(sink.next, 0);
         assert_string_equal(buf_str(&call.body), "why");
-        assert_int_equal(answer(&(struct httpd_reply){.status = 206, .body = "part"}, "GET", &call), 0);
+        assert_int_equal(answer(&(struct httpd_reply){.status = 206, .body = "part"}, "GET", &call),
+                         0);
         assert_int_equal(sink.next, 4);
         http_call_done(&call);
     }

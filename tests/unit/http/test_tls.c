@@ -120,8 +120,8 @@ static void test_plain_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_untrusted),     cmocka_unit_test(test_trusted_by_bundle),
-        cmocka_unit_test(test_wrong_name),    cmocka_unit_test(test_bundle_missing),
+        cmocka_unit_test(test_untrusted),    cmocka_unit_test(test_trusted_by_bundle),
+        cmocka_unit_test(test_wrong_name),   cmocka_unit_test(test_bundle_missing),
         cmocka_unit_test(test_plain_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
