@@ -143,8 +143,15 @@ static void test_not_http(void **state)
         const struct httpd_reply reply = {.raw = true, .body = junk[i], .close = true};
         assert_int_equal(answer(&reply, "GET", &call), -EPROTO);
     }
+    /* A folded line is refused, or unfolded by newer releases of curl; never a header of its own.
+     */
     const struct httpd_reply folded = {.headers = "x-a: 1\r\n x-folded: 2\r\n", .body = "x"};
-    assert_int_equal(answer(&folded, "GET", &call), -EPROTO);
+    int r = answer(&folded, "GET", &call);
+    if (r == 0)
+        assert_string_equal(http_call_header(&call, "x-a"), "1 x-folded: 2");
+    else
+        assert_int_equal(r, -EPROTO);
+    assert_null(http_call_header(&call, "x-folded"));
     http_call_done(&call);
 }
 
