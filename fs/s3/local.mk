@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libs3.a
-libs3_a_SOURCES =
+libs3_a_SOURCES = include/s3/s3.h \
+	%D%/checksum.c %D%/checksum.h \
+	%D%/crc.c %D%/crc.h \
+	%D%/error.c %D%/error.h \
+	%D%/rfc2047.c %D%/rfc2047.h \
+	%D%/xml.c %D%/xml.h
 EXTRA_DIST += %D%/README.md
