@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libs3.a
 libs3_a_SOURCES = include/s3/s3.h \
+	%D%/body.c %D%/body.h \
+	%D%/call.h \
 	%D%/checksum.c %D%/checksum.h \
 	%D%/crc.c %D%/crc.h \
 	%D%/error.c %D%/error.h \
+	%D%/list.c \
+	%D%/multipart.c \
+	%D%/remove.c \
+	%D%/request.c %D%/request.h \
+	%D%/response.c %D%/response.h \
 	%D%/rfc2047.c %D%/rfc2047.h \
+	%D%/sign.c %D%/sign.h \
 	%D%/xml.c %D%/xml.h
 EXTRA_DIST += %D%/README.md
