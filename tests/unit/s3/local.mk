@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 s3_tests = tests/unit/s3/test_body \
+	tests/unit/s3/test_call \
 	tests/unit/s3/test_checksum \
 	tests/unit/s3/test_crc \
 	tests/unit/s3/test_error \
 	tests/unit/s3/test_list \
+	tests/unit/s3/test_remove \
 	tests/unit/s3/test_request \
 	tests/unit/s3/test_response \
 	tests/unit/s3/test_rfc2047 \
@@ -13,6 +15,8 @@ TESTS += $(s3_tests)
 s3_test_libs = $(LIBS_s3) $(CMOCKA_LIBS)
 tests_unit_s3_test_body_SOURCES = %D%/test_body.c %D%/check.h %D%/fake_http.h
 tests_unit_s3_test_body_LDADD = $(s3_test_libs)
+tests_unit_s3_test_call_SOURCES = %D%/test_call.c %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_call_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
 tests_unit_s3_test_checksum_SOURCES = %D%/test_checksum.c %D%/check.h
 tests_unit_s3_test_checksum_LDADD = $(s3_test_libs)
 tests_unit_s3_test_crc_SOURCES = %D%/test_crc.c %D%/check.h
@@ -21,6 +25,8 @@ tests_unit_s3_test_error_SOURCES = %D%/test_error.c %D%/check.h
 tests_unit_s3_test_error_LDADD = $(s3_test_libs)
 tests_unit_s3_test_list_SOURCES = %D%/test_list.c %D%/check.h %D%/fake_http.h
 tests_unit_s3_test_list_LDADD = $(s3_test_libs)
+tests_unit_s3_test_remove_SOURCES = %D%/test_remove.c %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_remove_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
 tests_unit_s3_test_request_SOURCES = %D%/test_request.c %D%/check.h
 tests_unit_s3_test_request_LDADD = $(s3_test_libs)
 tests_unit_s3_test_response_SOURCES = %D%/test_response.c %D%/check.h %D%/fake_http.h

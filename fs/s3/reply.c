@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a successful answer says, operation by operation, into the store's reply. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "call.h"
+#include "response.h"
+
+static int read_get(struct call *c)
+{
+    struct store_obj obj = {0};
+    int r = body_in_verify(&c->in);
+
+    if (r == 0)
+        r = response_object(&c->http, true, &obj);
+    if (r != 0)
+        return r;
+    store_obj_done(&c->rsp->obj);
+    c->rsp->obj = obj;
+    c->rsp->body_len = c->in.got;
+    return 0;
+}
+
+static int read_head(struct call *c)
+{
+    const struct store_cond *cond = &c->req->cond;
+    struct store_obj obj = {0};
+    int r = response_object(&c->http, false, &obj);
+
+    if (r != 0)
+        return r;
+    if (cond->kind == STORE_IF_MATCH && !store_etag_equal(&obj.etag, &cond->etag)) {
+        store_obj_done(&obj);
+        return RESPONSE_PRECONDITION;
+    }
+    store_obj_done(&c->rsp->obj);
+    c->rsp->obj = obj;
+    return 0;
+}
+
+static int read_written(struct call *c)
+{
+    int r = response_written(&c->http, &c->rsp->obj);
+
+    if (r == 0)
+        c->rsp->obj.size = c->req->src->size;
+    return r;
+}
+
+static int read_part(struct call *c)
+{
+    struct store_obj obj = {0};
+    int r = response_written(&c->http, &obj);
+
+    if (r != 0)
+        return r;
+    c->rsp->part = (struct store_part){
+        .number = c->req->part_number, .size = c->req->src->size, .etag = obj.etag};
+    return 0;
+}
+
+/* The documents with one result. An answer without what it is for counts as broken: it may not have
+ * been done. */
+static int read_result(struct call *c)
+{
+    struct response_result result = {0};
+    const char *version = http_call_header(&c->http, "x-amz-version-id");
+    struct store_rsp *rsp = c->rsp;
+    int r = response_result(&c->http, &result);
+    bool is_create = c->req->op == STORE_MPU_CREATE;
+
+    if (r != 0)
+        return r;
+    if (is_create ? result.upload_id == NULL || result.upload_id[0] == '\0'
+                  : !store_etag_is_set(&result.etag)) {
+        free(result.upload_id);
+        err_set(-EIO, "a reply without its %s", is_create ? "UploadId" : "ETag");
+        return RESPONSE_BROKEN;
+    }
+    if (is_create) {
+        free(rsp->upload_id);
+        rsp->upload_id = result.upload_id;
+        return 0;
+    }
+    free(result.upload_id);
+    if (c->req->op == STORE_MPU_PART_COPY) {
+        rsp->part = (struct store_part){
+            .number = c->req->part_number, .size = c->req->range.len, .etag = result.etag};
+        return 0;
+    }
+    rsp->obj.etag = result.etag;
+    if (version == NULL || str_copy(rsp->obj.version, sizeof(rsp->obj.version), version) != 0)
+        rsp->obj.version[0] = '\0';
+    return 0;
+}
+
+/* An attempt before this one may have left half a list. */
+static int read_uploads(struct call *c)
+{
+    struct store_rsp fresh = {0};
+    int r = response_uploads(&c->http, &fresh);
+
+    if (r != 0) {
+        store_rsp_done(&fresh);
+        return r;
+    }
+    c->rsp->uploads.v = fresh.uploads.v;
+    c->rsp->uploads.n = fresh.uploads.n;
+    return 0;
+}
+
+int reply_read(struct call *c)
+{
+    switch (c->req->op) {
+    case STORE_GET:
+        return read_get(c);
+    case STORE_HEAD:
+        return read_head(c);
+    case STORE_PUT:
+        return read_written(c);
+    case STORE_MPU_PART:
+        return read_part(c);
+    case STORE_LIST:
+        return response_list(&c->http, &c->rsp->list);
+    case STORE_COPY:
+    case STORE_MPU_CREATE:
+    case STORE_MPU_PART_COPY:
+    case STORE_MPU_COMPLETE:
+        return read_result(c);
+    case STORE_MPU_LIST:
+        return read_uploads(c);
+    case STORE_DELETE_MANY:
+        return remove_many_reply(c);
+    case STORE_DELETE:
+    case STORE_MPU_ABORT:
+    case STORE_HEAD_BUCKET:
+    case STORE_OPS:
+        break;
+    }
+    return 0;
+}
