@@ -10,8 +10,8 @@ s3_tests = tests/unit/s3/test_body \
 	tests/unit/s3/test_response \
 	tests/unit/s3/test_rfc2047 \
 	tests/unit/s3/test_xml
-check_PROGRAMS += $(s3_tests)
-TESTS += $(s3_tests)
+check_PROGRAMS += $(s3_tests) tests/system/s3_conformance
+TESTS += $(s3_tests) tests/system/s3_conformance
 s3_test_libs = $(LIBS_s3) $(CMOCKA_LIBS)
 tests_unit_s3_test_body_SOURCES = %D%/test_body.c %D%/check.h %D%/fake_http.h
 tests_unit_s3_test_body_LDADD = $(s3_test_libs)
@@ -35,6 +35,9 @@ tests_unit_s3_test_rfc2047_SOURCES = %D%/test_rfc2047.c %D%/check.h
 tests_unit_s3_test_rfc2047_LDADD = $(s3_test_libs)
 tests_unit_s3_test_xml_SOURCES = %D%/test_xml.c %D%/check.h
 tests_unit_s3_test_xml_LDADD = $(s3_test_libs)
+# The same conformance test as the other back ends, on a real server (it says how it wants to be told of one).
+tests_system_s3_conformance_SOURCES = tests/system/s3_conformance.c
+tests_system_s3_conformance_LDADD = libtest.a $(LIBS_s3)
 EXTRA_DIST += tests/vectors/s3/bad-control.xml \
 	tests/vectors/s3/bad-cut.xml \
 	tests/vectors/s3/bad-deep.xml \
