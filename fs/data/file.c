@@ -64,6 +64,15 @@ void file_read_begin(struct data_file *f)
     lock_drop(&f->lock);
 }
 
+void file_read_begin_now(struct data_file *f)
+{
+    lock_take(&f->lock);
+    while (f->locked.writing)
+        cond_wait(&f->gate_changed, &f->lock);
+    f->locked.readers++;
+    lock_drop(&f->lock);
+}
+
 void file_read_end(struct data_file *f)
 {
     lock_take(&f->lock);

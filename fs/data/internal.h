@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of data/ share.
  *
- * A file's state is guarded in two steps. Its gate lets many readers or one writer in, for as long as bytes move
- * (store calls included): no mutex is held then. Fields change only under the gate's writer AND the lock, so a
- * reader in the gate needs no lock, and the getters need only the lock. */
+ * A file's state is guarded in two steps. Its gate lets many readers or one writer in, for as long as bytes move; no
+ * mutex is held then. Readers may ask the store in there, a writer never does: so a reader that runs on the store's
+ * own thread (a body being sent) waits for the local disk at most. Fields change only under the gate's writer AND
+ * the lock, so a reader in the gate needs no lock, and the getters need only the lock. */
 #ifndef S3EFS_DATA_INTERNAL_H
 #define S3EFS_DATA_INTERNAL_H
 
@@ -69,6 +70,7 @@ struct data_file {
 
 /* The gate. A waiting writer goes before new readers. */
 void file_read_begin(struct data_file *f);
+void file_read_begin_now(struct data_file *f); /* not behind a waiting writer, who may wait for a reader's request */
 void file_read_end(struct data_file *f);
 void file_write_begin(struct data_file *f);
 void file_write_end(struct data_file *f);

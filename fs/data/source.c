@@ -9,7 +9,7 @@ static int source_read(void *ctx, uint64_t off, void *buf, size_t len)
     struct data_source *ds = ctx;
     if (len == 0)
         return 0;
-    file_read_begin(ds->file);
+    file_read_begin_now(ds->file);
     ssize_t n = file_read(ds->file, ds->off + off, buf, len, false);
     file_read_end(ds->file);
     if (n < 0)

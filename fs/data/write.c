@@ -120,9 +120,9 @@ int data_truncate(struct data_file *f, uint64_t size)
 
 #define LOCALISE_STEP (1u << 20)
 
-/* Brings the first run of base bytes in [*off, end) into the stage, at most a step of it, and moves *off behind it;
- * to end when there is none. In the gate, as the writer: a reader waits for one step at most. */
-static int localise_step(struct data_file *f, uint64_t *off, uint64_t end, void *buf)
+/* The first run of base bytes in [*off, end), at most a step of it, as it is read by everybody else: in the gate as a
+ * reader. *off moves to its start; 0 bytes: there is none. */
+static ssize_t localise_fetch(struct data_file *f, uint64_t *off, uint64_t end, void *buf)
 {
     int r = check_open(f);
     if (r != 0)
@@ -135,19 +135,28 @@ static int localise_step(struct data_file *f, uint64_t *off, uint64_t end, void 
             size_t n = seg.len < LOCALISE_STEP ? (size_t)seg.len : LOCALISE_STEP;
             struct cache_id id = file_base_id(f);
             r = base_read(f->d, NULL, &id, *off, buf, n);
-            if (r == 0)
-                r = stage_write(f, *off, buf, n);
-            if (r != 0)
-                return r;
-            lock_take(&f->lock);
-            extents_add(&f->local, *off, n);
-            lock_drop(&f->lock);
-            *off += n;
-            return 0;
+            return r == 0 ? (ssize_t)n : r;
         }
         *off += seg.len;
     }
-    *off = UINT64_MAX;
+    return 0;
+}
+
+/* In the gate, as the writer: those bytes into the stage, unless the file is another one there by now (it is then
+ * looked at again). */
+static int localise_store(struct data_file *f, uint64_t *off, const void *buf, size_t n,
+                          const struct store_etag *etag)
+{
+    struct seg seg = file_seg(f, *off, *off + n);
+    if (f->is_kept || seg.kind != SEG_BASE || seg.len < n || !store_etag_equal(etag, &f->etag))
+        return 0;
+    int r = stage_write(f, *off, buf, n);
+    if (r != 0)
+        return r;
+    lock_take(&f->lock);
+    extents_add(&f->local, *off, n);
+    lock_drop(&f->lock);
+    *off += n;
     return 0;
 }
 
@@ -157,14 +166,19 @@ int data_localise_range(struct data_file *f, uint64_t off, uint64_t len)
     if (!buf)
         return err_set(-ENOMEM, "no memory to fetch a file");
     uint64_t end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
-    while (off < end) {
+    for (;;) {
+        file_read_begin(f);
+        ssize_t n = localise_fetch(f, &off, end, buf);
+        struct store_etag etag = f->etag;
+        file_read_end(f);
+        if (n <= 0)
+            return (int)n;
         file_write_begin(f);
-        int r = localise_step(f, &off, end, buf);
+        int r = localise_store(f, &off, buf, (size_t)n, &etag);
         file_write_end(f);
         if (r != 0)
             return r;
     }
-    return 0;
 }
 
 int data_localise(struct data_file *f)

@@ -6,7 +6,8 @@
  * DATA-1  A byte of the file is: dirty (in the stage), else of the base if below base_valid, else zero.
  * DATA-2  base_valid only shrinks (truncate) until a commit sets a new base.
  * DATA-3  A base range is read from one ETag only; when the bucket has another, reads say -ESTALE.
- * Threads: any; calls on one file exclude each other where they must (LOCK_DATA_FILE, held over store reads).
+ * Threads: any. Calls on one file let many readers or one writer in; only readers wait for the bucket in there, and
+ * no mutex is held then (LOCK_DATA_FILE is for the change of fields).
  * Objects up to whole_max are fetched by one GET and verified; larger ones by aligned ranges, read ahead while
  * the access is sequential. */
 #ifndef S3EFS_DATA_DATA_H
@@ -60,7 +61,7 @@ _must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t
 
 uint64_t data_size(struct data_file *f);
 bool data_is_dirty(struct data_file *f);     /* differs from its base, or has none yet */
-bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or truncated to 0 since the last commit */
+bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or cut to 0 since the last commit */
 uint64_t data_change(struct data_file *f);   /* counts writes and truncates */
 uint64_t data_dirty_bytes(struct data_file *f);
 struct store_etag data_base_etag(struct data_file *f);

@@ -333,6 +333,31 @@ static void a_full_disk_at_commit(void **state)
     up_close(&p);
 }
 
+/* A back end with one thread for everything, which asks for bodies on it too: a body never waits for a fetch. */
+static void one_thread_of_the_store_is_enough(void **state)
+{
+    (void)state;
+    struct up p;
+    struct upload_conf conf = up_conf();
+    conf.caps.part_copy_match = false;
+    for (int i = 0; i < 2; i++) {
+        conf.caps.complete_match = i == 0; /* by parts; by one body too big for memory */
+        up_open(&p, &conf, 1, 0);
+        struct store_obj base = fx_put(&p.x, "k", 40 * MIB, 1);
+        struct data_file *f = fx_file(&p.x, "k", &base);
+        char *want = malloc(40 * MIB);
+        fx_fill(want, 0, 40 * MIB, 1);
+        want[9 * MIB] = 'x';
+        assert_int_equal(data_write(f, 9 * MIB, "x", 1), 0);
+        up_commit_ok(&p, "k", f, STORE_IF_MATCH, &base.etag);
+        assert_int_equal(up_count(&p, STORE_PUT), i);
+        up_expect(&p, "k", want, 40 * MIB);
+        free(want);
+        data_file_unref(f);
+        up_close(&p);
+    }
+}
+
 struct job_arg {
     pthread_t thread;
     struct up *p;
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(what_is_visible_after_complete_counts),
         cmocka_unit_test(weak_complete_means_one_put),
         cmocka_unit_test(a_full_disk_at_commit),
+        cmocka_unit_test(one_thread_of_the_store_is_enough),
         cmocka_unit_test(many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
