@@ -74,7 +74,7 @@ static int resolve_custom(const struct endpoint_conf *conf, struct endpoint *e)
     int r = url_parse(conf->url, &u);
     if (r < 0)
         return r;
-    strcpy(e->scheme, u.scheme);
+    memcpy(e->scheme, u.scheme, sizeof(e->scheme));
     memcpy(e->host, u.host, sizeof(e->host));
     e->is_aws = is_aws_host(u.name);
     return set_path(e, u.path, conf->bucket);
@@ -88,9 +88,10 @@ static int resolve_aws(const struct endpoint_conf *conf, struct endpoint *e)
                      conf->dualstack ? ".dualstack" : "", e->region, aws_dns_suffix(e->region));
     if ((size_t)n >= sizeof(e->host))
         return err_set(-EINVAL, "the endpoint's name is too long");
-    strcpy(e->scheme, "https");
     e->is_aws = true;
-    return in_host ? 0 : set_path(e, "", conf->bucket);
+    if (!in_host && set_path(e, "", conf->bucket) < 0)
+        return -EINVAL;
+    return str_copy(e->scheme, sizeof(e->scheme), "https");
 }
 
 int endpoint_resolve(const struct endpoint_conf *conf, struct endpoint *ret)
@@ -99,8 +100,9 @@ int endpoint_resolve(const struct endpoint_conf *conf, struct endpoint *ret)
     const char *region = conf->region && conf->region[0] ? conf->region : "us-east-1";
     if (!aws_region_ok(region))
         return err_set(-EINVAL, "a region is made of letters, digits and '-'");
-    strcpy(e.region, region);
-    int r = check_bucket(conf->bucket);
+    int r = str_copy(e.region, sizeof(e.region), region);
+    if (r == 0)
+        r = check_bucket(conf->bucket);
     if (r == 0)
         r = conf->url && conf->url[0] ? resolve_custom(conf, &e) : resolve_aws(conf, &e);
     if (r == 0)

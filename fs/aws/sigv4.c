@@ -4,25 +4,27 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
 
 enum { CANONICAL_MAX = 256 * 1024, PARTS_MAX = 256 };
 
+/* "2026-01-02T03:04:05.678Z" without its '-' and ':', and without the fraction. */
 void sigv4_date(int64_t wall_ns, char out[17])
 {
-    time_t t = (time_t)(wall_ns / NS_PER_S);
-    struct tm tm;
-    if (wall_ns < 0 || !gmtime_r(&t, &tm) || tm.tm_year > 8099 ||
-        strftime(out, 17, "%Y%m%dT%H%M%SZ", &tm) != 16)
-        memcpy(out, "19700101T000000Z", 17);
+    char iso[32];
+    size_t n = 0;
+    str_format_iso8601(wall_ns > 0 ? wall_ns : 0, iso);
+    for (const char *p = iso; *p && *p != '.' && n < 15; p++)
+        if (*p != '-' && *p != ':')
+            out[n++] = *p;
+    out[n++] = 'Z';
+    out[n] = '\0';
 }
 
 /* --- path and query ----------------------------------------------------------------------------

@@ -15,14 +15,12 @@
 static int parse_scheme(const char **p, struct url *u)
 {
     if (strncasecmp(*p, "https://", 8) == 0) {
-        strcpy(u->scheme, "https");
         *p += 8;
-        return 0;
+        return str_copy(u->scheme, sizeof(u->scheme), "https");
     }
     if (strncasecmp(*p, "http://", 7) == 0) {
-        strcpy(u->scheme, "http");
         *p += 7;
-        return 0;
+        return str_copy(u->scheme, sizeof(u->scheme), "http");
     }
     return err_set(-EINVAL, "an endpoint URL must begin with https:// or http://");
 }
