@@ -12,6 +12,7 @@ from . import procs, servers
 from .proxy import BUILD
 
 MNT_DETACH = 2
+FUSE_MAGIC = "65735546"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -107,9 +108,11 @@ class Mount:
             raise
 
     def responds(self):
-        """Mounted is not yet served: ask the root in another process, so that we can't hang."""
+        """Is it FUSE that answers there? A dead mount that was left by kill() does not, and the bare directory,
+        between its end and the new mount, is no FUSE. Asked in another process, so that we can't hang."""
         try:
-            return procs.run(["stat", "-f", self.dir], False, 60).returncode == 0
+            r = procs.run(["stat", "-f", "-c", "%t", self.dir], False, 60)
+            return r.returncode == 0 and r.stdout.strip() == FUSE_MAGIC
         except subprocess.TimeoutExpired:
             return False
 
