@@ -15,7 +15,7 @@ look() { # what, pattern
     printf '%s:\n%s\n' "$1" "$found"
     bad=1
 }
-look "path of a machine" '(/home/[a-z]+/|/Users/[A-Za-z]+/|/root/|/work/|/tmp/b-|/usr/local/go)'
+look "path of a machine" '(/home/[a-z]{2,}/|/Users/[A-Za-z]+/|/root/|/work/|/tmp/b-|/usr/local/go)'
 look "host of a registry" '(pypi\.org|files\.pythonhosted|proxy\.golang|registry\.npmjs|repo1?\.maven|crates\.io|deb\.debian\.org|archive\.ubuntu)'
 # AWS's own examples end in EXAMPLE
 found=$(printf '%s\n' "$files" | tr '\n' '\0' | xargs -0 grep -InE '\b(AKIA|ASIA)[A-Z0-9]{16}\b' \
