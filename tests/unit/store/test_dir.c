@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include "base/err.h"
 #include "base/str.h"
@@ -312,6 +314,75 @@ static void test_bad_requests(void **state)
     assert_false(exists(f, "a"));
 }
 
+/* An upload of one small part. */
+static char *start_upload(struct store *s, const char *key, struct store_part *part)
+{
+    char text[] = "part";
+    struct store_mem m = {.data = text, .size = 4};
+    struct store_src src = store_src_mem(&m);
+    struct store_req create = {.op = STORE_MPU_CREATE, .key = key};
+    struct store_rsp rsp = {0};
+    assert_int_equal(store_call(s, &create, &rsp), 0);
+    char *id = steal(&rsp.upload_id);
+    struct store_req put = {
+        .op = STORE_MPU_PART, .key = key, .upload_id = id, .part_number = 1, .src = &src};
+    assert_int_equal(store_call(s, &put, &rsp), 0);
+    *part = rsp.part;
+    store_rsp_done(&rsp);
+    return id;
+}
+
+static int complete_upload(struct store *s, const char *key, const char *id,
+                           const struct store_part *part, struct store_etag *ret)
+{
+    struct store_req req = {.op = STORE_MPU_COMPLETE,
+                            .key = key,
+                            .upload_id = id,
+                            .parts = part,
+                            .n_parts = 1,
+                            .cond = {.kind = STORE_IF_ABSENT}};
+    struct store_rsp rsp = {0};
+    int r = store_call(s, &req, &rsp);
+    *ret = rsp.obj.etag;
+    store_rsp_done(&rsp);
+    return r;
+}
+
+/* A Complete whose reply was lost, or whose process died when the object had its name, is answered
+ * as the first. */
+static void test_complete_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_part part;
+    struct store_etag one = {.s = ""}, two = {.s = ""};
+    char *id = start_upload(f->s, "a", &part);
+    assert_int_equal(complete_upload(f->s, "a", id, &part, &one), 0);
+    assert_int_equal(complete_upload(f->s, "a", id, &part, &two), 0);
+    assert_string_equal(one.s, two.s);
+    /* Another key's upload it never was. */
+    assert_int_equal(complete_upload(f->s, "b", id, &part, &two), STORE_NO_UPLOAD);
+    /* Once another version is there, nobody can say. */
+    assert_int_equal(dirtest_puts(f->s, "a", "other"), 0);
+    assert_int_equal(complete_upload(f->s, "a", id, &part, &two), STORE_NO_UPLOAD);
+    free(id);
+#ifdef S3EFS_FAULTS
+    int status = 0;
+    id = start_upload(f->s, "c", &part);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        setenv("S3EFS_CRASH_AT", "dir.after_rename", 1);
+        _exit(complete_upload(f->s, "c", id, &part, &one));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 137);
+    assert_int_equal(complete_upload(f->s, "c", id, &part, &two), 0);
+    expect_text(f, "c", "part");
+    assert_int_equal(rmdir(path_of(f, ".s3efs-dir/uploads")), 0); /* and its parts are gone now */
+    free(id);
+#endif
+}
+
 static int failing_read(void *ctx, uint64_t off, void *buf, size_t len)
 {
     (void)ctx;
@@ -385,6 +456,63 @@ static void test_opening(void **state)
     store_free(s);
 }
 
+/* As a user who may not write there; 0 or which expectation failed. */
+static int read_only_user(const char *dir)
+{
+    struct store *s = NULL;
+    if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0))
+        return 1;
+    if (store_dir_new(dir, false, NULL, &s) != 0)
+        return 2;
+    if (dirtest_get(s, "a", 10, NULL, NULL, NULL) != 0 ||
+        dirtest_get(s, "a/b", 10, NULL, NULL, NULL) != 0)
+        return 3;
+    struct store_req list = {.op = STORE_LIST};
+    struct store_rsp rsp = {0};
+    if (store_call(s, &list, &rsp) != 0 || rsp.list.n != 2)
+        return 4;
+    store_rsp_done(&rsp);
+    if (dirtest_puts(s, "a", "x") != -EACCES || err_text()[0] == '\0')
+        return 5;
+    if (dirtest_delete(s, "a") != -EACCES)
+        return 6;
+    struct store_req create = {.op = STORE_MPU_CREATE, .key = "a"};
+    if (store_call(s, &create, &rsp) != -EACCES)
+        return 7;
+    store_stop(s);
+    store_free(s);
+    return 0;
+}
+
+static void test_read_only_bucket_can_be_read(void **state)
+{
+    struct fixture *f = *state;
+    int status = 0;
+    assert_int_equal(dirtest_puts(f->s, "a", "text"), 0);
+    assert_int_equal(dirtest_puts(f->s, "a/b", "text"), 0);
+    assert_int_equal(chmod(f->dir, 0555), 0);
+    static const char *const folders[] = {"", "/tmp", "/locks", "/uploads", "/odd"};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), ".s3efs-dir%s", folders[i]);
+        assert_int_equal(chmod(path_of(f, path), 0555), 0);
+    }
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(read_only_user(f->dir));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    expect_text(f, "a", "text");
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), ".s3efs-dir%s", folders[i]);
+        assert_int_equal(chmod(path_of(f, path), 0755), 0);
+    }
+    assert_int_equal(chmod(f->dir, 0755), 0);
+}
+
 static void test_bucket_is_gone(void **state)
 {
     struct fixture *f = *state;
@@ -444,10 +572,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_place_is_kept_while_the_object_lives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty_directories_are_no_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_complete_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_body_leaves_the_old_object, setup, teardown),
         cmocka_unit_test_setup_teardown(test_meter, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_dead_writers_left_is_swept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_opening, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_read_only_bucket_can_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bucket_is_gone, setup, teardown),
 #ifdef S3EFS_FAULTS
         cmocka_unit_test_setup_teardown(test_disk_failures, setup, teardown),

@@ -24,7 +24,8 @@ struct racer {
     unsigned char won[KEYS]; /* keys that this thread made */
 };
 
-/* All create the same keys; half of them below a directory that others' deletes keep removing. */
+/* All create the same keys. Between them each puts and deletes one of its own: in a directory that
+ * others' deletes keep removing under its hands. */
 static void *create_all(void *arg)
 {
     struct racer *t = arg;
@@ -33,7 +34,7 @@ static void *create_all(void *arg)
         char key[32], text[32], other[32];
         snprintf(key, sizeof(key), k % 2 == 0 ? "flat%u" : "deep/er/key%u", k);
         snprintf(text, sizeof(text), "racer %u", t->id);
-        snprintf(other, sizeof(other), "deep/er/own%u", t->id);
+        snprintf(other, sizeof(other), k % 4 == 0 ? "deep/er/own%u" : "gone/in/own%u", t->id);
         int r = dirtest_put(t->s, key, text, strlen(text), absent, NULL);
         t->won[k] = r == 0 ? 1 : 0;
         t->error = r == 0 || r == STORE_PRECONDITION ? 0 : r;
