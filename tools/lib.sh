@@ -2,7 +2,7 @@
 # For tools/quickstart and tools/check (sourced): packages, and words to the user. POSIX sh.
 
 BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libfuse3-dev fuse3 libcurl4-openssl-dev
-    libssl-dev liblmdb-dev libexpat1-dev libjansson-dev libinih-dev zlib1g-dev ca-certificates"
+    libssl-dev liblmdb-dev libexpat1-dev libjansson-dev zlib1g-dev ca-certificates"
 SHOW_PACKAGES="attr curl util-linux"
 TEST_PACKAGES="libcmocka-dev clang python3 python3-venv git rsync attr acl pmccabe xz-utils util-linux
     procps file man-db curl"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranked locks. In debug builds a thread's held ranks are kept in a small array; LOCK_INODE_IO may be held twice by
- * one thread (a rename over a file), in the order of their addresses. */
+/* Ranked locks. In debug builds a thread's held ranks are kept in a small array; LOCK_INODE_IO may
+ * be held twice by one thread (a rename over a file), in the order of their addresses. */
 #include "base/lock.h"
 
 #include <assert.h>

@@ -16,7 +16,8 @@ struct civil {
     unsigned month, day, hour, min, sec; /* month 1-12 */
 };
 
-/* Days since the epoch of a proleptic Gregorian date; years count from March so that the leap day is last. */
+/* Days since the epoch of a proleptic Gregorian date; years count from March so that the leap day
+ * is last. */
 static int64_t days_of(int64_t y, unsigned m, unsigned d)
 {
     int64_t era, doy, yoe;

@@ -190,7 +190,7 @@ int sys_read_file(const char *path, size_t max, char **ret, size_t *ret_len)
 
     if (fd < 0)
         return fd;
-    for (uint64_t off = 0;;) {
+    for (;;) {
         ssize_t n = read(fd, chunk, sizeof(chunk)); /* /proc and pipes have no offsets to trust */
 
         if (n < 0 && errno == EINTR)
@@ -199,7 +199,6 @@ int sys_read_file(const char *path, size_t max, char **ret, size_t *ret_len)
             return -errno;
         if (n == 0)
             break;
-        off += (uint64_t)n;
         if (buf_add(&b, chunk, (size_t)n) < 0)
             return b.error == -E2BIG ? -EFBIG : b.error;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disk faults for the tests: 0, or the errno that this call is to fail with. Compiled out of release builds. */
+/* Disk faults for the tests: 0, or the errno that this call is to fail with. Compiled out of
+ * release builds. */
 #ifndef S3EFS_BASE_SYSFAULT_H
 #define S3EFS_BASE_SYSFAULT_H
 

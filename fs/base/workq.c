@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs in order of arrival, and timed ones when they are due (a list sorted by time: few wait at once). */
+/* Jobs in order of arrival, and timed ones when they are due (a list sorted by time: few wait at
+ * once). */
 #include "base/workq.h"
 
 #include <errno.h>

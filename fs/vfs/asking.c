@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VFS-4: what was asked of the bucket before a local change of the same name is no news. Every question registers
- * itself while it is under way, and every local change tells those that it concerns. */
+/* VFS-4: what was asked of the bucket before a local change of the same name is no news. Every
+ * question registers itself while it is under way, and every local change tells those that it
+ * concerns. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -55,7 +56,8 @@ static void note_change(struct asking *a, const char *name, bool exists, bool is
     a->changes = c;
 }
 
-void names_changed_locked(struct vfs *v, const struct inode *dir, const char *name, bool exists, bool is_dir)
+void names_changed_locked(struct vfs *v, const struct inode *dir, const char *name, bool exists,
+                          bool is_dir)
 {
     for (struct asking *a = v->locked.asking; a != NULL; a = a->next) {
         if (a->dir != dir)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attributes. What is set on a file that is being written goes up with its bytes; what is set on a stored one is one
- * conditional rewrite (protocol 5). */
+/* Attributes. What is set on a file that is being written goes up with its bytes; what is set on a
+ * stored one is one conditional rewrite (protocol 5). */
 #include "internal.h"
 
 #include <errno.h>
@@ -75,7 +75,8 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     return 0;
 }
 
-/* A directory's attributes stand in its marker. One that another client changed meanwhile is read again, once. */
+/* A directory's attributes stand in its marker. One that another client changed meanwhile is read
+ * again, once. */
 static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
 {
     struct objattr before;
@@ -94,13 +95,16 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
         i->checked_ns = 0;
         lock_drop(&v->tree);
         if (r != -EEXIST || tries > 0 || inode_revalidate(v, i) < 0)
-            return r == -EEXIST ? err_set(-EAGAIN, "the directory's marker is being changed by others") : r;
+            return r == -EEXIST
+                       ? err_set(-EAGAIN, "the directory's marker is being changed by others")
+                       : r;
     }
 }
 
-/* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one that is not in
- * the bucket yet, a change waits for the commit; otherwise it is committed now. */
-static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st, int mask)
+/* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one
+ * that is not in the bucket yet, a change waits for the commit; otherwise it is committed now. */
+static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st,
+                    int mask)
 {
     struct objattr before;
     bool waits;
@@ -108,7 +112,8 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
 
     lock_take(&v->tree);
     before = i->attr;
-    waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) || (i->is_dirty && i->n_writers > 0);
+    waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) ||
+            (i->is_dirty && i->n_writers > 0);
     lock_drop(&v->tree);
     if ((mask & VFS_SET_SIZE) != 0) {
         r = set_size(v, i, (uint64_t)st->st_size);
@@ -132,8 +137,8 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     return r;
 }
 
-int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh, const struct stat *st, int mask,
-                struct stat *ret, int64_t *ret_attr_ns)
+int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh,
+                const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns)
 {
     struct handle *h = fh != 0 ? handle_get(v, fh) : NULL;
     struct inode *i;

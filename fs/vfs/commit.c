@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing a file into the bucket (protocol 1-2): under If-None-Match:* when it is new here, else under If-Match of
- * the version it started from. Who replaced the whole content since it opened owns it, and last close wins whole;
- * everything else that meets a stranger's version fails loudly and keeps its bytes in lost+found. */
+/* Bringing a file into the bucket (protocol 1-2): under If-None-Match:* when it is new here, else
+ * under If-Match of the version it started from. Who replaced the whole content since it opened
+ * owns it, and last close wins whole; everything else that meets a stranger's version fails loudly
+ * and keeps its bytes in lost+found. */
 #include "internal.h"
 
 #include <errno.h>
@@ -71,7 +72,8 @@ int content_open(struct vfs *v, struct inode *i)
 }
 
 /* The type that the object has stays unless the bytes say otherwise, or it said nothing. */
-static int set_content_type(struct inode *i, const char *name, struct data_file *f, struct store_hdrs *hdrs)
+static int set_content_type(struct inode *i, const char *name, struct data_file *f,
+                            struct store_hdrs *hdrs)
 {
     const char *old = store_hdrs_get(hdrs, "content-type"), *type = NULL;
     unsigned char head[MIME_HEAD];
@@ -97,7 +99,8 @@ static int set_content_type(struct inode *i, const char *name, struct data_file 
     return type == old ? 0 : store_hdrs_set(hdrs, "content-type", type);
 }
 
-int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name, struct store_hdrs *ret)
+int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name,
+                   struct store_hdrs *ret)
 {
     struct data_file *f;
     struct objattr attr;
@@ -117,9 +120,11 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
 }
 
 /* Does the object in the way carry this file's id? */
-static bool is_same_file(const struct vfs *v, const struct inode *i, const char *key, const struct store_obj *obj)
+static bool is_same_file(const struct vfs *v, const struct inode *i, const char *key,
+                         const struct store_obj *obj)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
+                                       v->conf.dir_mode};
     struct objattr theirs;
 
     objattr_decode(&d, key, false, obj, &theirs);
@@ -128,7 +133,8 @@ static bool is_same_file(const struct vfs *v, const struct inode *i, const char 
 
 static void adopt_id(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
+                                       v->conf.dir_mode};
     struct objattr theirs;
 
     objattr_decode(&d, key, false, obj, &theirs);
@@ -138,14 +144,15 @@ static void adopt_id(struct vfs *v, struct inode *i, const char *key, const stru
 }
 
 /* Somebody else's version is there. 0: try again under `cond`; else the errno of the close. */
-static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome, const struct store_obj *there,
-                   struct store_cond *cond)
+static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
+                   const struct store_obj *there, struct store_cond *cond)
 {
     switch (outcome) {
     case UPLOAD_EXISTS:
         if (i->is_excl)
             return err_set(-EEXIST, "%s was created by another client first", key);
-        adopt_id(v, i, key, there); /* a creator without O_EXCL opens the winner's file (protocol 2) */
+        adopt_id(v, i, key,
+                 there); /* a creator without O_EXCL opens the winner's file (protocol 2) */
         break;
     case UPLOAD_CHANGED:
         if (!data_is_whole(i->data) || !is_same_file(v, i, key, there))
@@ -160,7 +167,8 @@ static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
     return 0;
 }
 
-static void committed(struct vfs *v, struct inode *i, const char *key, struct store_obj *now, uint64_t change)
+static void committed(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
+                      uint64_t change)
 {
     uint64_t size = data_size(i->data);
 
@@ -185,7 +193,8 @@ static void committed(struct vfs *v, struct inode *i, const char *key, struct st
 
 static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name)
 {
-    struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT, i->etag};
+    struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
+                              i->etag};
     uint64_t change = data_change(i->data);
     int r;
 
@@ -195,7 +204,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
 
         r = commit_headers(v, i, key, name, &hdrs);
         if (r == 0) {
-            const struct upload_req req = {.key = key, .file = i->data, .hdrs = &hdrs, .cond = cond};
+            const struct upload_req req = {
+                .key = key, .file = i->data, .hdrs = &hdrs, .cond = cond};
 
             r = upload_commit(v->upload, &req, &now);
         }
@@ -265,9 +275,11 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     }
     lock_drop(&v->tree);
     if (f != NULL && data_is_dirty(f) && data_keep(f, key, why, &path) < 0)
-        log_error("commit.bytes_lost", "key=%s cause=%s keep=%s", LOG_Q(key), LOG_Q(why), LOG_Q(err_text()));
+        log_error("commit.bytes_lost", "key=%s cause=%s keep=%s", LOG_Q(key), LOG_Q(why),
+                  LOG_Q(err_text()));
     else
-        log_error("commit.failed", "key=%s cause=%s kept=%s", LOG_Q(key), LOG_Q(why), path != NULL ? LOG_Q(path) : "-");
+        log_error("commit.failed", "key=%s cause=%s kept=%s", LOG_Q(key), LOG_Q(why),
+                  path != NULL ? LOG_Q(path) : "-");
     vfs_set_error(v, "%s: %s", key, why);
     data_file_unref(f);
     free(path);
@@ -298,7 +310,8 @@ int marker_put(struct vfs *v, struct inode *dir)
     attr = dir->attr;
     if (r == 0)
         r = store_hdrs_copy(&hdrs, &dir->hdrs);
-    req.cond = (struct store_cond){store_etag_is_set(&dir->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT, dir->etag};
+    req.cond = (struct store_cond){store_etag_is_set(&dir->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
+                                   dir->etag};
     lock_drop(&v->tree);
     if (r == 0)
         r = objattr_encode(&attr, key, &hdrs);
@@ -332,5 +345,6 @@ void marker_keep(struct vfs *v, struct inode *dir)
     needed = dir != v->locked.root && dir->parent != NULL && !store_etag_is_set(&dir->etag);
     lock_drop(&v->tree);
     if (needed && marker_put(v, dir) < 0)
-        log_debug("dir.marker", "cause=%s", LOG_Q(err_text())); /* it may vanish with its last name: as before */
+        log_debug("dir.marker", "cause=%s",
+                  LOG_Q(err_text())); /* it may vanish with its last name: as before */
 }

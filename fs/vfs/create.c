@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* New names. A regular file costs no request here: its one PUT comes with its close. Directories, symbolic links and
- * special files are objects at once. */
+/* New names. A regular file costs no request here: its one PUT comes with its close. Directories,
+ * symbolic links and special files are objects at once. */
 #include "internal.h"
 
 #include <errno.h>
@@ -21,8 +21,10 @@ static int may_make(const struct vfs *v, const char *name)
     return name_check(name);
 }
 
-/* Owner, group and mode of something new in dir: umask, and the directory's set-group-id bit (open(2), mkdir(2)). */
-static void set_new_attr(const struct vfs_ctx *x, const struct inode *dir, mode_t mode, struct objattr *a)
+/* Owner, group and mode of something new in dir: umask, and the directory's set-group-id bit
+ * (open(2), mkdir(2)). */
+static void set_new_attr(const struct vfs_ctx *x, const struct inode *dir, mode_t mode,
+                         struct objattr *a)
 {
     bool inherits = (dir->attr.mode & S_ISGID) != 0;
 
@@ -35,8 +37,8 @@ static void set_new_attr(const struct vfs_ctx *x, const struct inode *dir, mode_
 }
 
 /* A new inode under a name that nothing here has; referenced. -EEXIST. */
-static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, mode_t mode,
-                     struct inode **ret)
+static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
+                     mode_t mode, struct inode **ret)
 {
     char key[VFS_KEY_MAX + 2], dir_key[VFS_KEY_MAX + 2];
     struct inode *i = inode_new(v);
@@ -89,8 +91,8 @@ static void drop_inode(struct vfs *v, struct inode *i)
     lock_drop(&v->tree);
 }
 
-static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, mode_t mode,
-                     int flags, struct vfs_entry *ret, uint64_t *ret_fh)
+static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
+                     mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh)
 {
     struct handle *h = NULL;
     struct inode *i = NULL;
@@ -122,8 +124,8 @@ static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
 }
 
 /* The name came into being between the kernel's lookup and its create. */
-static int create_existing(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name, int flags,
-                           struct vfs_entry *ret, uint64_t *ret_fh)
+static int create_existing(struct vfs *v, const struct vfs_ctx *x, struct inode *dir,
+                           const char *name, int flags, struct vfs_entry *ret, uint64_t *ret_fh)
 {
     struct inode *i;
     bool keep;
@@ -144,8 +146,8 @@ static int create_existing(struct vfs *v, const struct vfs_ctx *x, struct inode 
     return r;
 }
 
-int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name, mode_t mode, int flags,
-               struct vfs_entry *ret, uint64_t *ret_fh)
+int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
+               mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh)
 {
     struct inode *dir;
     int r = may_make(v, name);
@@ -162,8 +164,8 @@ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
 }
 
 /* What is an object at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
-static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name, mode_t mode, dev_t rdev,
-                const char *body, struct vfs_entry *ret)
+static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
+                mode_t mode, dev_t rdev, const char *body, struct vfs_entry *ret)
 {
     struct inode *dir, *i = NULL;
     int r = may_make(v, name);
@@ -210,8 +212,8 @@ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
     return make(v, x, dir, name, (mode & 07777) | S_IFDIR, 0, NULL, ret);
 }
 
-int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, dev_t rdev,
-              struct vfs_entry *ret)
+int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,
+              dev_t rdev, struct vfs_entry *ret)
 {
     if ((mode & S_IFMT) == 0)
         mode |= S_IFREG;
@@ -220,8 +222,8 @@ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
     return make(v, x, dir, name, mode, rdev, NULL, ret);
 }
 
-int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir, const char *name,
-                struct vfs_entry *ret)
+int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir,
+                const char *name, struct vfs_entry *ret)
 {
     struct vfs_ctx no_mask = *x;
 

@@ -27,8 +27,10 @@ static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
     return err_set(r, "not a regular file");
 }
 
-/* The bucket has another version: the inode moves to it if nobody has it open, else its name gets a new one. */
-static int new_version(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj, int64_t asked)
+/* The bucket has another version: the inode moves to it if nobody has it open, else its name gets a
+ * new one. */
+static int new_version(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj,
+                       int64_t asked)
 {
     struct data_file *old = NULL;
     int r = 0;
@@ -37,7 +39,8 @@ static int new_version(struct vfs *v, struct inode *i, const char *key, const st
     if (i->n_open > 0) {
         if (i->parent != NULL)
             inode_detach_locked(v, i);
-        r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again", key);
+        r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again",
+                    key);
     } else {
         old = i->data;
         i->data = NULL;
@@ -69,8 +72,8 @@ static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
     return err_set(-ESTALE, "%s was removed by another client", key);
 }
 
-/* One conditional request; for a reader it brings the bytes of a small file. *ret_changed: the kernel's pages and
- * size are not right any more. */
+/* One conditional request; for a reader it brings the bytes of a small file. *ret_changed: the
+ * kernel's pages and size are not right any more. */
 static int open_revalidate(struct vfs *v, struct inode *i, int flags, bool *ret_changed)
 {
     char key[VFS_KEY_MAX + 2];
@@ -83,7 +86,8 @@ static int open_revalidate(struct vfs *v, struct inode *i, int flags, bool *ret_
     lock_take(&v->tree);
     r = inode_key_locked(v, i, NULL, key);
     known = i->etag;
-    size = (flags & O_ACCMODE) == O_WRONLY ? UINT64_MAX : i->attr.size; /* who only writes wants no bytes */
+    size = (flags & O_ACCMODE) == O_WRONLY ? UINT64_MAX
+                                           : i->attr.size; /* who only writes wants no bytes */
     lock_drop(&v->tree);
     if (r < 0)
         return r;
@@ -119,8 +123,8 @@ static int truncate_all(struct vfs *v, struct inode *i)
 }
 
 /* With names (read) and i->io held. */
-static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret, bool *ret_keep,
-                          bool *ret_changed)
+static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
+                          bool *ret_keep, bool *ret_changed)
 {
     bool is_ours, is_trunc = (flags & O_TRUNC) != 0;
     int r = 0;
@@ -138,13 +142,15 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
         return r;
     (*ret)->is_fresh = is_trunc;
     lock_take(&v->tree);
-    *ret_keep = !*ret_changed && !is_trunc && (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
+    *ret_keep =
+        !*ret_changed && !is_trunc && (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
     i->kernel_etag = i->etag;
     lock_drop(&v->tree);
     return 0;
 }
 
-int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh, bool *ret_keep_cache)
+int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh,
+             bool *ret_keep_cache)
 {
     struct handle *h = NULL;
     bool changed = false;
@@ -181,8 +187,8 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
     return data_read(h->data, off, buf, len);
 }
 
-/* A write that failed leaves a hole that its writer never meant: half an image must not go up as if it were whole.
- * Writing the range after all heals it. */
+/* A write that failed leaves a hole that its writer never meant: half an image must not go up as if
+ * it were whole. Writing the range after all heals it. */
 static void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r)
 {
     if (r < 0) {
@@ -195,7 +201,8 @@ static void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r
     i->failed = 0;
 }
 
-ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off, const void *buf, size_t len)
+ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
+                  const void *buf, size_t len)
 {
     struct handle *h = handle_get(v, fh);
     struct inode *i;
@@ -226,8 +233,9 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     return r < 0 ? r : (ssize_t)len;
 }
 
-/* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is the caller's to
- * tell: a failure leaves the file dirty, for the next fsync or close to try again. */
+/* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is
+ * the caller's to tell: a failure leaves the file dirty, for the next fsync or close to try again.
+ */
 static int commit_handle(struct vfs *v, struct handle *h)
 {
     int r;
@@ -247,9 +255,9 @@ static int has_fd(struct vfs *v, const struct handle *h, pid_t pid)
     return (v->conf.proc_has_fd != NULL ? v->conf.proc_has_fd : proc_has_fd)(pid, h->inode->ino);
 }
 
-/* Protocol 1: is this the close that its writer waits for? One of several duplicates of one open file in the writing
- * process is not: the last of them is. With a second open of the file that can't be told apart, and each close
- * commits. */
+/* Protocol 1: is this the close that its writer waits for? One of several duplicates of one open
+ * file in the writing process is not: the last of them is. With a second open of the file that
+ * can't be told apart, and each close commits. */
 static bool flush_commits(struct vfs *v, struct handle *h, const struct vfs_ctx *x)
 {
     bool is_dirty, is_only;
@@ -289,8 +297,9 @@ int vfs_fsync(struct vfs *v, uint64_t fh)
     return commit_handle(v, h);
 }
 
-/* The last word of a file that is closed everywhere: what no FLUSH committed (a killed writer, a child's descriptor)
- * is committed now; what cannot be is kept aside and told in the log and the status. */
+/* The last word of a file that is closed everywhere: what no FLUSH committed (a killed writer, a
+ * child's descriptor) is committed now; what cannot be is kept aside and told in the log and the
+ * status. */
 static void release_writer(struct vfs *v, struct handle *h)
 {
     struct inode *i = h->inode;

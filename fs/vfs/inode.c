@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of inodes and the tree of names. An inode lives while the kernel, a handle, a call or a child refers to
- * it. A name belongs to one inode; an inode has at most one name. */
+/* The table of inodes and the tree of names. An inode lives while the kernel, a handle, a call or a
+ * child refers to it. A name belongs to one inode; an inode has at most one name. */
 #include "internal.h"
 
 #include <errno.h>
@@ -186,7 +186,8 @@ int inode_get(struct vfs *v, uint64_t node, struct inode **ret)
     return 0;
 }
 
-int inode_key_locked(const struct vfs *v, const struct inode *i, const char *name, char ret[VFS_KEY_MAX + 2])
+int inode_key_locked(const struct vfs *v, const struct inode *i, const char *name,
+                     char ret[VFS_KEY_MAX + 2])
 {
     size_t end = VFS_KEY_MAX + 1, start = end, n;
 
@@ -262,8 +263,8 @@ bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
     return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
 }
 
-/* The kernel keeps attributes no longer than we do, and at most a second: from then on a stat costs one call to
- * us, and we know better how long they hold. */
+/* The kernel keeps attributes no longer than we do, and at most a second: from then on a stat costs
+ * one call to us, and we know better how long they hold. */
 int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i)
 {
     int64_t left = i->checked_ns + i->ac_ns - clock_boot_ns();
@@ -288,23 +289,28 @@ void inode_touch_locked(struct inode *dir)
     dir->attr.mtime_ns = dir->attr.ctime_ns = clock_wall_ns();
 }
 
-void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj, int64_t checked_ns)
+void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
+                          const struct store_obj *obj, int64_t checked_ns)
 {
-    const struct objattr_defaults defaults = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    const struct objattr_defaults defaults = {v->conf.uid, v->conf.gid, v->conf.file_mode,
+                                              v->conf.dir_mode};
     bool is_dir = i->node != 0 ? inode_is_dir(i) : key[0] == '\0' || str_ends(key, "/");
-    bool same = obj != NULL && store_etag_equal(&obj->etag, &i->etag) && obj->mtime_ns == i->obj_mtime_ns;
+    bool same =
+        obj != NULL && store_etag_equal(&obj->etag, &i->etag) && obj->mtime_ns == i->obj_mtime_ns;
     int64_t dir_mtime = i->attr.mtime_ns, dir_ctime = i->attr.ctime_ns;
     uint64_t ino = i->ino;
     char id[33];
 
     memcpy(id, i->attr.id, sizeof(id));
     objattr_decode(&defaults, key, is_dir, obj, &i->attr);
-    if (is_dir && dir_mtime > i->attr.mtime_ns) { /* names that came and went are not in the marker */
+    if (is_dir &&
+        dir_mtime > i->attr.mtime_ns) { /* names that came and went are not in the marker */
         i->attr.mtime_ns = dir_mtime;
         if (dir_ctime > i->attr.ctime_ns)
             i->attr.ctime_ns = dir_ctime;
     }
-    if (ino != 0 && id[0] != '\0' && (obj == NULL || store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL))
+    if (ino != 0 && id[0] != '\0' &&
+        (obj == NULL || store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL))
         memcpy(i->attr.id, id, sizeof(id)); /* a made-up id stays for this inode's life */
     i->ino = objattr_ino(&i->attr);
     store_hdrs_done(&i->hdrs);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of vfs share.
  *
- * VFS-1  Every field of an inode but `data`'s content is guarded by v->tree; it is held for memory work only.
- * VFS-2  inode.io is held by whoever writes, truncates, opens, commits or moves one file, also over store calls;
- *        so between its taking and its dropping the file's key and base do not change under the holder.
- * VFS-3  v->names is held for reading by every call that changes a name or commits (the key stays what it was), for
- *        writing by a directory's rename, which changes the keys of a whole tree.
- * VFS-4  A reply of the bucket about a name is applied only if no local change of that name happened since it was
- *        asked for (struct asking).
- * VFS-5  An inode with open handles never moves to another version: it is detached, and the name gets a new one.
- * Order: names, io (two: by address), tree. */
+ * VFS-1  Every field of an inode but `data`'s content is guarded by v->tree; it is held for memory
+ * work only. VFS-2  inode.io is held by whoever writes, truncates, opens, commits or moves one
+ * file, also over store calls; so between its taking and its dropping the file's key and base do
+ * not change under the holder. VFS-3  v->names is held for reading by every call that changes a
+ * name or commits (the key stays what it was), for writing by a directory's rename, which changes
+ * the keys of a whole tree. VFS-4  A reply of the bucket about a name is applied only if no local
+ * change of that name happened since it was asked for (struct asking). VFS-5  An inode with open
+ * handles never moves to another version: it is detached, and the name gets a new one. Order:
+ * names, io (two: by address), tree. */
 #ifndef S3EFS_VFS_INTERNAL_H
 #define S3EFS_VFS_INTERNAL_H
 
@@ -27,29 +27,31 @@
 struct inode {
     struct map_link by_node, by_name;
     uint64_t node, ino;
-    struct inode *parent; /* NULL: the root, or no name leads here any more */
+    struct inode *parent;              /* NULL: the root, or no name leads here any more */
     struct inode *child, *next, *prev; /* first child; siblings */
     char *name;
-    uint64_t nlookup; /* the kernel's references */
-    unsigned refs;    /* ours: calls under way, handles, children */
+    uint64_t nlookup;           /* the kernel's references */
+    unsigned refs;              /* ours: calls under way, handles, children */
     unsigned n_open, n_writers; /* handles */
     struct lock io;
 
     struct objattr attr;
-    struct store_hdrs hdrs;  /* of the object, as the bucket has them */
-    struct store_etag etag;  /* of the object; unset: there is none (new file, implied directory, root) */
-    int64_t obj_mtime_ns;    /* its Last-Modified; 0 unknown (our own PUT) */
+    struct store_hdrs hdrs; /* of the object, as the bucket has them */
+    struct store_etag
+        etag; /* of the object; unset: there is none (new file, implied directory, root) */
+    int64_t obj_mtime_ns; /* its Last-Modified; 0 unknown (our own PUT) */
     int64_t checked_ns, ac_ns;
     struct store_etag kernel_etag; /* whose pages the kernel may hold */
-    struct data_file *data;  /* NULL until opened */
-    uint64_t moved_change;   /* rename_dir: data_change() when its key was copied */
-    int64_t dirty_since_ns;  /* 0: clean */
-    bool is_new;             /* made here, nothing of it in the bucket yet */
-    bool is_excl;            /* made with O_EXCL */
-    bool is_dirty;           /* bytes or attributes wait for a commit */
-    int failed;              /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
-    int torn;                /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
-    uint64_t torn_off, torn_end; /* writer meant, and is not committed until that is written or cut off */
+    struct data_file *data;        /* NULL until opened */
+    uint64_t moved_change;         /* rename_dir: data_change() when its key was copied */
+    int64_t dirty_since_ns;        /* 0: clean */
+    bool is_new;                   /* made here, nothing of it in the bucket yet */
+    bool is_excl;                  /* made with O_EXCL */
+    bool is_dirty;                 /* bytes or attributes wait for a commit */
+    int failed; /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
+    int torn; /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
+    uint64_t torn_off,
+        torn_end; /* writer meant, and is not committed until that is written or cut off */
 };
 
 /* One question to the bucket under way: about a name, or (name NULL) about a whole directory. */
@@ -62,7 +64,7 @@ struct asking {
         struct asking_change *next;
         bool exists, is_dir;
         char name[];
-    } *changes; /* of a directory's names since it was asked */
+    } * changes; /* of a directory's names since it was asked */
 };
 
 #define HANDLE_WRITERS 8
@@ -73,9 +75,9 @@ struct handle {
     struct data_file *data; /* the version that this handle sees */
     int flags;
     bool is_writer;
-    bool is_fresh;             /* created or truncated, and nothing written or committed since */
-    bool has_written;          /* bytes since the last commit */
-    pid_t last_tid;            /* the writers so far: thread groups */
+    bool is_fresh;    /* created or truncated, and nothing written or committed since */
+    bool has_written; /* bytes since the last commit */
+    pid_t last_tid;   /* the writers so far: thread groups */
     pid_t writers[HANDLE_WRITERS];
     unsigned n_writers;
     struct dir_snapshot *dir;
@@ -116,23 +118,29 @@ static inline bool inode_is_dir(const struct inode *i)
 {
     return (i->attr.mode & S_IFMT) == S_IFDIR;
 }
-/* Key of an inode, or of a name in it (NULL: the inode itself; directories end in '/'). -ENAMETOOLONG. */
-int inode_key_locked(const struct vfs *v, const struct inode *i, const char *name, char ret[VFS_KEY_MAX + 2]);
+/* Key of an inode, or of a name in it (NULL: the inode itself; directories end in '/').
+ * -ENAMETOOLONG. */
+int inode_key_locked(const struct vfs *v, const struct inode *i, const char *name,
+                     char ret[VFS_KEY_MAX + 2]);
 void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *ret);
-void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret); /* takes a lookup reference */
+void inode_entry_locked(struct vfs *v, struct inode *i,
+                        struct vfs_entry *ret); /* takes a lookup reference */
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i);
 int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i);
 void inode_touch_locked(struct inode *dir); /* a name in it changed */
 /* The node, referenced; -ESTALE if there is none. */
 int inode_get(struct vfs *v, uint64_t node, struct inode **ret);
 /* Takes what the bucket says of an object for granted (attributes, ETag, validity). */
-void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj, int64_t checked_ns);
+void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
+                          const struct store_obj *obj, int64_t checked_ns);
 
 /* --- asking.c --- */
-void asking_begin_locked(struct vfs *v, struct asking *a, const struct inode *dir, const char *name);
+void asking_begin_locked(struct vfs *v, struct asking *a, const struct inode *dir,
+                         const char *name);
 void asking_end_locked(struct vfs *v, struct asking *a);
 void asking_done(struct asking *a); /* frees the changes */
-void names_changed_locked(struct vfs *v, const struct inode *dir, const char *name, bool exists, bool is_dir);
+void names_changed_locked(struct vfs *v, const struct inode *dir, const char *name, bool exists,
+                          bool is_dir);
 void names_moved_locked(struct vfs *v); /* a tree was renamed: every answer under way is stale */
 
 /* --- lookup.c --- */
@@ -142,7 +150,8 @@ struct found {
     struct store_obj obj;
     int64_t checked_ns;
 };
-/* Asks the bucket about a name: 0, -ENOENT, -errno. dir_first: it was a directory when last seen. */
+/* Asks the bucket about a name: 0, -ENOENT, -errno. dir_first: it was a directory when last seen.
+ */
 int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret);
 void found_done(struct found *f);
 /* Looks a name up as vfs_lookup does; *ret is referenced. */
@@ -161,11 +170,13 @@ void listing_free(struct dir_snapshot *s);
 void listing_forget(struct vfs *v, const struct inode *dir);
 
 /* --- handle.c --- */
-int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret); /* references i (and its data) */
+int handle_new(struct vfs *v, struct inode *i, int flags,
+               struct handle **ret); /* references i (and its data) */
 struct handle *handle_get(struct vfs *v, uint64_t fh);
 void handle_free(struct vfs *v, struct handle *h);
 void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid);
-bool handle_wrote(struct vfs *v, const struct handle *h, pid_t tid); /* did this thread's process write? */
+bool handle_wrote(struct vfs *v, const struct handle *h,
+                  pid_t tid); /* did this thread's process write? */
 
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
@@ -174,11 +185,14 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
 void commit_mark_dirty_locked(struct inode *i);
 /* Clean content of the inode, made if there is none yet. */
 int content_open(struct vfs *v, struct inode *i);
-/* Headers for a version of the inode under key: what the object has, our attributes, the content type. */
-int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name, struct store_hdrs *ret);
+/* Headers for a version of the inode under key: what the object has, our attributes, the content
+ * type. */
+int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name,
+                   struct store_hdrs *ret);
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */
 int marker_put(struct vfs *v, struct inode *dir);
-/* A directory that only exists by its keys gets a marker, so that it stays when the last of them goes. */
+/* A directory that only exists by its keys gets a marker, so that it stays when the last of them
+ * goes. */
 void marker_keep(struct vfs *v, struct inode *dir);
 
 /* --- names.c --- */
@@ -188,7 +202,8 @@ bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name);
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);
 int proc_has_fd(pid_t pid, uint64_t ino);
-#define PROC_FDS_MAX 256 /* of a process with more nothing is said: a look at each would cost more than it saves */
+#define PROC_FDS_MAX                                                                               \
+    256 /* of a process with more nothing is said: a look at each would cost more than it saves */
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...) _printf_(2, 3);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of a directory: what the cache knows within the attribute times, else one LIST. Local changes that
- * happened while the bucket was listed win (VFS-4), and files that are not in the bucket yet are added. */
+/* The names of a directory: what the cache knows within the attribute times, else one LIST. Local
+ * changes that happened while the bucket was listed win (VFS-4), and files that are not in the
+ * bucket yet are added. */
 #include "internal.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Moves the entries of a page over, without those that have no name here. */
-static int take_page(struct vfs *v, const char *dir_key, struct store_list *all, struct store_list *page)
+static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
+                     struct store_list *page)
 {
     size_t skip = strlen(dir_key);
 
@@ -62,13 +64,15 @@ static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
     return 0;
 }
 
-static int list_bucket(struct vfs *v, const char *dir_key, struct store_list *ret, int64_t *ret_date)
+static int list_bucket(struct vfs *v, const char *dir_key, struct store_list *ret,
+                       int64_t *ret_date)
 {
     _cleanup_free_ char *token = NULL;
     int r = 0;
 
     do {
-        struct store_req req = {.op = STORE_LIST, .prefix = dir_key, .delimited = true, .token = token};
+        struct store_req req = {
+            .op = STORE_LIST, .prefix = dir_key, .delimited = true, .token = token};
         struct store_rsp rsp = {0};
 
         lock_assert_may_block();
@@ -123,7 +127,8 @@ static int add_entry(struct vfs *v, struct store_list *l, const char *key, bool 
 }
 
 /* A name that changed here since the bucket was asked is as it is here. */
-static int apply_change(struct vfs *v, const char *dir_key, struct store_list *l, const struct asking_change *c)
+static int apply_change(struct vfs *v, const char *dir_key, struct store_list *l,
+                        const struct asking_change *c)
 {
     char key[VFS_KEY_MAX + VFS_NAME_MAX + 3];
     struct store_entry *e;
@@ -190,7 +195,8 @@ static void note_youngest(struct vfs *v, struct inode *dir, const struct store_l
     lock_drop(&v->tree);
 }
 
-/* Entries of the bucket become entries of the directory: the keys' memory is taken over as names. */
+/* Entries of the bucket become entries of the directory: the keys' memory is taken over as names.
+ */
 static int to_listing(const char *dir_key, struct store_list *from, struct cache_listing *ret)
 {
     size_t skip = strlen(dir_key);
@@ -202,8 +208,11 @@ static int to_listing(const char *dir_key, struct store_list *from, struct cache
         struct store_entry *e = &from->v[i];
         struct cache_dirent *d = &ret->v[ret->n++];
 
-        *d = (struct cache_dirent){.is_prefix = e->is_prefix, .etag = e->etag, .size = e->size,
-                                   .mtime_ns = e->mtime_ns, .name = steal(&e->key)};
+        *d = (struct cache_dirent){.is_prefix = e->is_prefix,
+                                   .etag = e->etag,
+                                   .size = e->size,
+                                   .mtime_ns = e->mtime_ns,
+                                   .name = steal(&e->key)};
         memmove(d->name, d->name + skip, strlen(d->name + skip) + 1);
         if (d->is_prefix)
             d->name[strlen(d->name) - 1] = '\0';
@@ -230,7 +239,9 @@ static int by_name(const void *a, const void *b)
     const struct cache_dirent *x = a, *y = b;
     int r = strcmp(x->name, y->name);
 
-    return r != 0 ? r : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
+    return r != 0
+               ? r
+               : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
 }
 
 static int append(struct cache_listing *l, const struct inode *i)

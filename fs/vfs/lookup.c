@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a name to an inode. What is known is answered within the attribute times; what is not is asked of the
- * bucket, always: another pod may have closed it a moment ago. */
+/* From a name to an inode. What is known is answered within the attribute times; what is not is
+ * asked of the bucket, always: another pod may have closed it a moment ago. */
 #include "internal.h"
 
 #include <errno.h>
@@ -40,8 +40,8 @@ static int head(struct vfs *v, const char *key, struct found *ret)
     return r;
 }
 
-/* Is there a directory: a marker, or any key below? One LIST for the first key, and a HEAD for the marker's
- * attributes. 0, STORE_NOT_FOUND, -errno. */
+/* Is there a directory: a marker, or any key below? One LIST for the first key, and a HEAD for the
+ * marker's attributes. 0, STORE_NOT_FOUND, -errno. */
 static int ask_dir(struct vfs *v, const char *key, struct found *ret)
 {
     char dir_key[VFS_KEY_MAX + 2];
@@ -131,7 +131,8 @@ static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, cons
     return 0;
 }
 
-/* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is referenced. */
+/* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is
+ * referenced. */
 static int apply_locked(struct vfs *v, struct inode *dir, const char *name, const char *key,
                         const struct found *f, struct inode **ret)
 {
@@ -164,8 +165,8 @@ static void gone_locked(struct vfs *v, struct inode *dir, const char *name)
 }
 
 /* 0 and *ret; 1: ask the bucket about key; -errno. */
-static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *name, char key[VFS_KEY_MAX + 2],
-                               bool *ret_was_dir, struct inode **ret)
+static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *name,
+                               char key[VFS_KEY_MAX + 2], bool *ret_was_dir, struct inode **ret)
 {
     struct inode *i;
     int r;
@@ -184,7 +185,8 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     return 0;
 }
 
-static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struct inode **ret, bool *ret_again)
+static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struct inode **ret,
+                       bool *ret_again)
 {
     char key[VFS_KEY_MAX + 2];
     struct found f = {0};

@@ -15,9 +15,18 @@ struct signature {
     const char *bytes2;
 };
 
-#define SIG(type, bytes) {type, 0, sizeof(bytes) - 1, bytes, 0, 0, ""}
-#define SIG_AT(type, at, bytes) {type, at, sizeof(bytes) - 1, bytes, 0, 0, ""}
-#define SIG_BOTH(type, bytes, at2, b2) {type, 0, sizeof(bytes) - 1, bytes, at2, sizeof(b2) - 1, b2}
+#define SIG(type, bytes)                                                                           \
+    {                                                                                              \
+        type, 0, sizeof(bytes) - 1, bytes, 0, 0, ""                                                \
+    }
+#define SIG_AT(type, at, bytes)                                                                    \
+    {                                                                                              \
+        type, at, sizeof(bytes) - 1, bytes, 0, 0, ""                                               \
+    }
+#define SIG_BOTH(type, bytes, at2, b2)                                                             \
+    {                                                                                              \
+        type, 0, sizeof(bytes) - 1, bytes, at2, sizeof(b2) - 1, b2                                 \
+    }
 
 static const struct signature signatures[] = {
     SIG("image/jpeg", "\xff\xd8\xff"),
@@ -52,7 +61,8 @@ static const struct signature signatures[] = {
     SIG("application/x-gzip", "\x1f\x8b\x08"),
     SIG("application/zstd", "\x28\xb5\x2f\xfd"),
     SIG("application/x-bzip2", "BZh"),
-    SIG("application/x-xz", "\xfd" "7zXZ\0"),
+    SIG("application/x-xz", "\xfd"
+                            "7zXZ\0"),
     SIG("application/x-7z-compressed", "7z\xbc\xaf\x27\x1c"),
     SIG("font/woff", "wOFF"),
     SIG("font/woff2", "wOF2"),
@@ -64,35 +74,91 @@ static const struct signature signatures[] = {
 static const struct {
     const char *suffix, *type;
 } suffixes[] = {
-    {"jpg", "image/jpeg"}, {"jpeg", "image/jpeg"}, {"jpe", "image/jpeg"}, {"png", "image/png"},
-    {"gif", "image/gif"}, {"webp", "image/webp"}, {"avif", "image/avif"}, {"heic", "image/heic"},
-    {"heif", "image/heif"}, {"svg", "image/svg+xml"}, {"ico", "image/x-icon"}, {"bmp", "image/bmp"},
-    {"tif", "image/tiff"}, {"tiff", "image/tiff"}, {"jxl", "image/jxl"}, {"psd", "image/vnd.adobe.photoshop"},
-    {"mp4", "video/mp4"}, {"m4v", "video/mp4"}, {"mov", "video/quicktime"}, {"webm", "video/webm"},
-    {"mkv", "video/x-matroska"}, {"avi", "video/x-msvideo"}, {"mpeg", "video/mpeg"}, {"mpg", "video/mpeg"},
-    {"ts", "video/mp2t"}, {"m3u8", "application/vnd.apple.mpegurl"}, {"mpd", "application/dash+xml"},
-    {"mp3", "audio/mpeg"}, {"m4a", "audio/mp4"}, {"aac", "audio/aac"}, {"ogg", "audio/ogg"},
-    {"oga", "audio/ogg"}, {"opus", "audio/ogg"}, {"wav", "audio/wav"}, {"flac", "audio/flac"},
-    {"html", "text/html"}, {"htm", "text/html"}, {"xhtml", "application/xhtml+xml"}, {"css", "text/css"},
-    {"js", "text/javascript"}, {"mjs", "text/javascript"}, {"json", "application/json"},
-    {"map", "application/json"}, {"webmanifest", "application/manifest+json"}, {"xml", "application/xml"},
-    {"rss", "application/rss+xml"}, {"atom", "application/atom+xml"}, {"txt", "text/plain"},
-    {"log", "text/plain"}, {"md", "text/markdown"}, {"csv", "text/csv"}, {"tsv", "text/tab-separated-values"},
-    {"yaml", "application/yaml"}, {"yml", "application/yaml"}, {"ics", "text/calendar"}, {"vtt", "text/vtt"},
-    {"pdf", "application/pdf"}, {"ps", "application/postscript"}, {"rtf", "application/rtf"},
+    {"jpg", "image/jpeg"},
+    {"jpeg", "image/jpeg"},
+    {"jpe", "image/jpeg"},
+    {"png", "image/png"},
+    {"gif", "image/gif"},
+    {"webp", "image/webp"},
+    {"avif", "image/avif"},
+    {"heic", "image/heic"},
+    {"heif", "image/heif"},
+    {"svg", "image/svg+xml"},
+    {"ico", "image/x-icon"},
+    {"bmp", "image/bmp"},
+    {"tif", "image/tiff"},
+    {"tiff", "image/tiff"},
+    {"jxl", "image/jxl"},
+    {"psd", "image/vnd.adobe.photoshop"},
+    {"mp4", "video/mp4"},
+    {"m4v", "video/mp4"},
+    {"mov", "video/quicktime"},
+    {"webm", "video/webm"},
+    {"mkv", "video/x-matroska"},
+    {"avi", "video/x-msvideo"},
+    {"mpeg", "video/mpeg"},
+    {"mpg", "video/mpeg"},
+    {"ts", "video/mp2t"},
+    {"m3u8", "application/vnd.apple.mpegurl"},
+    {"mpd", "application/dash+xml"},
+    {"mp3", "audio/mpeg"},
+    {"m4a", "audio/mp4"},
+    {"aac", "audio/aac"},
+    {"ogg", "audio/ogg"},
+    {"oga", "audio/ogg"},
+    {"opus", "audio/ogg"},
+    {"wav", "audio/wav"},
+    {"flac", "audio/flac"},
+    {"html", "text/html"},
+    {"htm", "text/html"},
+    {"xhtml", "application/xhtml+xml"},
+    {"css", "text/css"},
+    {"js", "text/javascript"},
+    {"mjs", "text/javascript"},
+    {"json", "application/json"},
+    {"map", "application/json"},
+    {"webmanifest", "application/manifest+json"},
+    {"xml", "application/xml"},
+    {"rss", "application/rss+xml"},
+    {"atom", "application/atom+xml"},
+    {"txt", "text/plain"},
+    {"log", "text/plain"},
+    {"md", "text/markdown"},
+    {"csv", "text/csv"},
+    {"tsv", "text/tab-separated-values"},
+    {"yaml", "application/yaml"},
+    {"yml", "application/yaml"},
+    {"ics", "text/calendar"},
+    {"vtt", "text/vtt"},
+    {"pdf", "application/pdf"},
+    {"ps", "application/postscript"},
+    {"rtf", "application/rtf"},
     {"doc", "application/msword"},
     {"docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
     {"xls", "application/vnd.ms-excel"},
     {"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
     {"ppt", "application/vnd.ms-powerpoint"},
     {"pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"},
-    {"odt", "application/vnd.oasis.opendocument.text"}, {"epub", "application/epub+zip"},
-    {"zip", "application/zip"}, {"gz", "application/gzip"}, {"tgz", "application/gzip"},
-    {"tar", "application/x-tar"}, {"bz2", "application/x-bzip2"}, {"xz", "application/x-xz"},
-    {"7z", "application/x-7z-compressed"}, {"rar", "application/vnd.rar"}, {"zst", "application/zstd"},
-    {"jar", "application/java-archive"}, {"wasm", "application/wasm"}, {"woff", "font/woff"},
-    {"woff2", "font/woff2"}, {"ttf", "font/ttf"}, {"otf", "font/otf"}, {"eot", "application/vnd.ms-fontobject"},
-    {"sqlite", "application/vnd.sqlite3"}, {"parquet", "application/vnd.apache.parquet"},
+    {"odt", "application/vnd.oasis.opendocument.text"},
+    {"epub", "application/epub+zip"},
+    {"zip", "application/zip"},
+    {"gz", "application/gzip"},
+    {"tgz", "application/gzip"},
+    {"tar", "application/x-tar"},
+    {"bz2", "application/x-bzip2"},
+    {"xz", "application/x-xz"},
+    {"7z", "application/x-7z-compressed"},
+    {"rar", "application/vnd.rar"},
+    {"zst", "application/zstd"},
+    {"jar", "application/java-archive"},
+    {"wasm", "application/wasm"},
+    {"woff", "font/woff"},
+    {"woff2", "font/woff2"},
+    {"ttf", "font/ttf"},
+    {"otf", "font/otf"},
+    {"eot", "application/vnd.ms-fontobject"},
+    {"sqlite", "application/vnd.sqlite3"},
+    {"parquet", "application/vnd.apache.parquet"},
 };
 
 static bool has(const unsigned char *head, size_t len, unsigned off, unsigned n, const char *bytes)
@@ -100,10 +166,12 @@ static bool has(const unsigned char *head, size_t len, unsigned off, unsigned n,
     return n == 0 || (off + n <= len && memcmp(head + off, bytes, n) == 0);
 }
 
-/* "BM" alone begins too many texts: a BMP also has two reserved zero words and the offset of its pixels. */
+/* "BM" alone begins too many texts: a BMP also has two reserved zero words and the offset of its
+ * pixels. */
 static bool is_bmp(const unsigned char *head, size_t len)
 {
-    return has(head, len, 0, 2, "BM") && has(head, len, 6, 4, "\0\0\0\0") && len > 14 && head[14] >= 12;
+    return has(head, len, 0, 2, "BM") && has(head, len, 6, 4, "\0\0\0\0") && len > 14 &&
+           head[14] >= 12;
 }
 
 /* Text that begins (after blanks and a byte order mark) as an SVG or HTML document does. */
@@ -112,7 +180,9 @@ static const char *from_markup(const unsigned char *head, size_t len)
     static const struct {
         const char *begin, *type;
     } marks[] = {
-        {"<svg", "image/svg+xml"}, {"<!doctype html", "text/html"}, {"<html", "text/html"},
+        {"<svg", "image/svg+xml"},
+        {"<!doctype html", "text/html"},
+        {"<html", "text/html"},
         {"<!doctype svg", "image/svg+xml"},
     };
     size_t i = has(head, len, 0, 3, "\xef\xbb\xbf") ? 3 : 0;
@@ -128,7 +198,8 @@ static const char *from_markup(const unsigned char *head, size_t len)
     return NULL;
 }
 
-/* An office document is a zip, an .svgz a gzip: the name says more than such a container's first bytes. */
+/* An office document is a zip, an .svgz a gzip: the name says more than such a container's first
+ * bytes. */
 static bool is_container(const char *type)
 {
     return strcmp(type, "application/zip") == 0 || strcmp(type, "application/x-gzip") == 0 ||
@@ -164,5 +235,6 @@ const char *mime_from_name(const char *name)
 bool mime_is_vague(const char *type)
 {
     return type == NULL || type[0] == '\0' || strcmp(type, MIME_UNKNOWN) == 0 ||
-           strcmp(type, "binary/octet-stream") == 0 || strcmp(type, "text/plain") == 0 || is_container(type);
+           strcmp(type, "binary/octet-stream") == 0 || strcmp(type, "text/plain") == 0 ||
+           is_container(type);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The media type of a file: from its first bytes (the signatures of the WHATWG MIME Sniffing Standard that need no
- * context), else from its name. Pure. */
+/* The media type of a file: from its first bytes (the signatures of the WHATWG MIME Sniffing
+ * Standard that need no context), else from its name. Pure. */
 #ifndef S3EFS_VFS_MIME_H
 #define S3EFS_VFS_MIME_H
 

@@ -7,13 +7,18 @@
 
 #include "base/err.h"
 
-/* S3 keys are UTF-8 (as NFSv4's names are): no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* S3 keys are UTF-8 (as NFSv4's names are): no overlong forms, no surrogates, nothing above
+ * U+10FFFF. */
 static bool is_utf8(const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
 
     while (*p != 0) {
-        unsigned c = *p++, n = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
+        unsigned c = *p++, n = c < 0x80                ? 0
+                               : c >= 0xc2 && c < 0xe0 ? 1
+                               : (c & 0xf0) == 0xe0    ? 2
+                               : c >= 0xf0 && c < 0xf5 ? 3
+                                                       : 9;
         unsigned lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
         unsigned hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
 
@@ -33,7 +38,8 @@ int name_check(const char *name)
 {
     if (strlen(name) > VFS_NAME_MAX)
         return err_set(-ENAMETOOLONG, "a name has at most %d bytes", VFS_NAME_MAX);
-    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strchr(name, '/') != NULL)
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+        strchr(name, '/') != NULL)
         return err_set(-EINVAL, "not a name");
     if (!is_utf8(name))
         return err_set(-EINVAL, "names in a bucket are UTF-8; this one is not");
@@ -42,7 +48,8 @@ int name_check(const char *name)
 
 bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name)
 {
-    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strlen(name) > VFS_NAME_MAX)
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+        strlen(name) > VFS_NAME_MAX)
         return true;
     if (strchr(name, '/') != NULL)
         return true;

@@ -96,7 +96,8 @@ static bool get_mode(const struct store_hdrs *h, uint64_t *ret)
     return str_u64(s, s[0] == '0' ? 8 : 10, ret) == 0 && *ret <= 0177777;
 }
 
-static bool get_id(const struct store_hdrs *h, const char *a, const char *b, const char *c, uint32_t *ret)
+static bool get_id(const struct store_hdrs *h, const char *a, const char *b, const char *c,
+                   uint32_t *ret)
 {
     uint64_t v;
 
@@ -196,8 +197,8 @@ static void decode_mode(const struct objattr_defaults *d, bool is_dir, const str
     ret->mode = type | (mode_t)(mode & 07777);
 }
 
-void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_dir, const struct store_obj *obj,
-                    struct objattr *ret)
+void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_dir,
+                    const struct store_obj *obj, struct objattr *ret)
 {
     uint64_t rdev;
 
@@ -223,7 +224,8 @@ void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_d
         ret->rdev = (dev_t)rdev;
     if (!get_file_id(&obj->hdrs, key, ret->id)) {
         if (is_dir)
-            objattr_id_of_name(key, ret->id); /* markers are rewritten often; the name is what stays */
+            objattr_id_of_name(key,
+                               ret->id); /* markers are rewritten often; the name is what stays */
         else
             id_of_version(key, obj, ret->id);
     }
@@ -248,9 +250,9 @@ static int64_t not_negative(int64_t ns)
 
 int objattr_encode(const struct objattr *a, const char *key, struct store_hdrs *hdrs)
 {
-    static const char *const others[] = {META("mode"), META("permissions"), META("uid"), META("gid"),
-                                         META("owner"), META("group"), META("mtime"), META("atime"),
-                                         META("ctime")};
+    static const char *const others[] = {META("mode"),  META("permissions"), META("uid"),
+                                         META("gid"),   META("owner"),       META("group"),
+                                         META("mtime"), META("atime"),       META("ctime")};
     char bound[33];
     int r;
 

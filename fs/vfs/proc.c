@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What /proc tells of a calling process (protocol 1): needs the same pid namespace; from another one FUSE gives
- * pid 0 and nothing is asked. stat() of the descriptors is never called: it would come back to us. */
+/* What /proc tells of a calling process (protocol 1): needs the same pid namespace; from another
+ * one FUSE gives pid 0 and nothing is asked. stat() of the descriptors is never called: it would
+ * come back to us. */
 #include "internal.h"
 
 #include <dirent.h>

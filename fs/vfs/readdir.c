@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading directories: a handle shows one snapshot of the names, so an entry is seen once while others come and go. */
+/* Reading directories: a handle shows one snapshot of the names, so an entry is seen once while
+ * others come and go. */
 #include "internal.h"
 
 #include <errno.h>
@@ -44,13 +45,15 @@ void vfs_releasedir(struct vfs *v, uint64_t fh)
 
 int vfs_fsyncdir(struct vfs *v, uint64_t fh)
 {
-    return handle_get(v, fh) != NULL ? 0 : -EBADF; /* names are in the bucket when their calls return */
+    return handle_get(v, fh) != NULL ? 0
+                                     : -EBADF; /* names are in the bucket when their calls return */
 }
 
-/* An inode for an entry whose attributes are known without asking: in memory, or in the cache and confirmed by the
- * listing. NULL: not known. */
-static struct inode *known_inode_locked(struct vfs *v, struct inode *dir, const struct cache_dirent *d,
-                                        struct cache_obj *known, const char *key, int64_t listed_ns)
+/* An inode for an entry whose attributes are known without asking: in memory, or in the cache and
+ * confirmed by the listing. NULL: not known. */
+static struct inode *known_inode_locked(struct vfs *v, struct inode *dir,
+                                        const struct cache_dirent *d, struct cache_obj *known,
+                                        const char *key, int64_t listed_ns)
 {
     struct inode *i = inode_child_locked(v, dir, d->name);
 
@@ -61,7 +64,8 @@ static struct inode *known_inode_locked(struct vfs *v, struct inode *dir, const 
     i = inode_new(v);
     if (i == NULL)
         return NULL;
-    inode_set_obj_locked(v, i, key, &known->obj, known->checked_ns > listed_ns ? known->checked_ns : listed_ns);
+    inode_set_obj_locked(v, i, key, &known->obj,
+                         known->checked_ns > listed_ns ? known->checked_ns : listed_ns);
     if (!inode_is_fresh_locked(v, i) || inode_attach_locked(v, i, dir, d->name) < 0) {
         inode_unref_locked(v, i);
         return NULL;
@@ -78,7 +82,8 @@ static mode_t type_of(const struct cache_dirent *d)
     return d->size > TARGET_MAX ? S_IFREG : 0;
 }
 
-static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char *key, struct cache_obj *ret)
+static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char *key,
+                         struct cache_obj *ret)
 {
     *ret = (struct cache_obj){0};
     if (d->is_prefix || cache_obj_get(v->cache, key, ret) != 0)
@@ -90,7 +95,8 @@ static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char
     return false;
 }
 
-static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_emit_fn *emit, void *arg)
+static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_emit_fn *emit,
+                      void *arg)
 {
     const struct cache_dirent *d = &h->dir->list.v[n];
     struct vfs_entry e = {.st.st_mode = type_of(d)};
@@ -114,7 +120,9 @@ static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_
     }
     lock_drop(&v->tree);
     if (i == NULL)
-        e.st.st_ino = n + 2; /* not 0, which readdir(3) takes for a hole; the true one comes with the lookup */
+        e.st.st_ino =
+            n +
+            2; /* not 0, which readdir(3) takes for a hole; the true one comes with the lookup */
     if (!plus)
         e.node = 0;
     r = emit(arg, d->name, &e, n + 3);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Renames. A file: the bytes go under the new key under a condition, then the old key goes. A file that is not in
- * the bucket yet only changes its name here: its one PUT goes under the new one. The source is deleted last and only
- * as the version that was copied, so a crash leaves the file under at least one of its names. */
+/* Renames. A file: the bytes go under the new key under a condition, then the old key goes. A file
+ * that is not in the bucket yet only changes its name here: its one PUT goes under the new one. The
+ * source is deleted last and only as the version that was copied, so a crash leaves the file under
+ * at least one of its names. */
 #include "internal.h"
 
 #include <errno.h>
@@ -37,13 +38,16 @@ static int delete_source(struct vfs *v, const char *key, const struct store_etag
     r = store_call(v->store, &req, &rsp);
     store_rsp_done(&rsp);
     if (r == STORE_NOT_FOUND || r == STORE_PRECONDITION)
-        r = 0; /* gone, or another client's newer version: the rename is done, and that file is theirs */
+        r = 0; /* gone, or another client's newer version: the rename is done, and that file is
+                  theirs */
     return err_fold(r);
 }
 
-/* One conditional PUT of the file under the new key; a target is replaced as the version it is at that moment. */
-static int put_target(struct vfs *v, struct inode *i, const char *from, const char *to, const char *to_name,
-                      unsigned flags, struct store_cond cond, struct store_obj *ret)
+/* One conditional PUT of the file under the new key; a target is replaced as the version it is at
+ * that moment. */
+static int put_target(struct vfs *v, struct inode *i, const char *from, const char *to,
+                      const char *to_name, unsigned flags, struct store_cond cond,
+                      struct store_obj *ret)
 {
     int r = 1;
 
@@ -54,13 +58,15 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
         *ret = (struct store_obj){0};
         r = commit_headers(v, i, to, to_name, &hdrs);
         if (r == 0) {
-            const struct upload_req req = {.key = to, .file = i->data, .src_key = from, .hdrs = &hdrs, .cond = cond};
+            const struct upload_req req = {
+                .key = to, .file = i->data, .src_key = from, .hdrs = &hdrs, .cond = cond};
 
             r = upload_commit(v->upload, &req, ret);
         }
         store_hdrs_done(&hdrs);
         if (r > 0 && (tries == RENAME_TRIES || (flags & RENAME_NOREPLACE) != 0))
-            return err_set(r == UPLOAD_EXISTS ? -EEXIST : -EAGAIN, "%s is being written by another client", to);
+            return err_set(r == UPLOAD_EXISTS ? -EEXIST : -EAGAIN,
+                           "%s is being written by another client", to);
         if (r == UPLOAD_GONE)
             cond = (struct store_cond){STORE_IF_ABSENT, {""}};
         else if (r > 0)
@@ -70,7 +76,8 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
 }
 
 /* The names in the tree follow. `over` is what stood under the new name. */
-static void move_name_locked(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+static void move_name_locked(struct vfs *v, const struct rename_names *n, struct inode *i,
+                             struct inode *over)
 {
     if (over != NULL && over->parent != NULL) {
         over->attr.ctime_ns = clock_wall_ns();
@@ -87,8 +94,10 @@ static void move_name_locked(struct vfs *v, const struct rename_names *n, struct
     inode_touch_locked(n->new_dir);
 }
 
-/* Not in the bucket yet: only the name here moves; its commit will meet what stands under the new name. */
-static void move_new(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+/* Not in the bucket yet: only the name here moves; its commit will meet what stands under the new
+ * name. */
+static void move_new(struct vfs *v, const struct rename_names *n, struct inode *i,
+                     struct inode *over)
 {
     lock_take(&v->tree);
     if (over != NULL && !over->is_new) {
@@ -100,8 +109,8 @@ static void move_new(struct vfs *v, const struct rename_names *n, struct inode *
     lock_drop(&v->tree);
 }
 
-static int move_stored(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over,
-                       const char *from, const char *to, unsigned flags)
+static int move_stored(struct vfs *v, const struct rename_names *n, struct inode *i,
+                       struct inode *over, const char *from, const char *to, unsigned flags)
 {
     struct store_etag source = i->etag;
     struct store_cond cond = {STORE_IF_ABSENT, {""}};
@@ -138,13 +147,16 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
 }
 
 /* With names and both io locks held. */
-static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over, unsigned flags)
+static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
+                       struct inode *over, unsigned flags)
 {
     char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
     int r;
 
     lock_take(&v->tree);
-    r = i->parent == n->dir && strcmp(i->name, n->name) == 0 ? 0 : err_set(-ENOENT, "renamed or removed meanwhile");
+    r = i->parent == n->dir && strcmp(i->name, n->name) == 0
+            ? 0
+            : err_set(-ENOENT, "renamed or removed meanwhile");
     if (r == 0)
         r = inode_key_locked(v, n->dir, n->name, from);
     if (r == 0)
@@ -189,8 +201,8 @@ static int check_kinds(const struct inode *i, const struct inode *over, unsigned
     return 0;
 }
 
-static int rename_under_locks(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over,
-                              unsigned flags)
+static int rename_under_locks(struct vfs *v, const struct rename_names *n, struct inode *i,
+                              struct inode *over, unsigned flags)
 {
     struct inode *first = i, *second = over;
     int r;
@@ -247,8 +259,8 @@ static int rename_names(struct vfs *v, const struct rename_names *n, unsigned fl
     return r;
 }
 
-int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, uint64_t new_dir,
-               const char *new_name, unsigned flags)
+int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+               uint64_t new_dir, const char *new_name, unsigned flags)
 {
     struct rename_names n = {.name = name, .new_name = new_name};
     int r;

@@ -10,7 +10,8 @@ struct rename_names {
     const char *name, *new_name;
 };
 
-/* With names held for writing. over: an inode that stands under the new name (a directory; must be empty), or NULL. */
+/* With names held for writing. over: an inode that stands under the new name (a directory; must be
+ * empty), or NULL. */
 int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over);
 
 #endif

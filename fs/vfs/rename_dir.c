@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Renaming a directory: every key below it is copied under the new prefix, in parallel, and only when all are there
- * the old keys go. A failure before that removes the copies again; one after it leaves files under both names, never
- * under neither. Files with unsaved bytes are committed first. */
+/* Renaming a directory: every key below it is copied under the new prefix, in parallel, and only
+ * when all are there the old keys go. A failure before that removes the copies again; one after it
+ * leaves files under both names, never under neither. Files with unsaved bytes are committed first.
+ */
 #include "rename.h"
 
 #include <errno.h>
@@ -59,7 +60,8 @@ static int add_key(struct move *m, const struct store_entry *e)
     if (to.len > VFS_KEY_MAX) {
         free(one->from);
         buf_done(&to);
-        return err_set(-ENAMETOOLONG, "%s would have a key longer than %d bytes", e->key, VFS_KEY_MAX);
+        return err_set(-ENAMETOOLONG, "%s would have a key longer than %d bytes", e->key,
+                       VFS_KEY_MAX);
     }
     one->to = buf_take(&to);
     if (one->from == NULL || one->to == NULL) {
@@ -91,9 +93,11 @@ static int collect(struct move *m)
 }
 
 /* The object's headers under its new key: the file id is bound to the key (protocol 2). */
-static int moved_headers(struct vfs *v, const struct moved *one, const struct store_obj *obj, struct store_hdrs *ret)
+static int moved_headers(struct vfs *v, const struct moved *one, const struct store_obj *obj,
+                         struct store_hdrs *ret)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
+                                       v->conf.dir_mode};
     struct objattr a;
     int r = store_hdrs_copy(ret, &obj->hdrs);
 
@@ -122,7 +126,10 @@ static int copy_one(struct move *m, struct moved *one)
     if (r == 0)
         r = data_file_new(v->data, one->from, &obj, &f);
     if (r == 0) {
-        const struct upload_req req = {.key = one->to, .src_key = one->from, .file = f, .hdrs = &hdrs,
+        const struct upload_req req = {.key = one->to,
+                                       .src_key = one->from,
+                                       .file = f,
+                                       .hdrs = &hdrs,
                                        .cond = {.kind = STORE_IF_ABSENT}};
 
         r = upload_commit(v->upload, &req, &now);
@@ -244,8 +251,8 @@ static int by_target(const void *a, const void *b)
     return strcmp(x->to, y->to);
 }
 
-/* Below top everything has a new key and a new ETag: the files that are known here go on from those. Nobody commits
- * or opens meanwhile (names is held for writing). */
+/* Below top everything has a new key and a new ETag: the files that are known here go on from
+ * those. Nobody commits or opens meanwhile (names is held for writing). */
 static void rebase(struct vfs *v, const struct move *m)
 {
     for (size_t n = 0; n < m->n; n++) {
@@ -389,7 +396,8 @@ static int move_keys(struct move *m, struct inode *i, struct inode *over)
 }
 
 /* The tree here follows the bucket. */
-static void move_tree(struct move *m, const struct rename_names *n, struct inode *i, struct inode *over)
+static void move_tree(struct move *m, const struct rename_names *n, struct inode *i,
+                      struct inode *over)
 {
     struct vfs *v = m->v;
 
@@ -398,7 +406,8 @@ static void move_tree(struct move *m, const struct rename_names *n, struct inode
     if (over != NULL && over->parent != NULL)
         inode_detach_locked(v, over);
     inode_detach_locked(v, i);
-    (void)inode_attach_locked(v, i, n->new_dir, n->new_name); /* no memory: found again by the next lookup */
+    (void)inode_attach_locked(v, i, n->new_dir,
+                              n->new_name); /* no memory: found again by the next lookup */
     find_known_locked(v, m, i);
     i->checked_ns = 0;
     i->attr.ctime_ns = clock_wall_ns();
@@ -419,7 +428,8 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
     int r;
 
     lock_take(&v->tree);
-    r = i->parent == n->dir ? inode_key_locked(v, i, NULL, from) : err_set(-ENOENT, "renamed or removed meanwhile");
+    r = i->parent == n->dir ? inode_key_locked(v, i, NULL, from)
+                            : err_set(-ENOENT, "renamed or removed meanwhile");
     if (r == 0)
         r = inode_key_locked(v, n->new_dir, n->new_name, to);
     lock_drop(&v->tree);

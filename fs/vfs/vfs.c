@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* The root's attributes are those of the prefix's marker, or of .s3efs/root where there is no prefix. */
+/* The root's attributes are those of the prefix's marker, or of .s3efs/root where there is no
+ * prefix. */
 static int load_root(struct vfs *v, struct inode *root)
 {
     const char *key = v->prefix[0] != '\0' ? v->prefix : ".s3efs/root";
@@ -48,8 +49,8 @@ static int make_root(struct vfs *v)
     return root->name != NULL ? load_root(v, root) : -ENOMEM;
 }
 
-int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache, struct data *data,
-            struct upload *upload, struct vfs **ret)
+int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
+            struct data *data, struct upload *upload, struct vfs **ret)
 {
     struct vfs *v = calloc(1, sizeof(*v));
     pthread_rwlockattr_t attr;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file system: inodes, names, handles, consistency, POSIX semantics; on the store contract, without a kernel
- * and without a network. Calls block and return 0 or -errno (cause in err_text()); they may come from any thread.
+/* The file system: inodes, names, handles, consistency, POSIX semantics; on the store contract,
+ * without a kernel and without a network. Calls block and return 0 or -errno (cause in err_text());
+ * they may come from any thread.
  *
- * Node numbers are handed out with a reference each (lookup, create, mkdir, symlink, mknod, readdirplus entries)
- * and given back by vfs_forget. Node VFS_ROOT is always there. Permissions are the kernel's
- * (default_permissions); what the kernel can't know is checked here.
- * Kernel invalidations go up through conf.invalidate, called with no lock held. */
+ * Node numbers are handed out with a reference each (lookup, create, mkdir, symlink, mknod,
+ * readdirplus entries) and given back by vfs_forget. Node VFS_ROOT is always there. Permissions are
+ * the kernel's (default_permissions); what the kernel can't know is checked here. Kernel
+ * invalidations go up through conf.invalidate, called with no lock held. */
 #ifndef S3EFS_VFS_VFS_H
 #define S3EFS_VFS_VFS_H
 
@@ -34,14 +35,14 @@ struct vfs_conf {
     bool read_only;
     int64_t acregmin_ns, acregmax_ns, acdirmin_ns, acdirmax_ns;
     struct store_caps caps;
-    /* The kernel's cached pages and attributes of a node are out of date. May block until the kernel has dropped
-     * them. NULL: nobody to tell. */
+    /* The kernel's cached pages and attributes of a node are out of date. May block until the
+     * kernel has dropped them. NULL: nobody to tell. */
     void (*invalidate)(void *arg, uint64_t node);
     void *invalidate_arg;
     /* Is another descriptor of this file open in process pid (protocol 1)? And whose thread is tid?
      * NULL: /proc is asked. Tests give their own. */
-    int (*proc_tgid)(pid_t tid);                         /* > 0, or 0: can't be seen */
-    int (*proc_has_fd)(pid_t pid, uint64_t ino);         /* 1, 0, or -errno: can't be seen */
+    int (*proc_tgid)(pid_t tid);                 /* > 0, or 0: can't be seen */
+    int (*proc_has_fd)(pid_t pid, uint64_t ino); /* 1, 0, or -errno: can't be seen */
 };
 _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
                          struct data *data, struct upload *upload, struct vfs **ret);
@@ -61,40 +62,61 @@ struct vfs_entry {
 };
 
 /* Names */
-_must_check_ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, struct vfs_entry *ret);
+_must_check_ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                            struct vfs_entry *ret);
 void vfs_forget(struct vfs *v, uint64_t node, uint64_t n);
-_must_check_ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, struct vfs_entry *ret);
-_must_check_ int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint64_t dir, const char *name, struct vfs_entry *ret);
+_must_check_ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                           mode_t mode, struct vfs_entry *ret);
+_must_check_ int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target,
+                             uint64_t dir, const char *name, struct vfs_entry *ret);
 _must_check_ int vfs_readlink(struct vfs *v, uint64_t node, char **ret); /* free() it */
 _must_check_ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name);
 _must_check_ int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name);
 /* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */
-_must_check_ int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, uint64_t new_dir, const char *new_name, unsigned flags);
+_must_check_ int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                            uint64_t new_dir, const char *new_name, unsigned flags);
 
 /* Attributes. mask of VFS_SET_*; times: UTIME_NOW in tv_nsec is understood. fh 0: by path. */
-enum { VFS_SET_MODE = 1, VFS_SET_UID = 2, VFS_SET_GID = 4, VFS_SET_SIZE = 8, VFS_SET_ATIME = 16, VFS_SET_MTIME = 32 };
-_must_check_ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int64_t *ret_attr_ns);
-_must_check_ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh, const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns);
+enum {
+    VFS_SET_MODE = 1,
+    VFS_SET_UID = 2,
+    VFS_SET_GID = 4,
+    VFS_SET_SIZE = 8,
+    VFS_SET_ATIME = 16,
+    VFS_SET_MTIME = 32
+};
+_must_check_ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret,
+                             int64_t *ret_attr_ns);
+_must_check_ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh,
+                             const struct stat *st, int mask, struct stat *ret,
+                             int64_t *ret_attr_ns);
 _must_check_ int vfs_statfs(struct vfs *v, struct statvfs *ret);
 
 /* Files. flags as in open(2). keep_cache: the kernel's pages are still right. */
-_must_check_ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh);
-_must_check_ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode, dev_t rdev, struct vfs_entry *ret);
-_must_check_ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh, bool *ret_keep_cache);
+_must_check_ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                            mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh);
+_must_check_ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                           mode_t mode, dev_t rdev, struct vfs_entry *ret);
+_must_check_ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags,
+                          uint64_t *ret_fh, bool *ret_keep_cache);
 _must_check_ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len);
 /* append: O_APPEND was given; the kernel's offset is then only its guess of the end. */
-_must_check_ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off, const void *buf, size_t len);
-_must_check_ int vfs_flush(struct vfs *v, const struct vfs_ctx *x, uint64_t fh); /* what close(2) returns */
+_must_check_ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
+                               const void *buf, size_t len);
+_must_check_ int vfs_flush(struct vfs *v, const struct vfs_ctx *x,
+                           uint64_t fh); /* what close(2) returns */
 _must_check_ int vfs_fsync(struct vfs *v, uint64_t fh);
 void vfs_release(struct vfs *v, uint64_t fh);
 
 /* Directories. A handle shows one snapshot of the names; offset 0 after opendir takes a new one. */
 _must_check_ int vfs_opendir(struct vfs *v, uint64_t node, uint64_t *ret_fh);
-/* Calls emit for each entry from offset off on (the offset of the next one is given) until it returns nonzero (no
- * room). plus: entries come with a node and a reference where attributes are known without asking the bucket;
- * an entry that did not fit must give its reference back: e->node 0 has none. "." and ".." have none. */
+/* Calls emit for each entry from offset off on (the offset of the next one is given) until it
+ * returns nonzero (no room). plus: entries come with a node and a reference where attributes are
+ * known without asking the bucket; an entry that did not fit must give its reference back: e->node
+ * 0 has none. "." and ".." have none. */
 typedef int vfs_emit_fn(void *arg, const char *name, const struct vfs_entry *e, uint64_t next_off);
-_must_check_ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn *emit, void *arg);
+_must_check_ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn *emit,
+                             void *arg);
 void vfs_releasedir(struct vfs *v, uint64_t fh);
 _must_check_ int vfs_fsyncdir(struct vfs *v, uint64_t fh);
 

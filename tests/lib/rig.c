@@ -44,7 +44,8 @@ static int start(struct rig *r)
     struct upload_conf uc = {.caps = r->conf.caps};
     int x;
 
-    snprintf(uc.writer, sizeof(uc.writer), "%032x", __atomic_add_fetch(&writers, 1, __ATOMIC_RELAXED));
+    snprintf(uc.writer, sizeof(uc.writer), "%032x",
+             __atomic_add_fetch(&writers, 1, __ATOMIC_RELAXED));
     x = cache_new(&cc, &r->cache);
     if (x == 0)
         x = cache_start(r->cache);
@@ -376,7 +377,8 @@ static int add_name(void *arg, const char *name, const struct vfs_entry *e, uint
     (void)e;
     (void)next_off;
     if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-        l->len += (size_t)snprintf(l->buf + l->len, l->size - l->len, "%s%s", l->len > 0 ? " " : "", name);
+        l->len += (size_t)snprintf(l->buf + l->len, l->size - l->len, "%s%s", l->len > 0 ? " " : "",
+                                   name);
     return 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One or more mounts of a bucket without a kernel: vfs, upload, data and a real cache on a store in memory. The calls
- * act as one process (pid RIG_PID) unless the ctx says otherwise; paths are walked by lookups, as the kernel would
- * with nothing cached. Every function returns 0, a count, or -errno. */
+/* One or more mounts of a bucket without a kernel: vfs, upload, data and a real cache on a store in
+ * memory. The calls act as one process (pid RIG_PID) unless the ctx says otherwise; paths are
+ * walked by lookups, as the kernel would with nothing cached. Every function returns 0, a count, or
+ * -errno. */
 #ifndef S3EFS_TESTS_RIG_H
 #define S3EFS_TESTS_RIG_H
 
@@ -12,7 +13,8 @@
 #define RIG_PID 100
 
 struct rig {
-    struct store *store; /* shared between rigs of one bucket; not owned by those made with rig_join */
+    struct store
+        *store; /* shared between rigs of one bucket; not owned by those made with rig_join */
     bool owns_store;
     char dir[64]; /* cache directory */
     struct cache *cache;
@@ -26,20 +28,25 @@ struct rig {
 
 /* conf NULL: defaults (no prefix, uid 0, 0644/0755, NFS's attribute times). */
 int rig_open(struct rig *r, const struct vfs_conf *conf);
-int rig_join(struct rig *r, const struct rig *first, const struct vfs_conf *conf); /* another mount of that bucket */
-int rig_remount(struct rig *r); /* same cache directory, everything else new */
-void rig_close(struct rig *r);  /* asserts nothing; removes the cache directory */
+int rig_join(struct rig *r, const struct rig *first,
+             const struct vfs_conf *conf); /* another mount of that bucket */
+int rig_remount(struct rig *r);            /* same cache directory, everything else new */
+void rig_close(struct rig *r);             /* asserts nothing; removes the cache directory */
 
-/* The kernel's answer to /proc questions: what process has a descriptor of ino (default: none does). */
+/* The kernel's answer to /proc questions: what process has a descriptor of ino (default: none
+ * does). */
 void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino));
 
-int rig_walk(struct rig *r, const char *path, struct vfs_entry *ret); /* the caller forgets ret->node, 1 */
+int rig_walk(struct rig *r, const char *path,
+             struct vfs_entry *ret); /* the caller forgets ret->node, 1 */
 int rig_parent(struct rig *r, const char *path, uint64_t *ret_node, const char **ret_name);
 int rig_stat(struct rig *r, const char *path, struct stat *ret);
 int rig_creat(struct rig *r, const char *path, int flags, mode_t mode, uint64_t *ret_fh);
-int rig_open_file(struct rig *r, const char *path, int flags, uint64_t *ret_fh); /* O_CREAT as open(2) */
-int rig_put(struct rig *r, const char *path, const void *data, size_t len); /* creat/O_TRUNC, write, close */
-ssize_t rig_get(struct rig *r, const char *path, void *buf, size_t len);    /* open, read all, close */
+int rig_open_file(struct rig *r, const char *path, int flags,
+                  uint64_t *ret_fh); /* O_CREAT as open(2) */
+int rig_put(struct rig *r, const char *path, const void *data,
+            size_t len); /* creat/O_TRUNC, write, close */
+ssize_t rig_get(struct rig *r, const char *path, void *buf, size_t len); /* open, read all, close */
 int rig_shut(struct rig *r, uint64_t fh); /* flush + release: what close(2) returns */
 int rig_mkdir(struct rig *r, const char *path, mode_t mode);
 int rig_unlink(struct rig *r, const char *path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random operations on a mount (vfs, upload, data, cache, on the bucket in memory) against a model of what POSIX
- * promises: paths and bytes. After every few operations the whole tree is compared, at the end also the bucket: every
- * closed file is one object with these bytes, and nothing else is there. Remounts, a lost cache directory and failing
- * requests are moves. A failing sequence is shrunk and printed with its seed.
+/* Random operations on a mount (vfs, upload, data, cache, on the bucket in memory) against a model
+ * of what POSIX promises: paths and bytes. After every few operations the whole tree is compared,
+ * at the end also the bucket: every closed file is one object with these bytes, and nothing else is
+ * there. Remounts, a lost cache directory and failing requests are moves. A failing sequence is
+ * shrunk and printed with its seed.
  *
  *   test_model [first-seed [number-of-seeds [operations]]]   (or MODEL_SEEDS, MODEL_OPS) */
 #include <errno.h>
@@ -19,16 +20,37 @@
 #include "tests/lib/memstore.h"
 #include "tests/lib/rig.h"
 
-#define N_NAMES 5      /* names a directory can have; depth at most 3 */
+#define N_NAMES 5 /* names a directory can have; depth at most 3 */
 #define MAX_SIZE 40000
 #define MAX_FILES 400
 #define N_HANDLES 3
 
-enum kind { PUT, WRITE_AT, APPEND, TRUNCATE, READ, UNLINK, MKDIR, RMDIR, RENAME, CHMOD, OPEN, HWRITE, HREAD, HSYNC, CLOSE,
-            REMOUNT, TICK, FAIL_PUT, LOSE_PUT, KINDS };
-static const char *const kind_names[] = {"put", "write-at", "append", "truncate", "read", "unlink", "mkdir", "rmdir",
-    "rename", "chmod", "open", "handle-write", "handle-read", "handle-sync", "close", "remount", "tick", "fail-put",
-    "lose-put"};
+enum kind {
+    PUT,
+    WRITE_AT,
+    APPEND,
+    TRUNCATE,
+    READ,
+    UNLINK,
+    MKDIR,
+    RMDIR,
+    RENAME,
+    CHMOD,
+    OPEN,
+    HWRITE,
+    HREAD,
+    HSYNC,
+    CLOSE,
+    REMOUNT,
+    TICK,
+    FAIL_PUT,
+    LOSE_PUT,
+    KINDS
+};
+static const char *const kind_names[] = {
+    "put",   "write-at", "append", "truncate", "read",         "unlink",      "mkdir",
+    "rmdir", "rename",   "chmod",  "open",     "handle-write", "handle-read", "handle-sync",
+    "close", "remount",  "tick",   "fail-put", "lose-put"};
 
 struct op {
     enum kind kind;
@@ -161,7 +183,8 @@ static int expect(struct world *w, const struct op *op, int got, int wanted)
 {
     if (got == wanted)
         return 0;
-    return fail(w, "%s %s %s: got %d (%s), wanted %d", kind_names[op->kind], op->a, op->b, got, err_text(), wanted);
+    return fail(w, "%s %s %s: got %d (%s), wanted %d", kind_names[op->kind], op->a, op->b, got,
+                err_text(), wanted);
 }
 
 static int check_bytes(struct world *w, const struct node *x)
@@ -170,10 +193,12 @@ static int check_bytes(struct world *w, const struct node *x)
     ssize_t n = rig_get(&w->rig, x->path, buf, sizeof(buf));
 
     if (n != (ssize_t)x->size)
-        return fail(w, "read %s: got %zd (%s), wanted %zu bytes", x->path, n, n < 0 ? err_text() : "", x->size);
+        return fail(w, "read %s: got %zd (%s), wanted %zu bytes", x->path, n,
+                    n < 0 ? err_text() : "", x->size);
     for (size_t i = 0; i < x->size; i++)
         if (buf[i] != x->data[i])
-            return fail(w, "read %s: byte %zu is %02x, wanted %02x", x->path, i, buf[i], x->data[i]);
+            return fail(w, "read %s: byte %zu is %02x, wanted %02x", x->path, i, buf[i],
+                        x->data[i]);
     return 0;
 }
 
@@ -252,7 +277,8 @@ static int check_bucket(struct world *w)
         objects++;
     }
     if (memstore_objects(w->rig.store) != objects)
-        return fail(w, "%zu objects in the bucket, wanted %zu", memstore_objects(w->rig.store), objects);
+        return fail(w, "%zu objects in the bucket, wanted %zu", memstore_objects(w->rig.store),
+                    objects);
     return memstore_uploads(w->rig.store) == 0 ? 0 : fail(w, "an upload was left open");
 }
 
@@ -304,8 +330,9 @@ static int do_write(struct world *w, const struct op *op)
 
     if (op->kind == WRITE_AT && x != NULL && !x->is_dir && off > x->size + 5000)
         off = x->size;
-    r = write_some(w, op, O_WRONLY | (creates ? O_CREAT | O_TRUNC : 0) | (op->kind == APPEND ? O_APPEND : 0),
-                   op->kind == PUT ? 0 : off);
+    r = write_some(
+        w, op, O_WRONLY | (creates ? O_CREAT | O_TRUNC : 0) | (op->kind == APPEND ? O_APPEND : 0),
+        op->kind == PUT ? 0 : off);
     if (expect(w, op, r, wanted) < 0)
         return -1;
     if (wanted < 0)
@@ -360,7 +387,8 @@ static int do_mkdir(struct world *w, const struct op *op)
     return 0;
 }
 
-static int rename_errno(struct world *w, const struct op *op, const struct node *x, const struct node *y)
+static int rename_errno(struct world *w, const struct op *op, const struct node *x,
+                        const struct node *y)
 {
     size_t n = strlen(op->a);
     int r = open_errno(w, op->b, true);
@@ -428,7 +456,9 @@ static int do_handle(struct world *w, const struct op *op)
 
         if (w->handles[op->handle].is_open || wanted < 0)
             return 0;
-        if (expect(w, op, rig_open_file(&w->rig, op->a, O_RDWR | O_CREAT, &w->handles[op->handle].fh), 0) < 0)
+        if (expect(w, op,
+                   rig_open_file(&w->rig, op->a, O_RDWR | O_CREAT, &w->handles[op->handle].fh),
+                   0) < 0)
             return -1;
         x = find(w, op->a);
         w->handles[op->handle].node = x != NULL ? x : add(w, op->a, false);
@@ -451,7 +481,8 @@ static int do_handle(struct world *w, const struct op *op)
     if (op->kind == HREAD) {
         n = vfs_read(w->rig.vfs, w->handles[op->handle].fh, 0, buf, sizeof(buf));
         if (n != (ssize_t)x->size || (n > 0 && memcmp(buf, x->data, x->size) != 0))
-            return fail(w, "read %s through a handle: %zd (%s), wanted %zu bytes", x->path, n, err_text(), x->size);
+            return fail(w, "read %s through a handle: %zd (%s), wanted %zu bytes", x->path, n,
+                        err_text(), x->size);
         return 0;
     }
     if (op->kind == HSYNC)
@@ -524,7 +555,8 @@ static int step(struct world *w, const struct op *op)
     case TRUNCATE:
         return do_truncate(w, op);
     case READ:
-        return find(w, op->a) != NULL && !find(w, op->a)->is_dir ? check_bytes(w, find(w, op->a)) : 0;
+        return find(w, op->a) != NULL && !find(w, op->a)->is_dir ? check_bytes(w, find(w, op->a))
+                                                                 : 0;
     case UNLINK:
     case RMDIR:
         return do_remove(w, op);
@@ -560,12 +592,14 @@ static void random_path(char path[64])
 
     path[0] = '\0';
     for (unsigned i = 0; i < depth; i++)
-        snprintf(path + strlen(path), 64 - strlen(path), "%s%c", i > 0 ? "/" : "", 'a' + (char)rnd(N_NAMES));
+        snprintf(path + strlen(path), 64 - strlen(path), "%s%c", i > 0 ? "/" : "",
+                 'a' + (char)rnd(N_NAMES));
 }
 
 static void generate(struct op *ops, size_t n)
 {
-    static const unsigned char weights[KINDS] = {12, 10, 6, 6, 8, 6, 6, 3, 8, 4, 6, 10, 6, 3, 5, 2, 4, 2, 2};
+    static const unsigned char weights[KINDS] = {12, 10, 6, 6, 8, 6, 6, 3, 8, 4,
+                                                 6,  10, 6, 3, 5, 2, 4, 2, 2};
     unsigned sum = 0;
 
     for (int k = 0; k < KINDS; k++)
@@ -575,8 +609,10 @@ static void generate(struct op *ops, size_t n)
 
         while (pick >= weights[k])
             pick -= weights[k++];
-        ops[i] = (struct op){.kind = (enum kind)k, .off = rnd(4) == 0 ? rnd(MAX_SIZE / 2) : rnd(300),
-                             .len = rnd(3) == 0 ? 1 + rnd(MAX_SIZE / 4) : 1 + rnd(200), .fill = 1 + rnd(255),
+        ops[i] = (struct op){.kind = (enum kind)k,
+                             .off = rnd(4) == 0 ? rnd(MAX_SIZE / 2) : rnd(300),
+                             .len = rnd(3) == 0 ? 1 + rnd(MAX_SIZE / 4) : 1 + rnd(200),
+                             .fill = 1 + rnd(255),
                              .handle = rnd(N_HANDLES)};
         random_path(ops[i].a);
         random_path(ops[i].b);
@@ -649,7 +685,8 @@ static unsigned long number(int argc, char **argv, int i, const char *env, unsig
 
 int main(int argc, char **argv)
 {
-    unsigned long first = number(argc, argv, 1, NULL, 1), seeds = number(argc, argv, 2, "MODEL_SEEDS", 40);
+    unsigned long first = number(argc, argv, 1, NULL, 1),
+                  seeds = number(argc, argv, 2, "MODEL_SEEDS", 40);
     size_t n = number(argc, argv, 3, "MODEL_OPS", 400), failures = 0;
     struct op *ops = calloc(n + 1, sizeof(*ops));
 
@@ -667,13 +704,15 @@ int main(int argc, char **argv)
         size_t left = shrink(ops, n, why);
         fprintf(stderr, "seed %lu shrunk to %zu operations: %s\n", seed, left, why);
         for (size_t i = 0; i < left; i++)
-            fprintf(stderr, "  %s a=%s b=%s off=%u len=%u fill=%u handle=%u\n", kind_names[ops[i].kind], ops[i].a, ops[i].b,
-                    ops[i].off, ops[i].len, ops[i].fill, ops[i].handle);
+            fprintf(stderr, "  %s a=%s b=%s off=%u len=%u fill=%u handle=%u\n",
+                    kind_names[ops[i].kind], ops[i].a, ops[i].b, ops[i].off, ops[i].len,
+                    ops[i].fill, ops[i].handle);
         if (failures == 3)
             break;
     }
     free(ops);
-    printf("model: %lu sequences of %zu operations, seeds %lu to %lu\n", seeds, n, first, first + seeds - 1);
+    printf("model: %lu sequences of %zu operations, seeds %lu to %lu\n", seeds, n, first,
+           first + seeds - 1);
     printf("[  PASSED  ] %d test(s).\n[  FAILED  ] %zu test(s).\n", failures == 0, failures);
     return failures == 0 ? 0 : 1;
 }

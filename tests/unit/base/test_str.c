@@ -52,7 +52,8 @@ static void sizes(void **state)
 
 static void hex_and_base64(void **state)
 {
-    static const char *const b64[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    static const char *const b64[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                      "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
     unsigned char raw[16];
     char hex[17];
     size_t n;

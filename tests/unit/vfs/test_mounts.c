@@ -137,7 +137,8 @@ static void last_close_wins_whole(void **state)
     assert_file(&a, "g", "second");
 }
 
-/* Protocol 2d: a stranger's file is never overwritten by somebody's old ranges; the bytes are kept aside. */
+/* Protocol 2d: a stranger's file is never overwritten by somebody's old ranges; the bytes are kept
+ * aside. */
 static void stale_ranges_fail_loudly(void **state)
 {
     struct cache_stats cs;
@@ -163,7 +164,8 @@ static void stale_ranges_fail_loudly(void **state)
     }
 }
 
-/* A lost reply to a PUT that took effect is a success, not EEXIST, and not a second object version. */
+/* A lost reply to a PUT that took effect is a success, not EEXIST, and not a second object version.
+ */
 static void lost_reply(void **state)
 {
     uint64_t fh;
@@ -238,9 +240,14 @@ static void foreign_change_is_seen_after_the_attribute_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(close_to_open), T(new_name_is_seen_at_once), T(handle_is_pinned),
-        T(exclusive_create_has_one_winner), T(last_close_wins_whole), T(stale_ranges_fail_loudly),
-        T(lost_reply), T(listing_does_not_undo_local_changes),
+        T(close_to_open),
+        T(new_name_is_seen_at_once),
+        T(handle_is_pinned),
+        T(exclusive_create_has_one_winner),
+        T(last_close_wins_whole),
+        T(stale_ranges_fail_loudly),
+        T(lost_reply),
+        T(listing_does_not_undo_local_changes),
         T(foreign_change_is_seen_after_the_attribute_times),
     };
 

@@ -51,8 +51,10 @@ static void nothing_stored(void **state)
 
 static void datasync(void **state)
 {
-    struct objattr a = decode("a", false, META({"file-permissions", "0100600"}, {"file-owner", "5"}, {"file-group", "6"},
-                                               {"file-mtime", "1595002920123456789ns"}, {"file-atime", "1595002920000"}));
+    struct objattr a =
+        decode("a", false,
+               META({"file-permissions", "0100600"}, {"file-owner", "5"}, {"file-group", "6"},
+                    {"file-mtime", "1595002920123456789ns"}, {"file-atime", "1595002920000"}));
 
     (void)state;
     assert_int_equal(a.mode, S_IFREG | 0600);
@@ -73,7 +75,8 @@ static void datasync(void **state)
 static void others(void **state)
 {
     /* s3fs: decimal; rclone: octal with a leading 0, times with a fraction */
-    struct objattr a = decode("a", false, META({"mode", "33184"}, {"uid", "7"}, {"gid", "8"}, {"mtime", "1672531199"}));
+    struct objattr a = decode(
+        "a", false, META({"mode", "33184"}, {"uid", "7"}, {"gid", "8"}, {"mtime", "1672531199"}));
 
     (void)state;
     assert_int_equal(a.mode, S_IFREG | 0640);
@@ -91,8 +94,10 @@ static void others(void **state)
 
 static void nonsense(void **state)
 {
-    struct objattr a = decode("a", false, META({"file-permissions", "rwx"}, {"file-owner", "-1"}, {"file-group", "4294967295"},
-                                               {"file-mtime", "soon"}, {"mode", "99999999999"}, {"s3efs-id", "zz"}));
+    struct objattr a =
+        decode("a", false,
+               META({"file-permissions", "rwx"}, {"file-owner", "-1"}, {"file-group", "4294967295"},
+                    {"file-mtime", "soon"}, {"mode", "99999999999"}, {"s3efs-id", "zz"}));
 
     (void)state;
     assert_int_equal(a.mode, S_IFREG | 0640);
@@ -104,12 +109,19 @@ static void nonsense(void **state)
 
 static void there_and_back(void **state)
 {
-    struct objattr a = {.mode = S_IFREG | 04755, .uid = 1, .gid = 2, .mtime_ns = 3, .atime_ns = 4, .ctime_ns = 5}, b;
+    struct objattr a = {.mode = S_IFREG | 04755,
+                        .uid = 1,
+                        .gid = 2,
+                        .mtime_ns = 3,
+                        .atime_ns = 4,
+                        .ctime_ns = 5},
+                   b;
     struct store_obj obj = {.size = 0};
 
     (void)state;
     assert_int_equal(objattr_new_id(a.id), 0);
-    assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "mode", "0777"), 0); /* another tool's, now wrong */
+    assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "mode", "0777"),
+                     0); /* another tool's, now wrong */
     assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "colour", "blue"), 0);
     assert_int_equal(objattr_encode(&a, "k", &obj.hdrs), 0);
     assert_null(store_hdrs_get(&obj.hdrs, STORE_USER_META "mode"));
@@ -130,22 +142,31 @@ static void types(void **state)
         size_t n;
         const char *type;
     } heads[] = {
-        {"\xff\xd8\xff\xe0", 4, "image/jpeg"}, {"\x89PNG\r\n\x1a\n", 8, "image/png"}, {"GIF89a", 6, "image/gif"},
-        {"RIFF\0\0\0\0WEBPVP8 ", 16, "image/webp"}, {"%PDF-1.4", 8, "application/pdf"},
-        {"\0\0\0\x1c" "ftypavif", 12, "image/avif"}, {" \n<SVG xmlns", 12, "image/svg+xml"},
-        {"<!DOCTYPE HTML>", 15, "text/html"}, {"\x1a\x45\xdf\xa3", 4, "video/webm"},
+        {"\xff\xd8\xff\xe0", 4, "image/jpeg"},
+        {"\x89PNG\r\n\x1a\n", 8, "image/png"},
+        {"GIF89a", 6, "image/gif"},
+        {"RIFF\0\0\0\0WEBPVP8 ", 16, "image/webp"},
+        {"%PDF-1.4", 8, "application/pdf"},
+        {"\0\0\0\x1c"
+         "ftypavif",
+         12, "image/avif"},
+        {" \n<SVG xmlns", 12, "image/svg+xml"},
+        {"<!DOCTYPE HTML>", 15, "text/html"},
+        {"\x1a\x45\xdf\xa3", 4, "video/webm"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
-        assert_string_equal(mime_from_bytes((const unsigned char *)heads[i].bytes, heads[i].n), heads[i].type);
+        assert_string_equal(mime_from_bytes((const unsigned char *)heads[i].bytes, heads[i].n),
+                            heads[i].type);
     assert_null(mime_from_bytes((const unsigned char *)"BMW is a car", 12));
     assert_null(mime_from_bytes((const unsigned char *)"", 0));
     assert_null(mime_from_bytes((const unsigned char *)"\xff\xd8", 2));
     assert_string_equal(mime_from_name("a.b/c.JPG"), "image/jpeg");
     assert_string_equal(mime_from_name("style.css"), "text/css");
     assert_null(mime_from_name("README"));
-    assert_true(mime_is_vague(NULL) && mime_is_vague("binary/octet-stream") && !mime_is_vague("image/png"));
+    assert_true(mime_is_vague(NULL) && mime_is_vague("binary/octet-stream") &&
+                !mime_is_vague("image/png"));
 }
 
 static void times(void **state)
@@ -166,8 +187,9 @@ static void times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_stored), cmocka_unit_test(datasync), cmocka_unit_test(others),
-        cmocka_unit_test(nonsense),       cmocka_unit_test(there_and_back), cmocka_unit_test(types),
+        cmocka_unit_test(nothing_stored), cmocka_unit_test(datasync),
+        cmocka_unit_test(others),         cmocka_unit_test(nonsense),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(types),
         cmocka_unit_test(times),
     };
 

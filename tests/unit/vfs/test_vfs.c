@@ -124,10 +124,12 @@ static void which_flush_commits(void **state)
     assert_int_equal(vfs_flush(rig.vfs, &child, fh), 0); /* a child that inherited it exits */
     assert_int_equal(memstore_count(rig.store, STORE_PUT), 0);
     assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 5, "whole", 5), 5);
-    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0); /* a duplicate: the process has another one */
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh),
+                     0); /* a duplicate: the process has another one */
     assert_int_equal(memstore_count(rig.store, STORE_PUT), 0);
     rig_set_has_fd(NULL);
-    assert_int_equal(vfs_flush(rig.vfs, &thread, fh), 0); /* the last, closed by another thread of the writer */
+    assert_int_equal(vfs_flush(rig.vfs, &thread, fh),
+                     0); /* the last, closed by another thread of the writer */
     assert_int_equal(memstore_count(rig.store, STORE_PUT), 1);
     assert_object("f", "half whole");
     assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
@@ -135,7 +137,8 @@ static void which_flush_commits(void **state)
     assert_int_equal(memstore_count(rig.store, STORE_PUT), 1);
 }
 
-/* With a second open of the file, a duplicate can't be told from it: each close of the writer commits. */
+/* With a second open of the file, a duplicate can't be told from it: each close of the writer
+ * commits. */
 static void second_open_is_no_duplicate(void **state)
 {
     uint64_t fh, reader;
@@ -185,7 +188,8 @@ static void overwrite_append_truncate(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
     assert_object("f", "hello World");
     assert_int_equal(rig_open_file(&rig, "f", O_WRONLY | O_APPEND, &fh), 0);
-    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 3, "!", 1), 1); /* the kernel's offset is a guess */
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 3, "!", 1),
+                     1); /* the kernel's offset is a guess */
     assert_int_equal(rig_shut(&rig, fh), 0);
     assert_object("f", "hello World!");
     assert_int_equal(rig_truncate(&rig, "f", 5), 0);
@@ -214,7 +218,9 @@ static void attributes_go_up_with_the_bytes(void **state)
     assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "x", 1), 1);
     memstore_count_reset(rig.store);
     assert_int_equal(rig_walk(&rig, "f", &e), 0);
-    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &st, VFS_SET_MODE | VFS_SET_MTIME, &now, &ns), 0);
+    assert_int_equal(
+        vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &st, VFS_SET_MODE | VFS_SET_MTIME, &now, &ns),
+        0);
     assert_int_equal(rig_shut(&rig, fh), 0);
     vfs_forget(rig.vfs, e.node, 1);
     assert_int_equal(memstore_count(rig.store, STORE_OPS), 1);
@@ -317,7 +323,8 @@ static void rename_files(void **state)
     assert_int_equal(rig_rename(&rig, "a", "b.css", 0), 0);
     assert_no_object("a");
     assert_object("b.css", "AAA");
-    assert_header("b.css", "content-type", "text/css"); /* the name that it was made under said nothing */
+    assert_header("b.css", "content-type",
+                  "text/css"); /* the name that it was made under said nothing */
     assert_int_equal(rig_stat(&rig, "a", &after), -ENOENT);
     assert_int_equal(rig_stat(&rig, "b.css", &after), 0);
     assert_true(before.st_ino == after.st_ino);
@@ -424,7 +431,8 @@ static void unlinked_but_open(void **state)
     assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "tmp", 3), 3);
     assert_int_equal(rig_unlink(&rig, "t"), 0);
     assert_int_equal(rig_shut(&rig, fh), 0);
-    assert_int_equal(memstore_count(rig.store, STORE_PUT) + memstore_count(rig.store, STORE_DELETE), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_PUT) + memstore_count(rig.store, STORE_DELETE),
+                     0);
 }
 
 static void names_that_no_key_can_hold(void **state)
@@ -543,11 +551,23 @@ static void read_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(one_image_is_one_put), T(which_flush_commits), T(second_open_is_no_duplicate), T(empty_file_is_an_object_too),
-        T(overwrite_append_truncate), T(attributes_go_up_with_the_bytes), T(foreign_objects),
-        T(directories), T(rename_files), T(rename_dirs), T(links_and_nodes), T(unlinked_but_open),
-        T(names_that_no_key_can_hold), T(denied_write), T(statistics_and_drain),
-        T(unsent_bytes_outlive_the_mount), T(read_only),
+        T(one_image_is_one_put),
+        T(which_flush_commits),
+        T(second_open_is_no_duplicate),
+        T(empty_file_is_an_object_too),
+        T(overwrite_append_truncate),
+        T(attributes_go_up_with_the_bytes),
+        T(foreign_objects),
+        T(directories),
+        T(rename_files),
+        T(rename_dirs),
+        T(links_and_nodes),
+        T(unlinked_but_open),
+        T(names_that_no_key_can_hold),
+        T(denied_write),
+        T(statistics_and_drain),
+        T(unsent_bytes_outlive_the_mount),
+        T(read_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
