@@ -108,7 +108,7 @@ static int update_map(struct meta_txn *t, void *arg)
 }
 
 int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first,
-                     const uint32_t *crcs, size_t n, uint64_t alloc)
+                     const uint32_t *crcs, size_t n, uint64_t alloc, struct cache_due *due)
 {
     struct update u = {.v = v, .first = first, .crcs = crcs, .n = n, .alloc = alloc};
     int r;
@@ -118,7 +118,11 @@ int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first
     r = cache_index_try(c, update_map, &u);
     if (r < 0)
         return r;
+    /* Side by side: counted twice for any longer, they would have the evictor make room for both.
+     */
+    *due->account -= due->bytes;
     cache_used_move(&c->used.blocks, u.old_alloc, alloc);
+    due->bytes = 0;
     cache_used_move(&c->used.versions, 0, u.is_new ? 1 : 0);
     return 0;
 }
@@ -131,6 +135,21 @@ void cache_map_unset(struct cache *c, const struct cache_vkey *v, uint64_t block
 }
 
 /* --- removing --- */
+
+static int get_version(struct meta_txn *t, void *arg)
+{
+    const struct cache_vkey *v = arg;
+    struct cache_bytes val;
+
+    return meta_get(t, META_VER, CACHE_BYTES(*v), &val);
+}
+
+int cache_version_known(struct cache *c, const struct cache_vkey *v)
+{
+    struct cache_vkey copy = *v;
+
+    return cache_index_read(c, get_version, &copy);
+}
 
 struct removal {
     struct cache_bytes prefix;

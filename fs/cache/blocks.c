@@ -86,22 +86,28 @@ static bool read_block(int fd, const struct cache_vkey *v, uint64_t block, uint3
            cache_block_crc(v, block, buf, len) == crc;
 }
 
-/* A block did not agree with its CRC: looks again with writers and evictors away (the file may have
- * been replaced meanwhile) and takes it out of the map if it really is wrong. */
+/* A block did not agree with its CRC, or its file is not there: looks again with writers and
+ * evictors away (the file may have been replaced meanwhile) and takes out of the map what really is
+ * wrong. */
 static bool confirm_block(struct cache *c, const struct cache_vkey *v, uint64_t block, void *buf)
 {
     struct cache_fd *f = NULL;
     struct cache_rec_blk map;
     uint32_t at = (uint32_t)(block % CACHE_CHUNK);
+    uint64_t freed;
     bool ok = false;
+    int r;
 
     lock_take(cache_version_lock(c, v));
     cache_fd_forget(c, v);
     cache_map_get(c, v, block / CACHE_CHUNK, &map);
     if (cache_blk_has(&map, at)) {
-        ok = cache_fd_get(c, v, &f) == 0 && read_block(f->fd, v, block, map.crc[at], buf);
+        r = cache_fd_get(c, v, &f);
+        ok = r == 0 && read_block(f->fd, v, block, map.crc[at], buf);
         cache_fd_put(c, f);
-        if (!ok) {
+        if (r == -ENOENT) { /* a kill in the middle of an eviction leaves the records */
+            (void)!cache_version_remove(c, v, &freed);
+        } else if (!ok) {
             c->count.corrupt++;
             cache_map_unset(c, v, block);
         }
@@ -220,12 +226,19 @@ bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uin
 
 /* --- writing --- */
 
+/* A new file has none of the blocks that the index may know of one before it. */
 static int open_for_writing(struct cache *c, const struct cache_vkey *v)
 {
     char path[PATH_MAX];
+    uint64_t freed;
     int fd;
 
     cache_block_path(c, v, path);
+    fd = sys_open(path, O_RDWR | O_NOFOLLOW, 0600);
+    if (fd != -ENOENT)
+        return fd;
+    if (cache_version_known(c, v) == 0)
+        (void)!cache_version_remove(c, v, &freed);
     fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (fd == -ENOENT && cache_block_file_make_dir(c, v) == 0)
         fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
@@ -245,7 +258,7 @@ static uint32_t *crcs_of(const struct cache_vkey *v, uint64_t first, const uint8
 }
 
 static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t off, const void *buf,
-                         size_t len)
+                         size_t len, struct cache_due *due)
 {
     _cleanup_free_ uint32_t *crcs = NULL;
     _cleanup_close_ int fd = -1;
@@ -262,12 +275,13 @@ static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t o
     if (r < 0)
         return r;
     crash_point("cache.blocks.written");
-    return cache_map_blocks(c, v, off / CACHE_BLOCK, crcs, n, cache_alloc_of(fd));
+    return cache_map_blocks(c, v, off / CACHE_BLOCK, crcs, n, cache_alloc_of(fd), due);
 }
 
 void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf,
                  size_t len)
 {
+    struct cache_due due = {.account = &c->used.pending, .bytes = len};
     struct cache_vkey v;
     uint64_t freed;
     int r;
@@ -277,16 +291,16 @@ void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const
         return;
     if (c->meta == NULL || meta_failed(c->meta) || cache_vkey(id->key, id->etag, id->size, &v) < 0)
         return;
-    c->used.pending += len;
+    c->used.pending += due.bytes;
     if (cache_evict_room(c, len) ==
         0) { /* else all that is here is staged: clean blocks have to wait */
         lock_take(cache_version_lock(c, &v));
-        r = write_version(c, &v, off, buf, len);
+        r = write_version(c, &v, off, buf, len, &due);
         if (r < 0) { /* what it takes of the disk is then in no record */
             c->count.errors++;
             (void)!cache_version_remove(c, &v, &freed);
         }
         lock_drop(cache_version_lock(c, &v));
     }
-    c->used.pending -= len;
+    c->used.pending -= due.bytes;
 }

@@ -169,9 +169,15 @@ uint64_t cache_alloc_of(int fd);
 void cache_map_get(struct cache *c, const struct cache_vkey *v, uint64_t chunk,
                    struct cache_rec_blk *ret);
 /* The rest under the version's stripe. crcs[n] of blocks first.. become present; the file has
- * `alloc` bytes. */
+ * `alloc` bytes, which are accounted from now on in the place of what *due says (it is then 0). */
+struct cache_due {
+    _Atomic uint64_t *account; /* of used */
+    uint64_t bytes;
+};
 _must_check_ int cache_map_blocks(struct cache *c, const struct cache_vkey *v, uint64_t first,
-                                  const uint32_t *crcs, size_t n, uint64_t alloc);
+                                  const uint32_t *crcs, size_t n, uint64_t alloc,
+                                  struct cache_due *due);
+int cache_version_known(struct cache *c, const struct cache_vkey *v); /* 0, META_NONE, -errno */
 void cache_map_unset(struct cache *c, const struct cache_vkey *v, uint64_t block);
 /* Takes the file and the records away: 0 (*ret_freed), META_NONE if there were none, or -errno. */
 _must_check_ int cache_version_remove(struct cache *c, const struct cache_vkey *v,

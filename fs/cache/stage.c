@@ -71,20 +71,24 @@ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
 
 static int map_chunk(struct cache_stage *s, const struct cache_vkey *v, uint64_t first, void *buf)
 {
+    struct cache_due due = {.account = &s->cache->used.staged, .bytes = s->accounted};
     uint32_t crcs[CACHE_CHUNK];
     uint64_t size = cache_vkey_size(v);
     size_t n = 0;
+    int r;
 
     for (; n < CACHE_CHUNK && (first + n) * CACHE_BLOCK < size; n++) {
         uint64_t off = (first + n) * CACHE_BLOCK;
         size_t len = size - off < CACHE_BLOCK ? (size_t)(size - off) : CACHE_BLOCK;
-        int r = sys_pread_all(s->fd, buf, len, off);
 
+        r = sys_pread_all(s->fd, buf, len, off);
         if (r < 0)
             return r;
         crcs[n] = cache_block_crc(v, first + n, buf, len);
     }
-    return cache_map_blocks(s->cache, v, first, crcs, n, cache_alloc_of(s->fd));
+    r = cache_map_blocks(s->cache, v, first, crcs, n, cache_alloc_of(s->fd), &due);
+    s->accounted = due.bytes;
+    return r;
 }
 
 static int move_to_blocks(struct cache_stage *s, const struct cache_vkey *v)
@@ -114,7 +118,6 @@ static int adopt(struct cache_stage *s, const struct cache_vkey *v, void *buf)
     free(s->path);
     s->path = NULL;
     cache_fd_forget(c, v);
-    account(s, 0);
     for (uint64_t first = 0; first * CACHE_BLOCK < size && r == 0; first += CACHE_CHUNK)
         r = map_chunk(s, v, first, buf);
     if (r < 0)

@@ -63,29 +63,16 @@ void cache_sweep_trash(struct cache *c)
     each_entry(path, remove_by_parts, c);
 }
 
-struct look {
-    const struct cache_vkey *v;
-};
-
-static int look_up(struct meta_txn *t, void *arg)
-{
-    const struct look *l = arg;
-    struct cache_bytes val;
-
-    return meta_get(t, META_VER, CACHE_BYTES(*l->v), &val);
-}
-
 static bool sweep_file(struct cache *c, const char *path, const char *name)
 {
     struct cache_vkey v;
-    struct look l = {.v = &v};
     uint64_t freed;
     int r;
 
     if (strlen(name) != 2 * CACHE_VKEY || str_unhex(name, v.b, sizeof(v.b)) < 0)
         return remove_entry(c, path, name);
     lock_take(cache_version_lock(c, &v)); /* a writer makes the file before the record */
-    r = cache_index_read(c, look_up, &l);
+    r = cache_version_known(c, &v);
     if (r == META_NONE)
         r = cache_version_remove(c, &v, &freed);
     lock_drop(cache_version_lock(c, &v));

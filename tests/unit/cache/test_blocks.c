@@ -294,6 +294,7 @@ static void test_cut_file(void **state)
 static void test_deleted_file(void **state)
 {
     struct fixture *f = *state;
+    struct cache_stats st;
 
     write_whole(f->c, KEY, 1, SIZE);
     assert_int_equal(read_good(f->c, KEY, 1, SIZE), SIZE);
@@ -304,6 +305,15 @@ static void test_deleted_file(void **state)
     write_range(f->c, 1, SIZE, 0, CACHE_BLOCK);
     assert_int_equal(read_range(f->c, 1, SIZE, 0, SIZE),
                      CACHE_BLOCK); /* the holes are not read as zeros */
+    write_whole(f->c, KEY, 1, SIZE);
+    assert_int_equal(each_block_file(f->dir, delete_file, 0), 1);
+    fixture_reopen(f, 0);
+    write_range(f->c, 1, SIZE, CACHE_BLOCK, CACHE_BLOCK); /* into a new file */
+    check_missing(f->c, 1, SIZE, 0, CACHE_BLOCK, true, 0, CACHE_BLOCK);
+    assert_int_equal(read_range(f->c, 1, SIZE, CACHE_BLOCK, SIZE), CACHE_BLOCK);
+    cache_stats_get(f->c, &st);
+    assert_int_equal(st.corrupt, 0);
+    assert_int_equal(st.versions, 1);
 }
 
 /* The bytes of one version under the name of another. */
