@@ -99,18 +99,35 @@ static bool same_time(int64_t a, int64_t b)
     return a == b;
 }
 
+/* The reply to our own PUT does not tell Last-Modified. It is when the PUT was, on the server's
+ * clock: as long before this listing's date as the PUT was before this listing, give or take the
+ * grain of a second. */
+static bool is_our_put(const struct list_put *p, const struct cache_rec_dent *rec, int64_t mtime_ns)
+{
+    int64_t then, off;
+
+    if (rec->obj.mtime_ns != 0 || rec->boot != p->c->boot || rec->checked_ns == 0 ||
+        p->date_ns == 0)
+        return false;
+    then = p->date_ns - (p->listed_ns - rec->checked_ns);
+    off = then - mtime_ns;
+    return off >= -RACY_NS && off <= RACY_NS;
+}
+
 /* LIST-2: what is to be known of an entry, given what was. *rec is the old record, and becomes the
  * new one. */
 static void merge(const struct list_put *p, const struct store_entry *e, struct cache_rec_dent *rec)
 {
     bool same = rec->has_obj && store_etag_equal(&rec->obj.etag, &e->etag) &&
-                rec->obj.size == e->size && same_time(rec->obj.mtime_ns, e->mtime_ns);
+                rec->obj.size == e->size &&
+                (same_time(rec->obj.mtime_ns, e->mtime_ns) || is_our_put(p, rec, e->mtime_ns));
 
     if (!same || e->mtime_ns + RACY_NS >= p->date_ns) {
         store_obj_done(&rec->obj);
         *rec = (struct cache_rec_dent){
             .has_obj = true, .obj = {.etag = e->etag, .size = e->size, .mtime_ns = e->mtime_ns}};
     }
+    rec->obj.mtime_ns = e->mtime_ns;
     rec->boot = p->c->boot;
     rec->checked_ns = p->listed_ns;
 }

@@ -149,6 +149,30 @@ static void test_racily_clean(void **state)
     }
 }
 
+/* Our own PUT's reply does not tell Last-Modified: it was PUT 40 s before this listing, whose date
+ * is 1000. */
+static void test_own_put(void **state)
+{
+    static const struct {
+        int64_t mtime_ns;
+        bool stays;
+    } rows[] = {{S(960), true}, {S(958), true}, {S(962), true}, {S(957), false}, {S(963), false}};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t t = S(1000) * (int64_t)i;
+
+        put_obj(f->c, "d/a", 1, 10, 0, t + S(60));
+        PUT_LIST(f->c, "d/", t + S(100), S(1000), {"d/a", 1, rows[i].mtime_ns});
+        assert_int_equal(has_hdrs(f->c, "d/a", 1), rows[i].stays);
+        /* From then on its time is known. */
+        PUT_LIST(f->c, "d/", t + S(200), S(1100), {"d/a", 1, rows[i].mtime_ns});
+        assert_int_equal(has_hdrs(f->c, "d/a", 1), rows[i].stays);
+        PUT_LIST(f->c, "d/", t + S(300), S(1200), {"d/a", 1, rows[i].mtime_ns + S(1)});
+        assert_false(has_hdrs(f->c, "d/a", 1));
+    }
+}
+
 static void test_prefix_object_stays(void **state)
 {
     struct fixture *f = *state;
@@ -266,9 +290,15 @@ static void test_hundred_thousand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_replace),      TEST(test_bad_entries),         TEST(test_headers_stay),
-        TEST(test_racily_clean), TEST(test_prefix_object_stays), TEST(test_newer_changes_stay),
-        TEST(test_many_drops),   TEST(test_hundred_thousand),
+        TEST(test_replace),
+        TEST(test_bad_entries),
+        TEST(test_headers_stay),
+        TEST(test_racily_clean),
+        TEST(test_own_put),
+        TEST(test_prefix_object_stays),
+        TEST(test_newer_changes_stay),
+        TEST(test_many_drops),
+        TEST(test_hundred_thousand),
     };
 
     return cmocka_run_group_tests_name("cache/list", tests, NULL, NULL);
