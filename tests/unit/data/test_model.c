@@ -246,7 +246,7 @@ static void random_runs(void **state)
         run(strtoull(one, NULL, 10));
         return;
     }
-    uint64_t n = runs ? strtoull(runs, NULL, 10) : 30;
+    uint64_t n = runs ? strtoull(runs, NULL, 10) : 16;
     for (uint64_t seed = 1; seed <= n; seed++)
         run(seed);
 }

@@ -9,7 +9,7 @@
 #define KIB 1024u
 #define UNIT 4096u
 #define UNITS 200u
-#define ROUNDS 300u
+#define ROUNDS 4000u
 
 struct race {
     struct fx x;

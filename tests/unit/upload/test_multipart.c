@@ -5,6 +5,14 @@
 #include <pthread.h>
 
 #define BIG (20u * MIB)
+#define SOME (11u * MIB) /* enough for parts under parts_conf() */
+
+static struct upload_conf parts_conf(void)
+{
+    struct upload_conf conf = up_conf();
+    conf.part_threshold = conf.part_size = 5 * MIB;
+    return conf;
+}
 
 static void a_large_file_goes_in_parts(void **state)
 {
@@ -83,18 +91,18 @@ static void without_copy_conditions_the_bytes_are_sent(void **state)
 {
     (void)state;
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     conf.caps.part_copy_match = false;
     up_open(&p, &conf, 2, 0);
-    struct store_obj base = fx_put(&p.x, "k", BIG, 1);
+    struct store_obj base = fx_put(&p.x, "k", SOME, 1);
     struct data_file *f = fx_file(&p.x, "k", &base);
-    char *want = malloc(BIG);
-    fx_fill(want, 0, BIG, 1);
+    char *want = malloc(SOME);
+    fx_fill(want, 0, SOME, 1);
     want[5] = 'x';
     assert_int_equal(data_write(f, 5, "x", 1), 0);
     up_commit_ok(&p, "k", f, STORE_IF_MATCH, &base.etag);
     assert_int_equal(up_count(&p, STORE_MPU_PART_COPY), 0);
-    up_expect(&p, "k", want, BIG);
+    up_expect(&p, "k", want, SOME);
     free(want);
     data_file_unref(f);
     up_close(&p);
@@ -114,51 +122,56 @@ static void any_request_may_fail(void **state)
         {STORE_MPU_PART, 3, -ENOSPC},    {STORE_MPU_PART_COPY, 1, -EIO},  {STORE_MPU_COMPLETE, 1, -EIO},
         {STORE_MPU_COMPLETE, 1, -EACCES}, {STORE_MPU_PART, 1, -ETIMEDOUT},
     };
+    enum { SIZE = 23 * MIB, DIRTY = 16 * MIB }; /* three parts to send, then a copy */
+    char *old = malloc(SIZE), *want = malloc(SIZE);
+    fx_fill(old, 0, SIZE, 1);
+    memcpy(want, old, SIZE);
+    memset(want + MIB, 'm', DIRTY);
     struct up p;
     struct upload_conf conf = up_conf();
     conf.part_size = 5 * MIB;
     for (unsigned threads = 0; threads < 4; threads += 3) {
         up_open(&p, &conf, threads, 0);
-        char *want = malloc(32 * MIB);
         for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-            struct store_obj base = fx_put(&p.x, "k", 32 * MIB, 1), now;
+            struct store_obj base = {.size = SIZE}, now, there;
+            assert_int_equal(memstore_put(p.x.store, "k", old, SIZE, NULL, &base.etag), 0);
             struct data_file *f = fx_file(&p.x, "k", &base);
-            fx_fill(want, 0, 32 * MIB, 1);
-            memset(want + MIB, 'm', 17 * MIB);
-            assert_int_equal(data_write(f, MIB, want + MIB, 17 * MIB), 0);
+            assert_int_equal(data_write(f, MIB, want + MIB, DIRTY), 0);
             memstore_count_reset(p.x.store);
             memstore_fail(p.x.store, faults[i].op, faults[i].k, 1, faults[i].result);
             assert_int_equal(up_commit(&p, "k", f, STORE_IF_MATCH, &base.etag, &now), faults[i].result);
             if (faults[i].op != STORE_MPU_COMPLETE)
                 assert_int_equal(up_count(&p, STORE_MPU_COMPLETE), 0);
             assert_int_equal(memstore_uploads(p.x.store), 0);
-            up_expect_fill(&p, "k", 32 * MIB, 1);
+            there = fx_head(&p.x, "k");
+            assert_true(store_etag_equal(&there.etag, &base.etag)); /* the old one, untouched */
             assert_true(data_is_dirty(f));
             up_commit_ok(&p, "k", f, STORE_IF_MATCH, &base.etag);
-            up_expect(&p, "k", want, 32 * MIB);
+            up_expect(&p, "k", want, SIZE);
             data_file_unref(f);
         }
-        free(want);
         up_close(&p);
     }
+    free(old);
+    free(want);
 }
 
 static void a_lost_complete_is_our_own_success(void **state)
 {
     (void)state;
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     up_open(&p, &conf, 2, 0);
     const int results[] = {STORE_NO_UPLOAD, STORE_PRECONDITION, STORE_CONFLICT, -ETIMEDOUT, -EIO};
     for (unsigned i = 0; i < 5; i++) {
         char key[8];
         snprintf(key, sizeof(key), "k%u", i);
-        struct data_file *f = up_new(&p, key, BIG, i);
+        struct data_file *f = up_new(&p, key, SOME, i);
         memstore_count_reset(p.x.store);
         memstore_lose(p.x.store, STORE_MPU_COMPLETE, 1, 1, results[i]);
         up_commit_ok(&p, key, f, STORE_IF_ABSENT, NULL);
         assert_int_equal(up_count(&p, STORE_MPU_CREATE), 1);
-        up_expect_fill(&p, key, BIG, i);
+        up_expect_fill(&p, key, SOME, i);
         data_file_unref(f);
     }
     up_close(&p);
@@ -169,7 +182,7 @@ static void an_aborted_upload_starts_again(void **state)
 {
     (void)state;
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     up_open(&p, &conf, 2, 0);
     static const struct {
         enum store_op op;
@@ -179,16 +192,16 @@ static void an_aborted_upload_starts_again(void **state)
     for (unsigned i = 0; i < 3; i++) {
         char key[8];
         snprintf(key, sizeof(key), "k%u", i);
-        struct data_file *f = up_new(&p, key, BIG, i);
+        struct data_file *f = up_new(&p, key, SOME, i);
         struct store_obj now;
         memstore_count_reset(p.x.store);
         memstore_fail(p.x.store, faults[i].op, 1, 1, faults[i].result);
         up_commit_ok(&p, key, f, STORE_IF_ABSENT, NULL);
         assert_int_equal(up_count(&p, STORE_MPU_CREATE), 2);
-        up_expect_fill(&p, key, BIG, i);
+        up_expect_fill(&p, key, SOME, i);
         data_file_unref(f);
 
-        f = up_new(&p, "never", BIG, i);
+        f = up_new(&p, "never", SOME, i);
         memstore_count_reset(p.x.store);
         memstore_fail(p.x.store, faults[i].op, 1, 1000, faults[i].result);
         assert_int_equal(up_commit(&p, "never", f, STORE_IF_ABSENT, NULL, &now), -EIO);
@@ -235,7 +248,7 @@ static void a_rival_before_complete_or_copy(void **state)
         {STORE_MPU_PART_COPY, STORE_IF_MATCH, true, UPLOAD_GONE},
     };
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     up_open(&p, &conf, 0, 0);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct rival rival = {.p = &p, .before = cases[i].before, .deletes = cases[i].deletes};
@@ -243,9 +256,9 @@ static void a_rival_before_complete_or_copy(void **state)
         struct store_obj base = {0}, now;
         if (cases[i].kind == STORE_IF_ABSENT) {
             memstore_delete(p.x.store, "k");
-            f = up_new(&p, "k", BIG, 1);
+            f = up_new(&p, "k", SOME, 1);
         } else {
-            base = fx_put(&p.x, "k", BIG, 1);
+            base = fx_put(&p.x, "k", SOME, 1);
             f = fx_file(&p.x, "k", &base);
             assert_int_equal(data_write(f, 0, "x", 1), 0);
         }
@@ -270,10 +283,10 @@ static void what_is_visible_after_complete_counts(void **state)
 {
     (void)state;
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     up_open(&p, &conf, 0, 0);
     struct rival rival = {.p = &p, .before = STORE_HEAD};
-    struct data_file *f = up_new(&p, "k", BIG, 1);
+    struct data_file *f = up_new(&p, "k", SOME, 1);
     struct store_obj now;
     memstore_set_hooks(p.x.store, rival_comes, NULL, &rival);
     assert_int_equal(up_commit(&p, "k", f, STORE_IF_ABSENT, NULL, &now), UPLOAD_EXISTS);
@@ -371,7 +384,7 @@ static void *commit_one(void *arg)
     char key[16];
     snprintf(key, sizeof(key), "k%u", j->i);
     struct data_file *f = fx_file(&j->p->x, key, NULL);
-    size_t size = j->i % 2 ? 17 * MIB : 3 * MIB;
+    size_t size = j->i % 2 ? 6 * MIB : MIB;
     char *bytes = malloc(size);
     fx_fill(bytes, 0, size, j->i);
     struct store_obj now = {0};
@@ -390,7 +403,7 @@ static void many_at_once(void **state)
 {
     (void)state;
     struct up p;
-    struct upload_conf conf = up_conf();
+    struct upload_conf conf = parts_conf();
     up_open(&p, &conf, 4, 0);
     struct job_arg jobs[16];
     for (unsigned i = 0; i < 16; i++) {
@@ -402,7 +415,7 @@ static void many_at_once(void **state)
         snprintf(key, sizeof(key), "k%u", i);
         pthread_join(jobs[i].thread, NULL);
         assert_int_equal(jobs[i].result, 0);
-        up_expect_fill(&p, key, i % 2 ? 17 * MIB : 3 * MIB, i);
+        up_expect_fill(&p, key, i % 2 ? 6 * MIB : MIB, i);
     }
     up_close(&p);
 }
