@@ -90,7 +90,7 @@ static int put_numbers(struct cf *c, int n)
 static int list_paging(struct cf *c)
 {
     enum { N = 25 };
-    static char names[N][8];
+    static char names[N][16];
     static const uint32_t sizes[] = {1, 7, 24, 25, 26};
     const char *want[N];
     for (int i = 0; i < N; i++) {

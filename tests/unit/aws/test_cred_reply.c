@@ -47,12 +47,11 @@ static void test_good(void **state)
 static void test_errors(void **state)
 {
     static const char *const texts[] = {
-        "{\"Error\":{\"Code\":\"ExpiredTokenException\",\"Message\":\"Token "
-        "expired\",\"Type\":\"Sender\"},"
-        "\"RequestId\":\"r\"}",
+        ("{\"Error\":{\"Code\":\"ExpiredTokenException\",\"Message\":\"Token "
+         "expired\",\"Type\":\"Sender\"},\"RequestId\":\"r\"}"),
         "{\"code\":\"ExpiredTokenException\",\"message\":\"Token expired\"}",
-        " <ErrorResponse xmlns=\"x\"><Error><Type>Sender</Type><Code>ExpiredTokenException</Code>"
-        "<Message>Token expired</Message></Error><RequestId>r</RequestId></ErrorResponse>"};
+        (" <ErrorResponse xmlns=\"x\"><Error><Type>Sender</Type><Code>ExpiredTokenException</Code>"
+         "<Message>Token expired</Message></Error><RequestId>r</RequestId></ErrorResponse>")};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct cred_reply r;
