@@ -4,9 +4,15 @@
 set -u
 top=${top_srcdir:-$(dirname "$0")/../..}
 cd "$top" || exit 1
-files=$(find . -type f ! -path './.git/*' ! -path './.git' ! -path './build*' ! -path './autom4te.cache/*' \
-    ! -name configure ! -name 'configure~' ! -name aclocal.m4 ! -name Makefile.in ! -name 'config.*' \
-    ! -path '*/target/*' ! -path '*/__pycache__/*' ! -name check_paths.sh -print)
+if git rev-parse --show-prefix 2> /dev/null | grep -qx ''; then
+    files=$(git ls-files | grep -v check_paths.sh) # what is committed, or will be
+else # a tarball, perhaps with a build in it
+    files=$(find . -type f ! -path './_build/*' ! -path './_inst/*' ! -path './build*' ! -path './autom4te.cache/*' \
+        ! -path '*/.deps/*' ! -name configure ! -name aclocal.m4 ! -name 'Makefile*' ! -name 'config.*' ! -name '*.log' \
+        ! -name '*.trs' ! -name '*.o' ! -name '*.a' ! -path '*/target/*' ! -path '*/__pycache__/*' \
+        ! -name libtool ! -name check_paths.sh -print)
+fi
+[ -n "$files" ] || { echo "no files to look at"; exit 1; }
 bad=0
 here=$(pwd -P)
 look() { # what, pattern
