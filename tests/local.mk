@@ -8,6 +8,7 @@ AM_TESTS_ENVIRONMENT = MALLOC_PERTURB_=73; export MALLOC_PERTURB_; \
 include tests/lib/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
+include tests/imageserver/local.mk
 include tests/fuzz/local.mk
 if HAVE_CMOCKA
 include tests/unit/base/local.mk
