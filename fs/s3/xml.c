@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <expat.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/err.h"
