@@ -63,7 +63,7 @@ install_packages()
     [ -n "$missing" ] || return 0
     command -v apt-get > /dev/null \
         || die "these packages are missing, and this is no Debian or Ubuntu (no apt-get): $missing"
-    say "installing: $missing"
+    say "installing (a minute or two): $missing"
     apt_log=$(mktemp)
     if [ -z "$apt_is_fresh" ]; then
         $SUDO apt-get -q -o Acquire::Retries=3 update > "$apt_log" 2>&1 || cat "$apt_log"
