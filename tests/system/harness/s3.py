@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import hmac
 import http.client
+import ssl
 import urllib.parse
 import xml.etree.ElementTree as ET
 
@@ -36,10 +37,18 @@ def _hmac(key, msg):
 
 
 class Client:
-    def __init__(self, endpoint, access="test", secret="testsecret", region="us-east-1", token=None):
+    def __init__(self, endpoint, access="test", secret="testsecret", region="us-east-1", token=None,
+                 ca=None):
         self.url = urllib.parse.urlsplit(endpoint)
         self.endpoint, self.access, self.secret = endpoint, access, secret
         self.region, self.token = region, token
+        self.tls = ssl.create_default_context(cafile=ca) if self.url.scheme == "https" else None
+
+    def connect(self):
+        where = dict(host=self.url.hostname, port=self.url.port, timeout=60)
+        if self.tls:
+            return http.client.HTTPSConnection(context=self.tls, **where)
+        return http.client.HTTPConnection(**where)
 
     def _sign(self, method, path, query, headers, payload_hash):
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -67,7 +76,7 @@ class Client:
         q = "&".join(f"{quote(k)}={quote(str(v))}" for k, v in sorted((query or {}).items()))
         h = self._sign(method, path, q, {k.lower(): v for k, v in (headers or {}).items()},
                        hashlib.sha256(body).hexdigest())
-        c = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=60)
+        c = self.connect()
         try:
             c.request(method, path + ("?" + q if q else ""), body=body, headers=h)
             r = c.getresponse()

@@ -83,17 +83,29 @@ class OneProcess(Server):
 class Versitygw(OneProcess):
     """The posix backend of versitygw. --keep-alive: it closes each connection without it."""
     name = "versitygw"
+    more = ()
 
     def start(self):
         binary = os.path.join(CACHE, "bin", "versitygw")
         need(binary)
         port = procs.free_ports()[0]
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"{'https' if self.more else 'http'}://127.0.0.1:{port}"
         data, versions = (os.path.join(self.dir, d) for d in ("data", "versions"))
         os.mkdir(data)
         os.mkdir(versions)
         self.launch([binary, "--keep-alive", "--quiet", "--port", f"127.0.0.1:{port}", "--access",
-                     ACCESS, "--secret", SECRET, "posix", "--versioning-dir", versions, data])
+                     ACCESS, "--secret", SECRET, *self.more, "posix", "--versioning-dir", versions, data])
+
+
+class VersitygwTls(Versitygw):
+    """The same behind TLS, with the certificate of the test."""
+
+    def __init__(self, cert, key):
+        self.cert, self.more = cert, ("--cert", cert, "--key", key)
+        super().__init__()
+
+    def client(self, **kw):
+        return super().client(ca=self.cert, **kw)
 
 
 class Minio(OneProcess):
