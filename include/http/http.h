@@ -37,7 +37,7 @@ struct http_call {
     size_t n_headers;
     uint64_t body_size;         /* 0: no body (PUT and POST then send Content-Length: 0) */
     int (*body_read)(void *ctx, uint64_t off, void *buf, size_t len); /* 0 or -errno; may run again from 0 */
-    /* For each 2xx answer's body. NULL: kept in `body` below. Other statuses always go to `body`. */
+    /* For each 2xx answer's body; status and headers may be read in it. NULL: kept in `body` below. Other statuses always go to `body`. */
     int (*body_write)(void *ctx, uint64_t off, const void *buf, size_t len);
     void *ctx;
     size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
