@@ -59,7 +59,10 @@ AC_DEFUN([S3EFS_HARDENING], [
 # --enable-fault-injection, --enable-fuzzers, --enable-debug
 AC_DEFUN([S3EFS_BUILD_KINDS], [
   AC_ARG_ENABLE([sanitizers], [AS_HELP_STRING([--enable-sanitizers@<:@=LIST@:>@],
-    [compiler sanitizers, default list address,undefined])], [], [enable_sanitizers=no])
+    [compiler sanitizers, default list address,undefined])], [], [enable_sanitizers=default])
+  AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers],
+    [libFuzzer programs (clang), with --enable-sanitizers unless that is given])], [], [enable_fuzzers=no])
+  if test "$enable_sanitizers" = default; then enable_sanitizers="$enable_fuzzers"; fi
   if test "$enable_sanitizers" = yes; then enable_sanitizers=address,undefined; fi
   KIND_CFLAGS= KIND_LDFLAGS=
   if test "$enable_sanitizers" != no; then
@@ -82,7 +85,6 @@ AC_DEFUN([S3EFS_BUILD_KINDS], [
     AC_DEFINE([S3EFS_FAULTS], [1], [Fault injection is built in.])
   fi
   AM_CONDITIONAL([FAULTS], [test "$enable_fault_injection" = yes])
-  AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers], [libFuzzer programs (clang)])], [], [enable_fuzzers=no])
   AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
   if test "$enable_fuzzers" = yes; then
     S3EFS_FLAG_ADD([FUZZ_FLAG], [-fsanitize=fuzzer-no-link])
