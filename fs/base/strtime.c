@@ -143,7 +143,7 @@ int str_iso8601(const char *s, int64_t *ret_ns)
 
 static int64_t floor_secs(int64_t ns)
 {
-    return ns >= 0 ? ns / NS_PER_S : -((NS_PER_S - 1 - ns) / NS_PER_S);
+    return ns / NS_PER_S - (ns % NS_PER_S < 0);
 }
 
 void str_format_http_date(int64_t ns, char out[32])
@@ -163,5 +163,5 @@ void str_format_iso8601(int64_t ns, char out[32])
     struct civil c = civil_of(secs);
 
     snprintf(out, 32, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", (int)(c.year % 10000), c.month, c.day,
-             c.hour, c.min, c.sec, (unsigned)((ns - secs * NS_PER_S) / NS_PER_MS));
+             c.hour, c.min, c.sec, (unsigned)((ns % NS_PER_S + NS_PER_S) % NS_PER_S / NS_PER_MS));
 }
