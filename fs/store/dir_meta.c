@@ -31,9 +31,20 @@ void dir_meta_done(struct dir_meta *m)
     *m = (struct dir_meta){0};
 }
 
+/* Tells versions apart. Wraps for times that have no ns in 64 bits (file systems go on beyond 2262). */
 static int64_t file_time(const struct stat *st)
 {
-    return st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
+    return (int64_t)((uint64_t)st->st_mtim.tv_sec * (uint64_t)NS_PER_S +
+                     (uint64_t)st->st_mtim.tv_nsec);
+}
+
+static int64_t shown_time(const struct stat *st)
+{
+    if (st->st_mtim.tv_sec >= INT64_MAX / NS_PER_S)
+        return INT64_MAX;
+    if (st->st_mtim.tv_sec <= INT64_MIN / NS_PER_S)
+        return INT64_MIN;
+    return file_time(st);
 }
 
 void dir_meta_foreign(const struct stat *st, struct dir_meta *ret)
@@ -41,7 +52,7 @@ void dir_meta_foreign(const struct stat *st, struct dir_meta *ret)
     /* The '-' keeps readers from taking it for an MD5. */
     snprintf(ret->etag.s, sizeof(ret->etag.s), "%" PRIx64 "-%" PRIx64 "-%" PRIx64,
              (uint64_t)st->st_ino, (uint64_t)st->st_size, (uint64_t)file_time(st));
-    ret->mtime_ns = file_time(st);
+    ret->mtime_ns = shown_time(st);
     ret->is_verifiable = false;
     ret->upload[0] = '\0';
 }
@@ -64,6 +75,8 @@ static int parse_field(struct parse *p, const char *name, const char *value)
         p->has_time = true;
     } else if (strcmp(name, "mtime") == 0) {
         r = str_u64(value, 10, &p->mtime);
+        if (r == 0 && p->mtime > INT64_MAX)
+            r = -ERANGE;
         p->has_mtime = true;
     } else if (strcmp(name, "md5") == 0) {
         r = str_unhex(value, p->m->md5, STORE_MD5_LEN);
