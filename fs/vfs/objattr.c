@@ -180,6 +180,12 @@ static bool get_file_id(const struct store_hdrs *h, const char *key, char ret[33
     return str_unhex(ret, raw, 16) == 0;
 }
 
+/* The kernel fails a lookup with EIO where the type is none of these. */
+static bool is_special(uint64_t mode)
+{
+    return S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
 static void decode_mode(const struct objattr_defaults *d, bool is_dir, const struct store_obj *obj,
                         struct objattr *ret)
 {
@@ -192,7 +198,7 @@ static void decode_mode(const struct objattr_defaults *d, bool is_dir, const str
             ret->mode = S_IFLNK | 0777;
         return;
     }
-    if ((mode & S_IFMT) != 0 && (mode & S_IFMT) != S_IFDIR && !is_dir)
+    if (is_special(mode) && !is_dir)
         type = (mode_t)(mode & S_IFMT);
     ret->mode = type | (mode_t)(mode & 07777);
 }
