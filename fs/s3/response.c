@@ -3,8 +3,6 @@
 #include "response.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -36,18 +34,28 @@ static int keep_header(struct store_hdrs *hdrs, const struct http_hdr *h)
     return store_hdrs_set(hdrs, h->name, buf_str(&decoded));
 }
 
+/* The number at s (NULL: there is none), which ends in end; what comes after end, or NULL. */
+static const char *number(const char *s, char end, uint64_t *ret)
+{
+    size_t n = s != NULL ? strspn(s, "0123456789") : 0;
+    char digits[24];
+
+    if (n == 0 || n >= sizeof(digits) || s[n] != end)
+        return NULL;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    return str_u64(digits, 10, ret) == 0 ? s + n + 1 : NULL;
+}
+
 int response_content_range(const char *value, uint64_t *ret_first, uint64_t *ret_last,
                            uint64_t *ret_total)
 {
+    const char *s = str_starts(value, "bytes ") ? value + strlen("bytes ") : NULL;
     uint64_t first, last, total;
-    char rest;
 
-    /* scanf takes signs, which are no part of the syntax. */
-    if (!str_starts(value, "bytes ") || strpbrk(value, "+-") == NULL ||
-        strchr(value, '+') != NULL || strchr(value, '-') != strrchr(value, '-'))
-        return -EINVAL;
-    if (sscanf(value, "bytes %20" SCNu64 "-%20" SCNu64 "/%20" SCNu64 "%c", &first, &last, &total,
-               &rest) != 3)
+    s = number(s, '-', &first);
+    s = number(s, '/', &last);
+    if (number(s, '\0', &total) == NULL)
         return -EINVAL;
     if (first > last || last >= total)
         return -EINVAL;
