@@ -125,6 +125,9 @@ static int finish(struct list_parse *p)
     }
     for (size_t i = 0; p->encoded && r == 0 && i < p->list.n; i++)
         r = decode_key(&p->list.v[i].key);
+    for (size_t i = 0; r == 0 && i < p->list.n; i++)
+        if (p->list.v[i].is_prefix && !str_ends(p->list.v[i].key, "/"))
+            r = err_set(-EBADMSG, "a listing with a common prefix that does not end in '/'");
     if (r == 0 && p->list.n > 1)
         qsort(p->list.v, p->list.n, sizeof(*p->list.v), by_key);
     return r;
