@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <expat.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -84,8 +83,8 @@ static int take_root(const json_t *root, struct cred_reply *reply)
     const char *code = text_of(error ? error : root, "Code", "code");
     if (code && strcmp(code, "Success") != 0) {
         const char *message = text_of(error ? error : root, "Message", "message");
-        snprintf(reply->code, sizeof(reply->code), "%s", code);
-        snprintf(reply->message, sizeof(reply->message), "%s", message ? message : "");
+        str_copy_shown(reply->code, sizeof(reply->code), code);
+        str_copy_shown(reply->message, sizeof(reply->message), message ? message : "");
         return 0;
     }
     const json_t *sts = json_object_get(root, "AssumeRoleWithWebIdentityResponse");
@@ -194,8 +193,8 @@ static void xml_done(struct xml *x)
 static int take_xml(const struct xml *x, struct cred_reply *reply)
 {
     if (x->code) {
-        snprintf(reply->code, sizeof(reply->code), "%s", x->code);
-        snprintf(reply->message, sizeof(reply->message), "%s", x->message ? x->message : "");
+        str_copy_shown(reply->code, sizeof(reply->code), x->code);
+        str_copy_shown(reply->message, sizeof(reply->message), x->message ? x->message : "");
         return 0;
     }
     if (!x->access_key || !x->secret)

@@ -90,6 +90,15 @@ int str_copy(char *dst, size_t size, const char *src)
     return 0;
 }
 
+void str_copy_shown(char *dst, size_t size, const char *src)
+{
+    size_t n = 0;
+
+    for (; *src != '\0' && n + 1 < size; src++)
+        dst[n++] = (unsigned char)*src >= 0x20 && (unsigned char)*src < 0x7f ? *src : '?';
+    dst[n] = '\0';
+}
+
 bool str_starts(const char *s, const char *prefix)
 {
     return strncmp(s, prefix, strlen(prefix)) == 0;

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "xml.h"
 
 #define OP(x) (1u << STORE_##x)
@@ -162,28 +163,18 @@ enum error_action error_transport(int r, enum store_op op)
     }
 }
 
-/* Copies what a terminal may show; the rest of the server's words becomes '?'. */
-static void copy_text(char *dst, size_t size, const char *src)
-{
-    size_t n = 0;
-
-    for (; *src != '\0' && n + 1 < size; src++)
-        dst[n++] = (unsigned char)*src >= 0x20 && (unsigned char)*src < 0x7f ? *src : '?';
-    dst[n] = '\0';
-}
-
 static int on_element(void *arg, const char *path, const char *text)
 {
     struct error_reply *e = arg;
 
     if (strcmp(path, "Error/Code") == 0)
-        copy_text(e->code, sizeof(e->code), text);
+        str_copy_shown(e->code, sizeof(e->code), text);
     else if (strcmp(path, "Error/Message") == 0)
-        copy_text(e->message, sizeof(e->message), text);
+        str_copy_shown(e->message, sizeof(e->message), text);
     else if (strcmp(path, "Error/Region") == 0)
-        copy_text(e->region, sizeof(e->region), text);
+        str_copy_shown(e->region, sizeof(e->region), text);
     else if (strcmp(path, "Error/RequestId") == 0)
-        copy_text(e->request_id, sizeof(e->request_id), text);
+        str_copy_shown(e->request_id, sizeof(e->request_id), text);
     return 0;
 }
 

@@ -14,6 +14,8 @@ _must_check_ int str_u64(const char *s, unsigned base, uint64_t *ret);
 _must_check_ int str_size(const char *s, uint64_t *ret);
 /* Copies into a fixed array; -ENAMETOOLONG when it does not fit (dst is then ""). */
 _must_check_ int str_copy(char *dst, size_t size, const char *src);
+/* Copies what a terminal or a log may show, cut to fit; every other byte becomes '?'. */
+void str_copy_shown(char *dst, size_t size, const char *src);
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 
