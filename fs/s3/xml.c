@@ -40,6 +40,10 @@ static void on_start(void *arg, const XML_Char *name, _unused_ const XML_Char **
 
     if (p->r != 0)
         return;
+    if (len == 0) { /* "s3:", which is no name where namespaces are understood */
+        stop(p, err_set(-EBADMSG, "XML with an element without a name"));
+        return;
+    }
     if (p->depth == XML_DEPTH_MAX || at + slash + len >= XML_PATH_MAX) {
         stop(p, err_set(-EBADMSG, "XML nested deeper than any S3 reply"));
         return;
