@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/str.h"
 #include "call.h"
 #include "response.h"
@@ -110,6 +111,28 @@ static int read_uploads(struct call *c)
     return 0;
 }
 
+/* Whoever asked takes the prefix off every key. */
+static int read_list(struct call *c)
+{
+    const char *prefix = c->req->prefix != NULL ? c->req->prefix : "";
+    struct store_list list = {0};
+    int r = response_list(&c->http, &list);
+
+    for (size_t i = 0; r == 0 && i < list.n; i++) {
+        if (!str_starts(list.v[i].key, prefix)) {
+            err_set(-EIO, "a listing with a key that was not asked for");
+            r = RESPONSE_BROKEN;
+        }
+    }
+    if (r != 0) {
+        store_list_done(&list);
+        return r;
+    }
+    store_list_done(&c->rsp->list);
+    c->rsp->list = list;
+    return 0;
+}
+
 int reply_read(struct call *c)
 {
     switch (c->req->op) {
@@ -122,7 +145,7 @@ int reply_read(struct call *c)
     case STORE_MPU_PART:
         return read_part(c);
     case STORE_LIST:
-        return response_list(&c->http, &c->rsp->list);
+        return read_list(c);
     case STORE_COPY:
     case STORE_MPU_CREATE:
     case STORE_MPU_PART_COPY:

@@ -246,6 +246,28 @@ static void broken_bodies(void **state)
     store_rsp_done(&rsp);
 }
 
+/* A server that ignores the prefix: keys that are not below it are nobody's names. */
+static void foreign_keys(void **state)
+{
+    RIG(rig);
+    struct store_req req = {.op = STORE_LIST, .prefix = "d/", .delimited = true};
+    struct store_rsp rsp = {0};
+
+    (void)state;
+    rig_init(&rig);
+    RIG_SCRIPT(&rig,
+               {.reply = {.body = "<ListBucketResult><Contents><Key>e/x</Key></Contents>"
+                                  "</ListBucketResult>"}},
+               {.reply = {.body = "<ListBucketResult><Contents><Key>d/x</Key></Contents>"
+                                  "</ListBucketResult>"}});
+    rig_start(&rig);
+    assert_int_equal(store_call(rig.store, &req, &rsp), 0);
+    assert_int_equal(rsp.list.n, 1);
+    assert_string_equal(rsp.list.v[0].key, "d/x");
+    assert_true(rsp.retried);
+    store_rsp_done(&rsp);
+}
+
 #define CHANGED_BODY                                                                               \
     {                                                                                              \
         .body = "hellO", .headers = "ETag: \"x-2\"\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n"  \
@@ -828,6 +850,7 @@ int main(void)
         cmocka_unit_test(deadlines),
         cmocka_unit_test(hung_server),
         cmocka_unit_test(soft_and_limited),
+        cmocka_unit_test(foreign_keys),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(empty_bucket),
         cmocka_unit_test(credentials_elsewhere),
