@@ -31,7 +31,7 @@ void dir_meta_done(struct dir_meta *m)
     *m = (struct dir_meta){0};
 }
 
-/* Tells versions apart. Wraps for times that have no ns in 64 bits (file systems go on beyond 2262). */
+/* Tells versions apart. Wraps for times that have no ns in 64 bits: file systems go beyond 2262. */
 static int64_t file_time(const struct stat *st)
 {
     return (int64_t)((uint64_t)st->st_mtim.tv_sec * (uint64_t)NS_PER_S +
