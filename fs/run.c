@@ -2,7 +2,8 @@
 /* A mount's life: opened, mounted, served, drained, closed. How each way to the end goes:
  *
  *   umount(8), fusermount3   the loop ends; then everything is sent, however long it takes, unless a signal comes.
- *   s3efs umount             the control thread drains, unmounts, and answers when what was left has been sent.
+ *   s3efs umount             the control thread drains, unmounts, ends the loop where another mount namespace keeps
+ *                            it up, and answers when what was left has been sent.
  *   TERM, INT, HUP           drain, detach the mount, end the loop, drain what was left: all within drain_timeout;
  *                            past it the process names what is unsent and ends at once, with 1.
  *
@@ -25,6 +26,7 @@
 
 #define EXIT_GRACE_NS (5 * NS_PER_S)
 #define EXIT_STEP_MS 100
+#define COPIES_GRACE_NS (2 * NS_PER_S)
 #define EXIT_UNSENT 1
 
 struct run {
@@ -177,6 +179,33 @@ static int verb_drain(void *arg, const char *params, struct buf *out)
     return drain_or_say(arg);
 }
 
+/* true: the FUSE loop has ended, by itself or (push) because it was told to. */
+static bool wait_loop(struct run *run, int64_t deadline_ns, bool push)
+{
+    bool ended;
+
+    lock_take(&run->lock);
+    while (!run->locked.loop_ended && until(deadline_ns) > 0) {
+        if (push)
+            front_exit(run->m.front);
+        (void)cond_wait_ms(&run->changed, &run->lock, EXIT_STEP_MS);
+    }
+    ended = run->locked.loop_ended;
+    lock_drop(&run->lock);
+    return ended;
+}
+
+/* The kernel ends the loop when the last copy of the mount is gone. Other mount namespaces may have copies that
+ * umount2() here did not reach: they lose it. */
+static void end_copies(struct run *run)
+{
+    if (wait_loop(run, clock_boot_ns() + COPIES_GRACE_NS, false))
+        return;
+    log_warn("mount.copies", "mountpoint=%s effect=\"also mounted in another mount namespace; ended there too\"",
+             LOG_Q(run->config->mountpoint));
+    (void)wait_loop(run, INT64_MAX, true);
+}
+
 static int verb_umount(void *arg, const char *params, struct buf *out)
 {
     struct run *run = arg;
@@ -189,6 +218,7 @@ static int verb_umount(void *arg, const char *params, struct buf *out)
     r = front_unmount(run->m.front, false);
     if (r < 0)
         return r;
+    end_copies(run);
     lock_take(&run->lock);
     while (!run->locked.finished)
         cond_wait(&run->changed, &run->lock);
@@ -206,26 +236,6 @@ static const struct control_verb verbs[] = {
 
 /* --- the end by a signal --- */
 
-static bool loop_ended(struct run *run)
-{
-    bool ended;
-
-    lock_take(&run->lock);
-    ended = run->locked.loop_ended;
-    lock_drop(&run->lock);
-    return ended;
-}
-
-static void end_loop(struct run *run, int64_t deadline_ns)
-{
-    lock_take(&run->lock);
-    while (!run->locked.loop_ended && until(deadline_ns) > 0) {
-        front_exit(run->m.front);
-        (void)cond_wait_ms(&run->changed, &run->lock, EXIT_STEP_MS);
-    }
-    lock_drop(&run->lock);
-}
-
 static void end_by_signal(struct run *run, int number)
 {
     int64_t deadline_ns = clock_boot_ns() + run->config->drain_timeout_s * NS_PER_S;
@@ -242,13 +252,12 @@ static void end_by_signal(struct run *run, int number)
         daemon_failed(run->daemon, EXIT_MOUNT, "ended by a signal before the mount was ready");
         _exit(EXIT_MOUNT);
     }
-    if (loop_ended(run))
+    if (wait_loop(run, 0, false))
         return;
     r = drain(run);
     if (front_unmount(run->m.front, true) < 0)
         log_warn("mount.unmount", "cause=%s", LOG_Q(err_text()));
-    end_loop(run, deadline_ns + EXIT_GRACE_NS);
-    if (r == -ETIMEDOUT || !loop_ended(run)) {
+    if (!wait_loop(run, deadline_ns + EXIT_GRACE_NS, true) || r == -ETIMEDOUT) {
         err_set(-ETIMEDOUT, "calls did not end within drain_timeout=%" PRId64, run->config->drain_timeout_s);
         report_unsent(run);
         _exit(EXIT_UNSENT);

@@ -42,6 +42,20 @@ def umount_drains(rig):
         equal(read_file(other.path(f"drain{i}")), f"drained {i}".encode())
 
 
+@check("s3efs umount ends the daemon also where another mount namespace keeps a copy of the mount")
+def umount_with_copies(rig):
+    m = rig.mount()
+    write_file(m.path("copied"), "kept")
+    copy = procs.start(["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                        f"cat {m.dir}/copied && echo > {rig.path('copy-is-there')} && exec sleep 600"])
+    procs.wait_for(lambda: os.path.exists(rig.path("copy-is-there")), "the copy of the mount")
+    m.unmount()
+    equal(copy.poll(), None, "the other namespace has ended")
+    contains(m.log(), "mount.copies")
+    procs.end(copy)
+    equal(read_file(rig.mount().path("copied")), b"kept")
+
+
 @check("SIGTERM drains: what was written but not closed is sent, then the daemon ends with 0")
 def sigterm(rig):
     m = rig.mount()
