@@ -63,6 +63,8 @@ static int find_endpoint(struct compose *m)
     if (r < 0)
         return r;
     where.region = m->settings.region;
+    where.dualstack = m->settings.dualstack;
+    where.fips = m->settings.fips;
     where.url = m->settings.endpoint_url[0] == '\0' ? NULL : m->settings.endpoint_url;
     r = endpoint_resolve(&where, &m->endpoint);
     if (r < 0)
