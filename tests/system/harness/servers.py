@@ -234,6 +234,9 @@ class Ceph(Server):
         self.daemon("ceph-osd", "-i", "0", "--osd-crush-update-on-start=false")
         self.tool("radosgw-admin", "user", "create", "--uid", "test", "--display-name", "test",
                   "--access-key", ACCESS, "--secret-key", SECRET)
+        cold = ("placement", "add", "--placement-id", "default-placement", "--storage-class", "COLD")
+        self.tool("radosgw-admin", "zonegroup", *cold, "--rgw-zonegroup", "default")
+        self.tool("radosgw-admin", "zone", *cold, "--rgw-zone", "default", "--data-pool", "default.rgw.cold.data")
         self.daemon("radosgw", "-n", "client.rgw.a")
 
         def up():
