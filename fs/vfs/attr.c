@@ -106,16 +106,16 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
 static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st,
                     int mask)
 {
-    struct objattr before;
-    bool waits;
+    bool waits, is_closed;
     int r = 0;
 
     lock_take(&v->tree);
-    before = i->attr;
+    if (inode_is_stale_locked(v, i))
+        r = err_set(-ESTALE, "%s is another file now", i->name);
     waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) ||
             (i->is_dirty && i->n_writers > 0);
     lock_drop(&v->tree);
-    if ((mask & VFS_SET_SIZE) != 0) {
+    if (r == 0 && (mask & VFS_SET_SIZE) != 0) {
         r = set_size(v, i, (uint64_t)st->st_size);
         waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer);
     }
@@ -124,16 +124,13 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     lock_take(&v->tree);
     apply_attr_locked(i, st, mask);
     commit_mark_dirty_locked(i);
+    is_closed = i->n_writers == 0;
     lock_drop(&v->tree);
     if (waits)
         return 0;
     r = commit_inode(v, i);
-    if (r < 0 && i->n_writers == 0) {
+    if (r < 0 && is_closed)
         commit_give_up(v, i, r, "changing attributes or size");
-        lock_take(&v->tree);
-        i->attr = before;
-        lock_drop(&v->tree);
-    }
     return r;
 }
 
@@ -154,12 +151,12 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
         r = inode_revalidate(v, i);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
-        lock_take(&i->io);
+        inode_io_take(v, i);
         if (inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0)
             r = set_dir(v, i, st, mask);
         else
             r = set_file(v, i, h, st, mask);
-        lock_drop(&i->io);
+        inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
     }
     lock_take(&v->tree);

@@ -40,7 +40,7 @@ void commit_mark_dirty_locked(struct inode *i)
 /* The base of the file's content, as far as data/ needs to know it. */
 static struct store_obj base_of(const struct inode *i)
 {
-    return (struct store_obj){.etag = i->etag, .size = i->attr.size, .mtime_ns = i->obj_mtime_ns};
+    return (struct store_obj){.etag = i->etag, .size = i->obj_size, .mtime_ns = i->obj_mtime_ns};
 }
 
 int content_open(struct vfs *v, struct inode *i)
@@ -177,8 +177,7 @@ static void committed(struct vfs *v, struct inode *i, const char *key, struct st
     lock_take(&v->tree);
     if (i->parent != NULL) /* only a name that leads here was news to those who asked */
         names_changed_locked(v, i->parent, i->name, true, false);
-    i->etag = i->kernel_etag = now->etag;
-    i->obj_mtime_ns = now->mtime_ns;
+    inode_moved_locked(i, now);
     store_hdrs_done(&i->hdrs);
     i->hdrs = now->hdrs;
     now->hdrs = (struct store_hdrs){0};
@@ -229,8 +228,10 @@ int commit_inode(struct vfs *v, struct inode *i)
     int r = 0;
 
     lock_take(&v->tree);
-    needed = (i->is_new || i->is_dirty) && !inode_is_gone_locked(v, i);
-    if (needed) {
+    needed = inode_is_owed_locked(v, i);
+    if (needed && inode_is_stale_locked(v, i)) {
+        r = err_set(-ESTALE, "%s was replaced or removed by another client", i->name);
+    } else if (needed) {
         r = inode_key_locked(v, i, NULL, key);
         if (r == 0)
             r = str_copy(name, sizeof(name), i->name);
@@ -252,6 +253,18 @@ int commit_inode(struct vfs *v, struct inode *i)
     return r;
 }
 
+/* The file is what the bucket was last seen to have; nothing here or in the kernel knows better. */
+static void as_stored_locked(struct vfs *v, struct inode *i, const char *key)
+{
+    struct store_obj was = {.etag = i->etag, .size = i->obj_size, .mtime_ns = i->obj_mtime_ns};
+
+    if (store_hdrs_copy(&was.hdrs, &i->hdrs) == 0)
+        inode_set_obj_locked(v, i, key, &was, 0);
+    store_hdrs_done(&was.hdrs);
+    i->checked_ns = 0; /* ask the bucket what is there */
+    i->kernel_etag = (struct store_etag){""};
+}
+
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
 {
     char why[ERR_TEXT_MAX + 128], key[VFS_KEY_MAX + 2] = "", *path = NULL;
@@ -259,7 +272,7 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
 
     snprintf(why, sizeof(why), "%s: %s: %s", when, strerror(-error), err_text());
     lock_take(&v->tree);
-    if (inode_key_locked(v, i, NULL, key) < 0)
+    if (inode_key_locked(v, i, NULL, key) < 0 && str_copy(key, sizeof(key), i->name) < 0)
         key[0] = '\0';
     f = i->data;
     i->data = NULL;
@@ -270,8 +283,8 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         names_changed_locked(v, i->parent, i->name, false, false);
         inode_detach_locked(v, i);
         i->is_new = false;
-    } else {
-        i->checked_ns = 0; /* ask the bucket what is there */
+    } else if (!i->is_stale) {
+        as_stored_locked(v, i, key);
     }
     lock_drop(&v->tree);
     if (f != NULL && data_is_dirty(f) && data_keep(f, key, why, &path) < 0)

@@ -101,17 +101,18 @@ static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
     if (r < 0)
         return r;
     i->is_excl = (flags & O_EXCL) != 0;
-    lock_take(&i->io);
+    inode_io_take(v, i);
     r = content_open(v, i);
     if (r == 0)
         r = handle_new(v, i, flags, &h);
-    lock_drop(&i->io);
+    inode_io_drop(v, i);
     if (r == 0) {
         h->is_fresh = true;
-        h->is_writer = true; /* also O_RDONLY|O_CREAT makes a file */
         lock_take(&v->tree);
-        if ((flags & O_ACCMODE) == O_RDONLY)
+        if (!h->is_writer) { /* also O_RDONLY|O_CREAT makes a file */
+            h->is_writer = true;
             i->n_writers++;
+        }
         i->dirty_since_ns = clock_boot_ns();
         inode_entry_locked(v, i, ret);
         lock_drop(&v->tree);
@@ -179,7 +180,7 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
     if (r == 0) {
         i->attr.rdev = rdev;
         i->is_excl = true;
-        lock_take(&i->io);
+        inode_io_take(v, i);
         if (!S_ISDIR(mode)) {
             r = content_open(v, i);
             if (r == 0 && body != NULL)
@@ -187,7 +188,7 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         }
         if (r == 0)
             r = S_ISDIR(mode) ? marker_put(v, i) : commit_inode(v, i);
-        lock_drop(&i->io);
+        inode_io_drop(v, i);
         lock_take(&v->tree);
         if (r == 0) {
             i->is_new = false;
@@ -247,11 +248,11 @@ int vfs_readlink(struct vfs *v, uint64_t node, char **ret)
     else if (!S_ISLNK(i->attr.mode))
         r = err_set(-EINVAL, "not a symbolic link");
     if (r == 0) {
-        lock_take(&i->io);
+        inode_io_take(v, i);
         r = content_open(v, i);
         if (r == 0)
             n = data_read(i->data, 0, target, TARGET_MAX + 1);
-        lock_drop(&i->io);
+        inode_io_drop(v, i);
     }
     inode_unref(v, i);
     if (r == 0 && n < 0)

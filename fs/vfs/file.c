@@ -37,8 +37,7 @@ static int new_version(struct vfs *v, struct inode *i, const char *key, const st
 
     lock_take(&v->tree);
     if (i->n_open > 0) {
-        if (i->parent != NULL)
-            inode_detach_locked(v, i);
+        inode_abandon_locked(v, i);
         r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again",
                     key);
     } else {
@@ -65,8 +64,7 @@ static void still_valid(struct vfs *v, struct inode *i, const char *key, int64_t
 static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
 {
     lock_take(&v->tree);
-    if (i->parent != NULL)
-        inode_detach_locked(v, i);
+    inode_abandon_locked(v, i);
     lock_drop(&v->tree);
     cache_obj_drop(v->cache, key);
     return err_set(-ESTALE, "%s was removed by another client", key);
@@ -131,8 +129,10 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
 
     lock_take(&v->tree);
     is_ours = i->is_new || i->is_dirty || i->parent == NULL;
+    if (inode_is_stale_locked(v, i))
+        r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
     lock_drop(&v->tree);
-    if (!is_ours && !is_trunc)
+    if (r == 0 && !is_ours && !is_trunc)
         r = open_revalidate(v, i, flags, ret_changed);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
@@ -164,9 +164,9 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&v->names);
-    lock_take(&i->io);
+    inode_io_take(v, i);
     r = open_locked_io(v, i, flags, &h, ret_keep_cache, &changed);
-    lock_drop(&i->io);
+    inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     if (r == 0) {
         *ret_fh = h->fh;
@@ -213,7 +213,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     i = h->inode;
     if (off > INT64_MAX - len)
         return err_set(-EFBIG, "past the largest offset");
-    lock_take(&i->io);
+    inode_io_take(v, i);
     if ((h->flags & O_APPEND) != 0)
         off = data_size(h->data);
     r = data_write(h->data, off, buf, len);
@@ -229,7 +229,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
         commit_mark_dirty_locked(i);
     }
     lock_drop(&v->tree);
-    lock_drop(&i->io);
+    inode_io_drop(v, i);
     return r < 0 ? r : (ssize_t)len;
 }
 
@@ -241,11 +241,11 @@ static int commit_handle(struct vfs *v, struct handle *h)
     int r;
 
     pthread_rwlock_rdlock(&v->names);
-    lock_take(&h->inode->io);
+    inode_io_take(v, h->inode);
     r = commit_inode(v, h->inode);
     if (r == 0)
         h->has_written = h->is_fresh = false;
-    lock_drop(&h->inode->io);
+    inode_io_drop(v, h->inode);
     pthread_rwlock_unlock(&v->names);
     return r;
 }
@@ -303,24 +303,28 @@ int vfs_fsync(struct vfs *v, uint64_t fh)
 static void release_writer(struct vfs *v, struct handle *h)
 {
     struct inode *i = h->inode;
-    bool is_last, is_dirty;
+    bool is_last, is_dirty, is_given_up;
     int r = 0;
 
     pthread_rwlock_rdlock(&v->names);
-    lock_take(&i->io);
+    inode_io_take(v, i);
     lock_take(&v->tree);
-    is_last = i->n_writers == 1;
-    is_dirty = (i->is_new || i->is_dirty) && !inode_is_gone_locked(v, i);
+    is_last = --i->n_writers == 0; /* of two that end at once, one is */
+    h->is_writer = false;
+    is_dirty = inode_is_owed_locked(v, i);
     r = i->failed; /* who closed was told: what failed then does not happen behind his back now */
     lock_drop(&v->tree);
     if (r < 0)
         err_set(r, "as close or fsync said");
     else if (is_dirty && (is_last || h->has_written || h->is_fresh))
         r = commit_inode(v, i);
-    if (r < 0 && is_last)
+    is_given_up = r < 0 && is_last;
+    if (is_given_up)
         commit_give_up(v, i, r, "at the last close");
-    lock_drop(&i->io);
+    inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
+    if (is_given_up && v->conf.invalidate != NULL) /* the kernel has the pages that were refused */
+        v->conf.invalidate(v->conf.invalidate_arg, i->node);
 }
 
 void vfs_release(struct vfs *v, uint64_t fh)

@@ -95,6 +95,28 @@ void inode_detach_locked(struct vfs *v, struct inode *i)
     inode_unref_locked(v, dir);
 }
 
+void inode_abandon_locked(struct vfs *v, struct inode *i)
+{
+    i->is_stale = true;
+    inode_detach_locked(v, i);
+}
+
+void inode_io_take(struct vfs *v, struct inode *i)
+{
+    lock_take(&i->io);
+    lock_take(&v->tree);
+    i->is_busy = true;
+    lock_drop(&v->tree);
+}
+
+void inode_io_drop(struct vfs *v, struct inode *i)
+{
+    lock_take(&v->tree);
+    i->is_busy = false;
+    lock_drop(&v->tree);
+    lock_drop(&i->io);
+}
+
 static void inode_free(struct inode *i)
 {
     data_file_unref(i->data);
@@ -158,6 +180,29 @@ bool inode_is_gone_locked(const struct vfs *v, const struct inode *i)
     return i == NULL;
 }
 
+bool inode_is_stale_locked(const struct vfs *v, const struct inode *i)
+{
+    while (i->parent != NULL)
+        i = i->parent;
+    return i != v->locked.root && i->is_stale;
+}
+
+bool inode_is_owed_locked(const struct vfs *v, const struct inode *i)
+{
+    return (i->is_new || i->is_dirty) && !inode_is_dir(i) &&
+           (!inode_is_gone_locked(v, i) || inode_is_stale_locked(v, i));
+}
+
+void inode_moved_locked(struct inode *i, const struct store_obj *now)
+{
+    bool are_good = i->is_new || store_etag_equal(&i->kernel_etag, &i->etag);
+
+    i->kernel_etag = are_good ? now->etag : (struct store_etag){""};
+    i->etag = now->etag;
+    i->obj_mtime_ns = now->mtime_ns;
+    i->obj_size = now->size;
+}
+
 struct inode *inode_find_dirty_locked(struct inode *top)
 {
     for (struct inode *i = top->child; i != NULL; i = i->next) {
@@ -200,10 +245,11 @@ int inode_key_locked(const struct vfs *v, const struct inode *i, const char *nam
         memcpy(ret + (start -= n), name, n);
     }
     for (; i != v->locked.root; i = i->parent) {
-        bool slash = name != NULL || inode_is_dir(i) || ret[start] != '\0';
+        bool slash;
 
         if (i == NULL)
             return err_set(-ESTALE, "the file has been removed");
+        slash = name != NULL || inode_is_dir(i) || ret[start] != '\0';
         n = strlen(i->name);
         if (n + slash > start)
             return err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
@@ -316,8 +362,10 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
     store_hdrs_done(&i->hdrs);
     i->etag = (struct store_etag){""};
     i->obj_mtime_ns = 0;
+    i->obj_size = 0;
     if (obj != NULL) {
         i->etag = obj->etag;
+        i->obj_size = obj->size;
         i->obj_mtime_ns = obj->mtime_ns;
         if (store_hdrs_copy(&i->hdrs, &obj->hdrs) < 0)
             store_hdrs_done(&i->hdrs);

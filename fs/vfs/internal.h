@@ -40,6 +40,7 @@ struct inode {
     struct store_etag
         etag; /* of the object; unset: there is none (new file, implied directory, root) */
     int64_t obj_mtime_ns; /* its Last-Modified; 0 unknown (our own PUT) */
+    uint64_t obj_size;    /* its size; attr.size is what was written since */
     int64_t checked_ns, ac_ns;
     struct store_etag kernel_etag; /* whose pages the kernel may hold */
     struct data_file *data;        /* NULL until opened */
@@ -48,6 +49,8 @@ struct inode {
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     bool is_dirty;                 /* bytes or attributes wait for a commit */
+    bool is_busy;                  /* its io is held: content and version are in use */
+    bool is_stale; /* another client's doing took the name: what is written has no place to go */
     int failed; /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
     int torn; /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
     uint64_t torn_off,
@@ -109,11 +112,21 @@ struct inode *inode_by_node_locked(struct vfs *v, uint64_t node);
 struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name);
 int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name);
 void inode_detach_locked(struct vfs *v, struct inode *i); /* the name no longer leads here */
+/* The same, by another client's doing: whoever writes to it must be told (protocol 2d). */
+void inode_abandon_locked(struct vfs *v, struct inode *i);
+void inode_io_take(struct vfs *v, struct inode *i);
+void inode_io_drop(struct vfs *v, struct inode *i);
 void inode_unref_locked(struct vfs *v, struct inode *i);
 void inode_unref(struct vfs *v, struct inode *i);
 /* A file at or below top whose bytes or attributes wait for a commit, or NULL. */
 struct inode *inode_find_dirty_locked(struct inode *top);
 bool inode_is_gone_locked(const struct vfs *v, const struct inode *i);
+/* Bytes or attributes wait for a commit, or for an error: not those of a file removed here. */
+bool inode_is_owed_locked(const struct vfs *v, const struct inode *i);
+bool inode_is_stale_locked(const struct vfs *v, const struct inode *i); /* gone, not by us */
+/* The object is now this one (size, ETag): pages that the kernel had of the version before it are
+ * as good as they were. */
+void inode_moved_locked(struct inode *i, const struct store_obj *now);
 static inline bool inode_is_dir(const struct inode *i)
 {
     return (i->attr.mode & S_IFMT) == S_IFDIR;

@@ -131,6 +131,13 @@ static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, cons
     return 0;
 }
 
+/* What is being written here stands, and so does the directory that it is written in: its commit
+ * finds out what else is there. */
+static bool stays_locked(struct inode *i)
+{
+    return inode_is_dir(i) ? inode_find_dirty_locked(i) != NULL : i->is_new || i->is_dirty;
+}
+
 /* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is
  * referenced. */
 static int apply_locked(struct vfs *v, struct inode *dir, const char *name, const char *key,
@@ -141,8 +148,14 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
 
     if (i == NULL)
         return adopt_locked(v, dir, name, key, f, ret);
-    if (inode_is_dir(i) != f->is_dir || (!f->is_dir && i->n_open > 0 && !is_same_version(i, f))) {
-        inode_detach_locked(v, i);
+    if (stays_locked(i) || (i->is_busy && !f->is_dir && is_same_version(i, f))) {
+        i->refs++;
+        *ret = i;
+        return 0;
+    }
+    if (inode_is_dir(i) != f->is_dir ||
+        (!f->is_dir && (i->n_open > 0 || i->is_busy) && !is_same_version(i, f))) {
+        inode_abandon_locked(v, i);
         return adopt_locked(v, dir, name, key, f, ret);
     }
     if (!f->is_dir && !is_same_version(i, f)) {
@@ -156,12 +169,19 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
     return 0;
 }
 
-static void gone_locked(struct vfs *v, struct inode *dir, const char *name)
+/* The bucket has no such name: 0 and *ret if it stands all the same, -ENOENT. */
+static int gone_locked(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
 {
     struct inode *i = inode_child_locked(v, dir, name);
 
-    if (i != NULL && !i->is_new)
-        inode_detach_locked(v, i);
+    if (i != NULL && stays_locked(i)) {
+        i->refs++;
+        *ret = i;
+        return 0;
+    }
+    if (i != NULL)
+        inode_abandon_locked(v, i);
+    return -ENOENT;
 }
 
 /* 0 and *ret; 1: ask the bucket about key; -errno. */
@@ -213,7 +233,7 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struc
     else if (r == 0)
         r = apply_locked(v, dir, name, key, &f, ret);
     else if (r == -ENOENT)
-        gone_locked(v, dir, name);
+        r = gone_locked(v, dir, name, ret);
     lock_drop(&v->tree);
     found_done(&f);
     return r;

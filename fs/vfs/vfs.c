@@ -87,6 +87,29 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     return 0;
 }
 
+struct owed {
+    struct vfs *v;
+    struct inode *found;
+};
+
+static void note_owed(struct map_link *l, void *arg)
+{
+    struct inode *i = container_of(l, struct inode, by_node);
+    struct owed *o = arg;
+
+    if (o->found == NULL && inode_is_owed_locked(o->v, i))
+        o->found = i;
+}
+
+/* Also where no name leads any more. */
+static struct inode *find_owed_locked(struct vfs *v)
+{
+    struct owed o = {.v = v};
+
+    map_each(&v->locked.by_node, note_owed, &o);
+    return o.found;
+}
+
 /* What no drain could send is kept in lost+found: the mount ends, its writers' bytes do not. */
 static void keep_unsent(struct vfs *v)
 {
@@ -94,16 +117,16 @@ static void keep_unsent(struct vfs *v)
         struct inode *i;
 
         lock_take(&v->tree);
-        i = inode_find_dirty_locked(v->locked.root);
+        i = find_owed_locked(v);
         if (i != NULL)
             i->refs++;
         lock_drop(&v->tree);
         if (i == NULL)
             return;
-        lock_take(&i->io);
+        inode_io_take(v, i);
         err_set(-ECANCELED, "not sent");
         commit_give_up(v, i, -ECANCELED, "at the end of the mount");
-        lock_drop(&i->io);
+        inode_io_drop(v, i);
         inode_unref(v, i);
     }
 }
@@ -167,33 +190,74 @@ void vfs_free(struct vfs *v)
     free(v);
 }
 
-int vfs_drain(struct vfs *v)
-{
-    int first = 0;
+struct dirty {
+    struct vfs *vfs;
+    struct inode **v;
+    size_t n;
+};
 
-    pthread_rwlock_rdlock(&v->names);
-    for (;;) {
-        struct inode *i;
+static void add_dirty(struct map_link *l, void *arg)
+{
+    struct inode *i = container_of(l, struct inode, by_node);
+    struct dirty *d = arg;
+
+    if (!inode_is_owed_locked(d->vfs, i))
+        return;
+    i->refs++;
+    d->v[d->n++] = i;
+}
+
+/* Every file that waits for a commit; referenced. */
+static int list_dirty(struct vfs *v, struct dirty *ret)
+{
+    size_t cap;
+
+    lock_take(&v->tree);
+    cap = v->locked.by_node.n;
+    ret->v = calloc(cap, sizeof(*ret->v));
+    if (ret->v != NULL)
+        map_each(&v->locked.by_node, add_dirty, ret);
+    lock_drop(&v->tree);
+    return ret->v != NULL ? 0 : -ENOMEM;
+}
+
+/* One pass over what is dirty: *ret_n of them are in the bucket now. 0 or the first error. */
+static int drain_once(struct vfs *v, size_t *ret_n)
+{
+    struct err_copy cause;
+    struct dirty d = {.vfs = v};
+    int first = list_dirty(v, &d);
+
+    *ret_n = 0;
+    for (size_t n = 0; n < d.n; n++) {
         int r;
 
-        lock_take(&v->tree);
-        i = inode_find_dirty_locked(v->locked.root);
-        if (i != NULL)
-            i->refs++;
-        lock_drop(&v->tree);
-        if (i == NULL)
-            break;
-        lock_take(&i->io);
-        r = commit_inode(v, i);
-        lock_drop(&i->io);
-        inode_unref(v, i);
-        if (r < 0) { /* it would be found again and again */
+        inode_io_take(v, d.v[n]);
+        r = commit_inode(v, d.v[n]);
+        inode_io_drop(v, d.v[n]);
+        inode_unref(v, d.v[n]);
+        *ret_n += r == 0;
+        if (r < 0 && first == 0) {
             first = r;
-            break;
+            err_copy(&cause);
         }
     }
-    pthread_rwlock_unlock(&v->names);
+    free(d.v);
+    if (d.n > 0 && first < 0)
+        err_restore(&cause);
     return first;
+}
+
+int vfs_drain(struct vfs *v)
+{
+    size_t n = 1;
+    int r = 0;
+
+    pthread_rwlock_rdlock(&v->names);
+    while (r == 0 && n > 0)
+        r = drain_once(v, &n);
+    pthread_rwlock_unlock(&v->names);
+    return r;
 }
 
 struct count {
