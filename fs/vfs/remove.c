@@ -55,7 +55,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
 
     lock_take(&v->tree);
     is_ours = i->parent == dir && strcmp(i->name, name) == 0;
-    in_bucket = !i->is_new;
+    in_bucket = !i->is_new || store_etag_is_set(&i->etag); /* it may have replaced an object */
     r = inode_key_locked(v, dir, name, key);
     lock_drop(&v->tree);
     if (r < 0)
@@ -90,9 +90,9 @@ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         r = err_set(-EISDIR, "%s is a directory", name);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
-        lock_take(&i->io);
+        inode_io_take(v, i);
         r = unlink_inode(v, dir, i, name);
-        lock_drop(&i->io);
+        inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
     }
     inode_unref(v, i);
@@ -141,7 +141,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     /* Children that the kernel still knows were removed by others. */
     lock_take(&v->tree);
     while (i->child != NULL)
-        inode_detach_locked(v, i->child);
+        inode_abandon_locked(v, i->child);
     lock_drop(&v->tree);
     cache_list_drop(v->cache, key);
     listing_forget(v, dir);

@@ -16,8 +16,7 @@
 
 #define RENAME_TRIES 8 /* against a target that other clients replace meanwhile */
 
-/* Deletes the source if it still is the version that was copied; a newer one stays where it is. */
-static int delete_source(struct vfs *v, const char *key, const struct store_etag *etag)
+int rename_delete(struct vfs *v, const char *key, const struct store_etag *etag)
 {
     struct store_req req = {.op = STORE_DELETE, .key = key};
     struct store_rsp rsp = {0};
@@ -102,6 +101,7 @@ static void move_new(struct vfs *v, const struct rename_names *n, struct inode *
     lock_take(&v->tree);
     if (over != NULL && !over->is_new) {
         i->etag = over->etag;
+        i->obj_size = over->obj_size;
         i->is_excl = false;
     }
     commit_mark_dirty_locked(i);
@@ -120,7 +120,9 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
 
     if (over != NULL && store_etag_is_set(&over->etag))
         cond = (struct store_cond){STORE_IF_MATCH, over->etag};
+    lock_take(&v->tree);
     i->attr.ctime_ns = clock_wall_ns();
+    lock_drop(&v->tree);
     r = content_open(v, i);
     if (r < 0)
         return r;
@@ -132,8 +134,7 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
     cache_obj_put(v->cache, to, &now, clock_boot_ns());
     lock_take(&v->tree);
     move_name_locked(v, n, i, over);
-    i->etag = i->kernel_etag = now.etag;
-    i->obj_mtime_ns = now.mtime_ns;
+    inode_moved_locked(i, &now);
     store_hdrs_done(&i->hdrs);
     i->hdrs = now.hdrs;
     now.hdrs = (struct store_hdrs){0};
@@ -141,7 +142,7 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
     lock_drop(&v->tree);
     store_obj_done(&now);
     marker_keep(v, n->dir);
-    r = delete_source(v, from, &source);
+    r = rename_delete(v, from, &source);
     cache_obj_drop(v->cache, from);
     return r;
 }
@@ -168,11 +169,11 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         r = data_localise(over->data);
     if (r < 0)
         return r;
-    if (i->is_new) {
+    if (i->is_new && !store_etag_is_set(&i->etag)) {
         move_new(v, n, i, over);
         return 0;
     }
-    if (i->is_dirty)
+    if (i->is_new || i->is_dirty)
         r = commit_inode(v, i); /* what waits goes up first: the copy is of the whole file */
     if (r == 0)
         r = move_stored(v, n, i, over, from, to, flags);
@@ -218,13 +219,13 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
         second = i;
     }
     pthread_rwlock_rdlock(&v->names);
-    lock_take(&first->io);
+    inode_io_take(v, first);
     if (second != NULL)
-        lock_take(&second->io);
+        inode_io_take(v, second);
     r = rename_file(v, n, i, over, flags);
     if (second != NULL)
-        lock_drop(&second->io);
-    lock_drop(&first->io);
+        inode_io_drop(v, second);
+    inode_io_drop(v, first);
     pthread_rwlock_unlock(&v->names);
     return r;
 }

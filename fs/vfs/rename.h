@@ -13,5 +13,7 @@ struct rename_names {
 /* With names held for writing. over: an inode that stands under the new name (a directory; must be
  * empty), or NULL. */
 int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over);
+/* Deletes a key if it still is the version that was copied; a newer one stays where it is. */
+int rename_delete(struct vfs *v, const char *key, const struct store_etag *etag);
 
 #endif

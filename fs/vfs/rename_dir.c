@@ -165,18 +165,18 @@ static int delete_at(struct vfs *v, const char *key, struct store_cond cond)
 
 static int delete_source(struct move *m, struct moved *one)
 {
-    struct store_cond cond = {STORE_ALWAYS, {""}};
+    int r = one->is_copied ? rename_delete(m->v, one->from, &one->etag) : 0;
 
-    if (!one->is_copied)
-        return 0;
-    if (m->v->conf.caps.delete_match)
-        cond = (struct store_cond){STORE_IF_MATCH, one->etag};
-    return delete_at(m->v, one->from, cond);
+    cache_obj_drop(m->v->cache, one->from);
+    return r;
 }
 
 static int delete_copy(struct move *m, struct moved *one)
 {
-    return one->is_copied ? delete_at(m->v, one->to, (struct store_cond){STORE_ALWAYS, {""}}) : 0;
+    int r = one->is_copied ? rename_delete(m->v, one->to, &one->now.etag) : 0;
+
+    cache_obj_drop(m->v->cache, one->to);
+    return r;
 }
 
 static void *mover(void *arg)
@@ -235,9 +235,9 @@ static int commit_tree(struct vfs *v, struct inode *top)
         lock_drop(&v->tree);
         if (found == NULL)
             return 0;
-        lock_take(&found->io);
+        inode_io_take(v, found);
         r = commit_inode(v, found);
-        lock_drop(&found->io);
+        inode_io_drop(v, found);
         inode_unref(v, found);
         if (r < 0)
             return r;
@@ -262,7 +262,7 @@ static void rebase(struct vfs *v, const struct move *m)
             continue;
         data_committed(one->inode->data, one->to, &one->now, one->inode->moved_change);
         lock_take(&v->tree);
-        one->inode->etag = one->inode->kernel_etag = one->now.etag;
+        inode_moved_locked(one->inode, &one->now);
         inode_unref_locked(v, one->inode);
         lock_drop(&v->tree);
         one->inode = NULL;
@@ -271,18 +271,23 @@ static void rebase(struct vfs *v, const struct move *m)
 
 static void find_known_locked(struct vfs *v, const struct move *m, struct inode *top)
 {
-    for (struct inode *i = top->child; i != NULL; i = i->next) {
+    for (struct inode *i = top->child, *next; i != NULL; i = next) {
         char key[VFS_KEY_MAX + 2];
         struct moved want = {.to = key}, *one = NULL;
 
+        next = i->next;
         i->checked_ns = 0;
         if (inode_is_dir(i))
             find_known_locked(v, m, i);
         else if (m->n > 0 && i->data != NULL && inode_key_locked(v, i, NULL, key) == 0)
             one = bsearch(&want, m->all, m->n, sizeof(*m->all), by_target);
-        if (one != NULL && one->is_copied) {
+        if (one == NULL || !one->is_copied)
+            continue;
+        if (store_etag_equal(&one->etag, &i->etag)) {
             one->inode = i;
             i->refs++;
+        } else { /* another client's version was copied: who has the old one open keeps that */
+            inode_abandon_locked(v, i);
         }
     }
 }
@@ -352,10 +357,18 @@ static int localise_open(struct vfs *v, struct inode *top)
     lock_drop(&v->tree);
     for (size_t n = 0; n < l.n; n++) {
         struct inode *i = l.v[n];
+        bool is_open;
 
-        if (r == 0 && i->n_open > 0)
+        inode_io_take(v, i);
+        if (r == 0)
+            r = commit_inode(v, i);
+        i->moved_change = data_change(i->data); /* what is written from now on is in no copy */
+        lock_take(&v->tree);
+        is_open = i->n_open > 0;
+        lock_drop(&v->tree);
+        inode_io_drop(v, i);
+        if (r == 0 && is_open)
             r = data_localise(i->data);
-        i->moved_change = data_change(i->data);
         inode_unref(v, i);
     }
     free(l.v);
@@ -404,7 +417,7 @@ static void move_tree(struct move *m, const struct rename_names *n, struct inode
     lock_take(&v->tree);
     names_moved_locked(v);
     if (over != NULL && over->parent != NULL)
-        inode_detach_locked(v, over);
+        inode_abandon_locked(v, over);
     inode_detach_locked(v, i);
     (void)inode_attach_locked(v, i, n->new_dir,
                               n->new_name); /* no memory: found again by the next lookup */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts \
-            tests/unit/vfs/test_stale
+            tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
@@ -15,3 +15,6 @@ tests_unit_vfs_test_mounts_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_L
 tests_unit_vfs_test_stale_SOURCES = %D%/test_stale.c
 tests_unit_vfs_test_stale_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_stale_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_rename_open_SOURCES = %D%/test_rename_open.c
+tests_unit_vfs_test_rename_open_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_rename_open_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -261,6 +261,102 @@ static void implied_directory_stays_for_its_writers(void **state)
     assert_file("d/new", "bytes");
 }
 
+/* What close() refused is not what the file holds: not its size, not its mode, not the kernel's
+ * pages. */
+static void refused_bytes_are_not_shown(void **state)
+{
+    const struct stat want = {.st_mode = 0600};
+    struct vfs_entry e;
+    char buf[64] = {0};
+    struct stat st;
+    uint64_t fh;
+    int64_t ns;
+    bool keep;
+
+    (void)state;
+    foreign_put("f", "abc");
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDWR, &fh, &keep), 0);
+    write_text(fh, 0, "0123456789");
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &want, VFS_SET_MODE, &st, &ns), 0);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    assert_int_equal(rig_shut(&rig, fh), -EACCES);
+    assert_int_equal(lost_and_found(), 1);
+    assert_true(rig.invalidations > 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_false(keep);
+    assert_int_equal(vfs_getattr(rig.vfs, e.node, fh, &st, &ns), 0);
+    assert_int_equal(st.st_size, 3);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    assert_int_equal(vfs_read(rig.vfs, fh, 0, buf, sizeof(buf)), 3);
+    assert_string_equal(buf, "abc");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+/* A chmod writes a new version; it does not vouch for pages that the kernel has of an older one. */
+static void chmod_does_not_vouch_for_old_pages(void **state)
+{
+    struct vfs_entry e;
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    foreign_put("f", "one");
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0); /* the kernel may have its pages */
+    foreign_put("f", "two");
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_false(keep);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+/* The same by a rename. */
+static void rename_does_not_vouch_for_old_pages(void **state)
+{
+    struct vfs_entry e;
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    foreign_put("f", "one");
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    foreign_put("f", "two");
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_rename(&rig, "f", "g", 0), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_false(keep);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+/* One file that can't be sent does not keep the others here. */
+static void drain_sends_what_it_can(void **state)
+{
+    uint64_t f[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "f%d", i);
+        assert_int_equal(rig_creat(&rig, name, O_WRONLY, 0644, &f[i]), 0);
+        write_text(f[i], 0, "bytes");
+    }
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    assert_int_equal(vfs_drain(rig.vfs), -EACCES);
+    assert_int_equal(memstore_objects(rig.store), 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rig_shut(&rig, f[i]), 0);
+    assert_int_equal(memstore_objects(rig.store), 3);
+}
+
 /* A shell stands in a directory that is removed under it, here or elsewhere, and lists it. */
 static void removed_directory_has_no_names(void **state)
 {
@@ -295,6 +391,10 @@ int main(void)
         T(late_answer_does_not_undo_what_was_written),
         T(content_stays_while_a_call_uses_it),
         T(implied_directory_stays_for_its_writers),
+        T(refused_bytes_are_not_shown),
+        T(chmod_does_not_vouch_for_old_pages),
+        T(rename_does_not_vouch_for_old_pages),
+        T(drain_sends_what_it_can),
         T(removed_directory_has_no_names),
     };
 

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Renames of and over what is being written, and directories that are renamed while other clients
+ * and local writers go on. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tests/lib/memstore.h"
+#include "tests/lib/rig.h"
+
+static struct rig rig;
+
+static int setup(void **state)
+{
+    (void)state;
+    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
+    rig_set_has_fd(NULL);
+    return rig_open(&rig, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    clock_fake_off();
+    return 0;
+}
+
+static void assert_object(const char *key, const char *text)
+{
+    char *data = NULL;
+
+    assert_int_equal(memstore_get(rig.store, key, NULL, &data), 0);
+    assert_string_equal(data, text);
+    free(data);
+}
+
+static void assert_no_object(const char *key)
+{
+    assert_int_equal(memstore_get(rig.store, key, NULL, NULL), STORE_NOT_FOUND);
+}
+
+static void assert_file(const char *path, const char *text)
+{
+    char buf[256] = {0};
+
+    assert_int_equal(rig_get(&rig, path, buf, sizeof(buf) - 1), strlen(text));
+    assert_string_equal(buf, text);
+}
+
+static void foreign_put(const char *key, const char *text)
+{
+    assert_int_equal(memstore_put(rig.store, key, text, strlen(text), NULL, NULL), 0);
+}
+
+static void new_file_over(const char *target, uint64_t *ret_fh)
+{
+    assert_int_equal(rig_put(&rig, target, "old", 3), 0);
+    assert_int_equal(rig_creat(&rig, "tmp", O_WRONLY, 0644, ret_fh), 0);
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, *ret_fh, 0, "new", 3), 3);
+    assert_int_equal(rig_rename(&rig, "tmp", target, 0), 0);
+}
+
+/* The old object must not show again. */
+static void unlink_of_a_new_file_over_an_old_one(void **state)
+{
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    new_file_over("f", &fh);
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_no_object("f");
+    assert_int_equal(rig_stat(&rig, "f", &st), -ENOENT);
+}
+
+static void rename_of_a_new_file_over_an_old_one(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    new_file_over("f", &fh);
+    assert_int_equal(rig_rename(&rig, "f", "g", 0), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("g", "new");
+    assert_no_object("f");
+    assert_no_object("tmp");
+}
+
+struct once {
+    enum store_op op;
+    const char *key; /* NULL: any */
+    bool is_done;
+    uint64_t fh;
+    void (*run)(struct once *o);
+};
+
+static void run_once(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    struct once *o = arg;
+
+    (void)s;
+    (void)result;
+    if (req->op != o->op || o->is_done || (o->key != NULL && strcmp(req->key, o->key) != 0))
+        return;
+    o->is_done = true;
+    o->run(o);
+}
+
+static void write_mine(struct once *o)
+{
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, o->fh, 0, "MINE, longer", 12), 12);
+}
+
+/* A write that comes while its directory is being renamed is in no copy: it goes up with the close.
+ */
+static void write_while_the_directory_moves(void **state)
+{
+    struct once o = {.op = STORE_GET, .key = "d/y", .run = write_mine};
+    uint64_t fy;
+
+    (void)state;
+    foreign_put("d/x", "xxxx");
+    foreign_put("d/y", "yyyy");
+    assert_int_equal(rig_open_file(&rig, "d/x", O_RDWR, &o.fh), 0);
+    assert_int_equal(rig_open_file(&rig, "d/y", O_WRONLY, &fy), 0); /* its bytes are not here */
+    memstore_set_hooks(rig.store, run_once, NULL, &o);
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_true(o.is_done);
+    assert_int_equal(rig_shut(&rig, fy), 0);
+    assert_int_equal(rig_shut(&rig, o.fh), 0);
+    assert_object("e/x", "MINE, longer");
+    assert_file("e/x", "MINE, longer");
+}
+
+static void replace_x(struct once *o)
+{
+    (void)o;
+    foreign_put("d/x", "evil");
+}
+
+/* What was copied is another version than the one that is open here: its bytes are not taken for
+ * the copy's. */
+static void foreign_change_while_the_directory_moves(void **state)
+{
+    struct once o = {.op = STORE_LIST, .run = replace_x};
+    char buf[8] = {0};
+
+    (void)state;
+    foreign_put("d/x", "base");
+    assert_int_equal(rig_open_file(&rig, "d/x", O_RDONLY, &o.fh), 0);
+    memstore_set_hooks(rig.store, run_once, NULL, &o);
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_true(o.is_done);
+    assert_int_equal(vfs_read(rig.vfs, o.fh, 0, buf, sizeof(buf)), 4);
+    assert_string_equal(buf, "base"); /* a handle reads one version to its end */
+    assert_int_equal(rig_shut(&rig, o.fh), 0);
+    assert_object("e/x", "evil");
+    assert_file("e/x", "evil");
+}
+
+/* Protocol 4: where DELETE has no conditions, the source is looked at again before it goes. */
+static void source_that_changed_stays(void **state)
+{
+    struct once o = {.op = STORE_PUT, .key = "e/x", .run = replace_x};
+    struct vfs_conf conf = rig.conf;
+
+    (void)state;
+    rig_close(&rig);
+    conf.caps.delete_match = false;
+    assert_int_equal(rig_open(&rig, &conf), 0);
+    memstore_set_caps(rig.store, &conf.caps);
+    foreign_put("d/x", "base");
+    memstore_set_hooks(rig.store, NULL, run_once, &o);
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_true(o.is_done);
+    assert_object("e/x", "base");
+    assert_object("d/x", "evil");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(unlink_of_a_new_file_over_an_old_one),
+        T(rename_of_a_new_file_over_an_old_one),
+        T(write_while_the_directory_moves),
+        T(foreign_change_while_the_directory_moves),
+        T(source_that_changed_stays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
