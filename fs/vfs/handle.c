@@ -16,7 +16,8 @@ int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
         return -ENOMEM;
     h->inode = i;
     h->flags = flags;
-    h->is_writer = !inode_is_dir(i) && (flags & O_ACCMODE) != O_RDONLY;
+    /* Who only reads, but cuts the file off by opening it, has changed it. */
+    h->is_writer = !inode_is_dir(i) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0);
     lock_take(&v->tree);
     i->refs++;
     if (!inode_is_dir(i))
@@ -68,7 +69,12 @@ void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid)
 {
     pid_t tgid;
 
-    if (tid == 0 || tid == h->last_tid)
+    if (tid == 0) { /* not to be seen from here, or the kernel's own hand: pages of a mapping */
+        h->writers[0] = 0;
+        h->n_writers = h->n_writers > 0 ? h->n_writers : 1;
+        return;
+    }
+    if (tid == h->last_tid)
         return;
     tgid = (pid_t)(v->conf.proc_tgid != NULL ? v->conf.proc_tgid : proc_tgid)(tid);
     h->last_tid = tid;

@@ -261,6 +261,33 @@ static void implied_directory_stays_for_its_writers(void **state)
     assert_file("d/new", "bytes");
 }
 
+/* Pages written through a mapping come from the kernel, without a process (protocol 1). */
+static void mapped_writes_are_committed_by_close(void **state)
+{
+    const struct vfs_ctx kernel = {.pid = 0};
+    uint64_t fh;
+
+    (void)state;
+    foreign_put("f", "before");
+    assert_int_equal(rig_open_file(&rig, "f", O_RDWR, &fh), 0);
+    assert_int_equal(vfs_write(rig.vfs, &kernel, fh, 0, "mapped", 6), 6);
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+    assert_object("f", "mapped");
+    vfs_release(rig.vfs, fh);
+}
+
+/* open(O_RDONLY | O_TRUNC) cuts a file off, on every Linux file system. */
+static void truncating_reader_commits(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    foreign_put("f", "before");
+    assert_int_equal(rig_open_file(&rig, "f", O_RDONLY | O_TRUNC, &fh), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("f", "");
+}
+
 /* What close() refused is not what the file holds: not its size, not its mode, not the kernel's
  * pages. */
 static void refused_bytes_are_not_shown(void **state)
@@ -391,6 +418,8 @@ int main(void)
         T(late_answer_does_not_undo_what_was_written),
         T(content_stays_while_a_call_uses_it),
         T(implied_directory_stays_for_its_writers),
+        T(mapped_writes_are_committed_by_close),
+        T(truncating_reader_commits),
         T(refused_bytes_are_not_shown),
         T(chmod_does_not_vouch_for_old_pages),
         T(rename_does_not_vouch_for_old_pages),
