@@ -57,7 +57,7 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
 
     if (inode_is_dir(i))
         return err_set(-EISDIR, "a directory has no size to set");
-    if (!S_ISREG(i->attr.mode))
+    if (!S_ISREG(atomic_load(&i->type)))
         return err_set(-EINVAL, "not a regular file");
     r = content_open(v, i);
     if (r == 0)

@@ -79,7 +79,7 @@ static int set_content_type(struct inode *i, const char *name, struct data_file 
     unsigned char head[MIME_HEAD];
     ssize_t n = 0;
 
-    if ((i->attr.mode & S_IFMT) != S_IFREG)
+    if (!S_ISREG(atomic_load(&i->type)))
         return old != NULL ? 0 : store_hdrs_set(hdrs, "content-type", MIME_UNKNOWN);
     if (f != NULL && (data_is_dirty(f) || mime_is_vague(old)))
         n = data_read(f, 0, head, sizeof(head));

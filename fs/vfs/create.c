@@ -50,6 +50,7 @@ static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
     i->ino = objattr_ino(&i->attr);
     lock_take(&v->tree);
     set_new_attr(x, dir, mode, &i->attr);
+    atomic_store(&i->type, mode & S_IFMT);
     if (r == 0)
         r = inode_key_locked(v, dir, name, key);
     if (r == 0 && S_ISDIR(mode) && strlen(key) + 1 > VFS_KEY_MAX)
@@ -100,8 +101,10 @@ static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
 
     if (r < 0)
         return r;
-    i->is_excl = (flags & O_EXCL) != 0;
     inode_io_take(v, i);
+    lock_take(&v->tree);
+    i->is_excl = (flags & O_EXCL) != 0;
+    lock_drop(&v->tree);
     r = content_open(v, i);
     if (r == 0)
         r = handle_new(v, i, flags, &h);
@@ -178,9 +181,11 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
     pthread_rwlock_rdlock(&v->names);
     r = add_inode(v, x, dir, name, mode, &i);
     if (r == 0) {
+        inode_io_take(v, i);
+        lock_take(&v->tree);
         i->attr.rdev = rdev;
         i->is_excl = true;
-        inode_io_take(v, i);
+        lock_drop(&v->tree);
         if (!S_ISDIR(mode)) {
             r = content_open(v, i);
             if (r == 0 && body != NULL)
@@ -245,7 +250,7 @@ int vfs_readlink(struct vfs *v, uint64_t node, char **ret)
         return r;
     if (target == NULL)
         r = -ENOMEM;
-    else if (!S_ISLNK(i->attr.mode))
+    else if (!S_ISLNK(atomic_load(&i->type)))
         r = err_set(-EINVAL, "not a symbolic link");
     if (r == 0) {
         inode_io_take(v, i);

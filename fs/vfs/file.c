@@ -18,7 +18,7 @@ static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 
     if (r < 0)
         return r;
-    if ((i->attr.mode & S_IFMT) == S_IFREG) {
+    if (S_ISREG(atomic_load(&i->type))) {
         *ret = i;
         return 0;
     }

@@ -349,6 +349,7 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
 
     memcpy(id, i->attr.id, sizeof(id));
     objattr_decode(&defaults, key, is_dir, obj, &i->attr);
+    atomic_store(&i->type, i->attr.mode & S_IFMT);
     if (is_dir &&
         dir_mtime > i->attr.mtime_ns) { /* names that came and went are not in the marker */
         i->attr.mtime_ns = dir_mtime;

@@ -36,6 +36,7 @@ struct inode {
     struct lock io;
 
     struct objattr attr;
+    atomic_uint type;       /* S_IFMT of attr.mode, to be read without a lock */
     struct store_hdrs hdrs; /* of the object, as the bucket has them */
     struct store_etag
         etag; /* of the object; unset: there is none (new file, implied directory, root) */
@@ -129,7 +130,7 @@ bool inode_is_stale_locked(const struct vfs *v, const struct inode *i); /* gone,
 void inode_moved_locked(struct inode *i, const struct store_obj *now);
 static inline bool inode_is_dir(const struct inode *i)
 {
-    return (i->attr.mode & S_IFMT) == S_IFDIR;
+    return atomic_load(&i->type) == S_IFDIR;
 }
 /* Key of an inode, or of a name in it (NULL: the inode itself; directories end in '/').
  * -ENAMETOOLONG. */

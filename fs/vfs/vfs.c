@@ -41,6 +41,7 @@ static int make_root(struct vfs *v)
     root->node = VFS_ROOT;
     root->nlookup = 1;
     root->attr.mode = S_IFDIR;
+    atomic_store(&root->type, S_IFDIR);
     root->name = strdup("");
     v->locked.root = root;
     v->locked.next_node = VFS_ROOT + 1;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts \
-            tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open
+            tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open \
+            tests/unit/vfs/test_threads
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
@@ -18,3 +19,6 @@ tests_unit_vfs_test_stale_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LI
 tests_unit_vfs_test_rename_open_SOURCES = %D%/test_rename_open.c
 tests_unit_vfs_test_rename_open_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_rename_open_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_threads_SOURCES = %D%/test_threads.c
+tests_unit_vfs_test_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_threads_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
