@@ -74,11 +74,13 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
     return r;
 }
 
-/* The names in the tree follow. `over` is what stood under the new name. */
-static void move_name_locked(struct vfs *v, const struct rename_names *n, struct inode *i,
-                             struct inode *over)
+/* The names in the tree follow. What stands under the new name by now is replaced: it may be
+ * another version than the one that was looked up before. */
+static void move_name_locked(struct vfs *v, const struct rename_names *n, struct inode *i)
 {
-    if (over != NULL && over->parent != NULL) {
+    struct inode *over = inode_child_locked(v, n->new_dir, n->new_name);
+
+    if (over != NULL) {
         over->attr.ctime_ns = clock_wall_ns();
         over->is_new = over->is_dirty = false;
         inode_detach_locked(v, over);
@@ -105,7 +107,7 @@ static void move_new(struct vfs *v, const struct rename_names *n, struct inode *
         i->is_excl = false;
     }
     commit_mark_dirty_locked(i);
-    move_name_locked(v, n, i, over);
+    move_name_locked(v, n, i);
     lock_drop(&v->tree);
 }
 
@@ -133,7 +135,7 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
     data_committed(i->data, to, &now, change);
     cache_obj_put(v->cache, to, &now, clock_boot_ns());
     lock_take(&v->tree);
-    move_name_locked(v, n, i, over);
+    move_name_locked(v, n, i);
     inode_moved_locked(i, &now);
     store_hdrs_done(&i->hdrs);
     i->hdrs = now.hdrs;

@@ -190,6 +190,44 @@ static void source_that_changed_stays(void **state)
     assert_object("d/x", "evil");
 }
 
+static void replace_target(struct once *o)
+{
+    struct vfs_entry e;
+
+    foreign_put("b", "stranger's");
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_walk(&rig, "b", &e), 0);
+    assert_int_equal(e.st.st_size, 10);
+    o->fh = e.node; /* the kernel knows it from now on */
+}
+
+/* The target that a stat found while the rename was under way is replaced as well: no ghost of it
+ * stands behind the new name. */
+static void target_that_changed_leaves_no_ghost(void **state)
+{
+    struct once o = {.op = STORE_PUT, .key = "b", .run = replace_target};
+    struct vfs_entry e;
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    foreign_put("a", "source");
+    foreign_put("b", "target");
+    assert_int_equal(rig_open_file(&rig, "b", O_RDONLY, &fh), 0);
+    memstore_set_hooks(rig.store, run_once, NULL, &o);
+    assert_int_equal(rig_walk(&rig, "a", &e), 0);
+    assert_int_equal(rig_rename(&rig, "a", "b", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_true(o.is_done);
+    assert_file("b", "source");
+    assert_int_equal(rig_unlink(&rig, "b"), 0);
+    assert_int_equal(rig_stat(&rig, "b", &st), -ENOENT);
+    assert_no_object("b");
+    vfs_forget(rig.vfs, o.fh, 1);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -199,6 +237,7 @@ int main(void)
         T(write_while_the_directory_moves),
         T(foreign_change_while_the_directory_moves),
         T(source_that_changed_stays),
+        T(target_that_changed_leaves_no_ghost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
