@@ -181,7 +181,8 @@ static CURLcode set_connection(struct op *op, const struct op_conf *conf, int64_
     SET(CURLOPT_TCP_KEEPINTVL, 10L);
     SET(CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
     SET(CURLOPT_MAXAGE_CONN, 60L);
-    SET(CURLOPT_BUFFERSIZE, 128L * 1024);
+    /* A handle whose last host did not resolve still has its buffer, of this size, and refuses (curl 7.88). */
+    (void)curl_easy_setopt(op->easy, CURLOPT_BUFFERSIZE, 128L * 1024);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, 128L * 1024);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)conf->connect_timeout_ms);
