@@ -138,29 +138,46 @@ static void free_handle(struct map_link *l, void *arg)
     handle_free(arg, container_of(l, struct handle, link));
 }
 
-static void drop_tree_locked(struct vfs *v, struct inode *i)
-{
-    while (i->child != NULL) {
-        struct inode *c = i->child;
+struct all {
+    struct vfs *v;
+    struct inode *first; /* linked by next */
+};
 
-        c->refs++;
-        drop_tree_locked(v, c);
-        c->nlookup = 0;
-        inode_detach_locked(v, c);
-        inode_unref_locked(v, c);
-    }
-}
-
-static void drop_detached(struct map_link *l, void *arg)
+static void pin(struct map_link *l, void *arg)
 {
-    struct vfs *v = arg;
     struct inode *i = container_of(l, struct inode, by_node);
 
-    if (i == v->locked.root)
-        return;
+    (void)arg;
     i->nlookup = 0;
     i->refs++;
-    inode_unref_locked(v, i);
+}
+
+/* Nothing is freed here: everything is pinned. */
+static void cut_off(struct map_link *l, void *arg)
+{
+    struct inode *i = container_of(l, struct inode, by_node);
+    struct all *all = arg;
+
+    inode_detach_locked(all->v, i);
+    i->next = all->first;
+    all->first = i;
+}
+
+static void free_inodes_locked(struct vfs *v)
+{
+    struct all all = {.v = v};
+
+    map_each(&v->locked.by_node, pin, NULL);
+    map_each(&v->locked.by_node, cut_off, &all);
+    v->locked.root = NULL;
+    while (all.first != NULL) {
+        struct inode *i = all.first;
+
+        all.first = i->next;
+        i->next = NULL;
+        i->refs = 1;
+        inode_unref_locked(v, i);
+    }
 }
 
 void vfs_free(struct vfs *v)
@@ -172,14 +189,8 @@ void vfs_free(struct vfs *v)
     if (v->locked.handles.slots != NULL)
         map_each(&v->locked.handles, free_handle, v);
     if (v->locked.root != NULL) {
-        struct inode *root = v->locked.root;
-
         lock_take(&v->tree);
-        drop_tree_locked(v, root);
-        map_each(&v->locked.by_node, drop_detached, v);
-        v->locked.root = NULL;
-        root->nlookup = 0;
-        inode_unref_locked(v, root);
+        free_inodes_locked(v);
         lock_drop(&v->tree);
     }
     map_done(&v->locked.by_node);
