@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Files: what is written is read back, by every way of writing and of changing the size."""
+import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import random
@@ -157,6 +159,45 @@ def mistakes(rig):
     with fails_with(errno.ENOTEMPTY, errno.EEXIST):
         os.rmdir(m.path("dir"))
     equal(sorted(os.listdir(m.path("dir"))), ["file", "sub"])
+
+
+@check("what is not there yet is refused plainly: hard links, xattrs, fallocate, exchange")
+def refused(rig):
+    m = rig.one()
+    write_file(m.path("plain"), "x")
+    with fails_with(errno.EOPNOTSUPP):
+        os.link(m.path("plain"), m.path("hard"))
+    with fails_with(errno.ENOTSUP):
+        os.setxattr(m.path("plain"), "user.colour", b"blue")
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(m.path("plain"), os.O_RDWR)
+    equal(libc.fallocate(fd, 0, ctypes.c_long(0), ctypes.c_long(4096)), -1, "fallocate")
+    equal(ctypes.get_errno(), errno.EOPNOTSUPP)
+    os.close(fd)
+    write_file(m.path("other"), "y")
+    at = -100
+    equal(libc.renameat2(at, m.path("plain").encode(), at, m.path("other").encode(), 2), -1, "RENAME_EXCHANGE")
+    equal(ctypes.get_errno(), errno.EINVAL)
+    equal(read_file(m.path("plain")), b"x")
+
+
+@check("flock and fcntl locks hold between processes of one mount")
+def locks(rig):
+    m = rig.one()
+    write_file(m.path("locked"), "x")
+    for take in (fcntl.flock, fcntl.lockf):
+        with open(m.path("locked"), "r+b") as f:
+            take(f, fcntl.LOCK_EX)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    with open(m.path("locked"), "r+b") as g:
+                        take(g, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    code = 0
+                os._exit(code)
+            equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, "another process got the lock too")
 
 
 @check("a key of more than 1,024 bytes is ENAMETOOLONG and nothing is made")
