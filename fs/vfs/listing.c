@@ -179,7 +179,8 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     return r;
 }
 
-/* A directory is as young as the youngest of what is in it. */
+/* A directory is as young as the youngest of what is in it; but what came before its last change of
+ * attributes does not undo a time that was set (tar, cp -a and rsync set it after the files). */
 static void note_youngest(struct vfs *v, struct inode *dir, const struct store_list *list)
 {
     int64_t youngest = 0;
@@ -188,10 +189,11 @@ static void note_youngest(struct vfs *v, struct inode *dir, const struct store_l
         if (list->v[i].mtime_ns > youngest)
             youngest = list->v[i].mtime_ns;
     lock_take(&v->tree);
-    if (youngest > dir->attr.mtime_ns)
-        dir->attr.mtime_ns = youngest;
-    if (youngest > dir->attr.ctime_ns)
+    if (youngest > dir->attr.ctime_ns) {
         dir->attr.ctime_ns = youngest;
+        if (youngest > dir->attr.mtime_ns)
+            dir->attr.mtime_ns = youngest;
+    }
     lock_drop(&v->tree);
 }
 

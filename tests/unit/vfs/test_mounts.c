@@ -236,6 +236,41 @@ static void foreign_change_is_seen_after_the_attribute_times(void **state)
     assert_string_equal(names, "f g");
 }
 
+static void set_mtime(struct rig *r, uint64_t node, time_t to)
+{
+    struct stat st = {.st_mtim = {to, 0}}, now;
+    int64_t ns;
+
+    assert_int_equal(vfs_setattr(r->vfs, &r->ctx, node, 0, &st, VFS_SET_MTIME, &now, &ns), 0);
+}
+
+/* tar, cp -a, rsync set a directory's time after its files: a listing does not take it back, and
+ * what another client puts there later does. */
+static void directory_time_is_kept_until_a_later_change(void **state)
+{
+    struct stat st;
+    struct vfs_entry d; /* held, as by the kernel */
+    char names[64];
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(rig_put(&a, "d/f", "1", 1), 0);
+    clock_fake_add(NS_PER_S);
+    assert_int_equal(rig_walk(&a, "d", &d), 0);
+    set_mtime(&a, d.node, 12345);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_ls(&a, "d", names, sizeof(names)), 0);
+    assert_int_equal(rig_stat(&a, "d", &st), 0);
+    assert_int_equal(st.st_mtim.tv_sec, 12345);
+    assert_int_equal(rig_put(&b, "d/g", "2", 1), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_ls(&a, "d", names, sizeof(names)), 0);
+    assert_string_equal(names, "f g");
+    assert_int_equal(rig_stat(&a, "d", &st), 0);
+    assert_true(st.st_mtim.tv_sec > 1700000000 + 100);
+    vfs_forget(a.vfs, d.node, 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -249,6 +284,7 @@ int main(void)
         T(lost_reply),
         T(listing_does_not_undo_local_changes),
         T(foreign_change_is_seen_after_the_attribute_times),
+        T(directory_time_is_kept_until_a_later_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
