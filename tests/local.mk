@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Unit tests: one cmocka program for each source file, linked with its own layer and those below.
-EXTRA_DIST += %D%/README.md %D%/lib/README.md %D%/model/README.md %D%/unit/README.md %D%/vectors/README.md
+EXTRA_DIST += %D%/README.md %D%/lib/README.md %D%/model/README.md %D%/unit/README.md %D%/vectors/README.md %D%/tsan.supp
 AM_TESTS_ENVIRONMENT = MALLOC_PERTURB_=73; export MALLOC_PERTURB_; \
 	ASAN_OPTIONS=abort_on_error=0:detect_leaks=1; export ASAN_OPTIONS; \
+	TSAN_OPTIONS="suppressions=$(abs_top_srcdir)/tests/tsan.supp"; export TSAN_OPTIONS; \
 	top_srcdir='$(top_srcdir)'; export top_srcdir; top_builddir='$(top_builddir)'; export top_builddir;
 
 include tests/lib/local.mk
