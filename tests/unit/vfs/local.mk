@@ -22,3 +22,4 @@ tests_unit_vfs_test_rename_open_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMO
 tests_unit_vfs_test_threads_SOURCES = %D%/test_threads.c
 tests_unit_vfs_test_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_threads_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+EXTRA_DIST += %D%/onemount.h

@@ -1,65 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Renames of and over what is being written, and directories that are renamed while other clients
  * and local writers go on. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "onemount.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/clock.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    return rig_open(&rig, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_object(const char *key, const char *text)
-{
-    char *data = NULL;
-
-    assert_int_equal(memstore_get(rig.store, key, NULL, &data), 0);
-    assert_string_equal(data, text);
-    free(data);
-}
-
-static void assert_no_object(const char *key)
-{
-    assert_int_equal(memstore_get(rig.store, key, NULL, NULL), STORE_NOT_FOUND);
-}
-
-static void assert_file(const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(&rig, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
-
-static void foreign_put(const char *key, const char *text)
-{
-    assert_int_equal(memstore_put(rig.store, key, text, strlen(text), NULL, NULL), 0);
-}
 
 static void new_file_over(const char *target, uint64_t *ret_fh)
 {
@@ -228,7 +175,6 @@ static void target_that_changed_leaves_no_ghost(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is open here while its name changes elsewhere, and what is left of a file that could not be
  * committed: no acknowledged byte is lost without a word, and none is shown that is not there. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "onemount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,61 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    return rig_open(&rig, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_object(const char *key, const char *text)
-{
-    char *data = NULL;
-
-    assert_int_equal(memstore_get(rig.store, key, NULL, &data), 0);
-    assert_string_equal(data, text);
-    free(data);
-}
-
-static void assert_no_object(const char *key)
-{
-    assert_int_equal(memstore_get(rig.store, key, NULL, NULL), STORE_NOT_FOUND);
-}
-
-static void assert_file(const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(&rig, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
-
 static void write_text(uint64_t fh, uint64_t off, const char *text)
 {
     ssize_t n = vfs_write(rig.vfs, &rig.ctx, fh, off, text, strlen(text));
 
     assert_int_equal(n, strlen(text));
-}
-
-/* Another client's hand, as the S3 API has it. */
-static void foreign_put(const char *key, const char *text)
-{
-    assert_int_equal(memstore_put(rig.store, key, text, strlen(text), NULL, NULL), 0);
 }
 
 static uint64_t lost_and_found(void)
@@ -407,7 +353,6 @@ static void removed_directory_has_no_names(void **state)
     vfs_forget(rig.vfs, e.node, 1);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One mount on a bucket in memory: what calls do to objects, and how many requests they cost. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "onemount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,53 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/err.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    return rig_open(&rig, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_object(const char *key, const char *text)
-{
-    char *data = NULL;
-    struct store_obj obj = {0};
-
-    assert_int_equal(memstore_get(rig.store, key, &obj, &data), 0);
-    assert_int_equal(obj.size, strlen(text));
-    assert_string_equal(data, text);
-    store_obj_done(&obj);
-    free(data);
-}
-
-static void assert_no_object(const char *key)
-{
-    assert_int_equal(memstore_get(rig.store, key, NULL, NULL), STORE_NOT_FOUND);
-}
-
-static void assert_file(const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(&rig, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
 
 static char *header(const char *key, const char *name)
 {
@@ -547,7 +497,6 @@ static void read_only(void **state)
     rig_close(&ro);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
