@@ -123,8 +123,7 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
 static bool is_same_file(const struct vfs *v, const struct inode *i, const char *key,
                          const struct store_obj *obj)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
-                                       v->conf.dir_mode};
+    const struct objattr_defaults d = vfs_defaults(v);
     struct objattr theirs;
 
     objattr_decode(&d, key, false, obj, &theirs);
@@ -133,8 +132,7 @@ static bool is_same_file(const struct vfs *v, const struct inode *i, const char 
 
 static void adopt_id(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
-                                       v->conf.dir_mode};
+    const struct objattr_defaults d = vfs_defaults(v);
     struct objattr theirs;
 
     objattr_decode(&d, key, false, obj, &theirs);

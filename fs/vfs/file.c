@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "validate.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 {
@@ -52,13 +53,12 @@ static int new_version(struct vfs *v, struct inode *i, const char *key, const st
     return r;
 }
 
-static void still_valid(struct vfs *v, struct inode *i, const char *key, int64_t asked)
+static void still_valid(struct vfs *v, struct inode *i, int64_t asked)
 {
     lock_take(&v->tree);
     i->checked_ns = asked;
-    i->ac_ns = 2 * i->ac_ns < v->conf.acregmax_ns ? 2 * i->ac_ns : v->conf.acregmax_ns;
+    i->ac_ns = validate_next(i->ac_ns, true, v->conf.acregmin_ns, v->conf.acregmax_ns);
     lock_drop(&v->tree);
-    (void)key;
 }
 
 static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
@@ -91,7 +91,7 @@ static int open_revalidate(struct vfs *v, struct inode *i, int flags, bool *ret_
         return r;
     r = data_fetch(v->data, key, &known, size, &obj);
     if (r == STORE_NOT_MODIFIED || (r == 0 && store_etag_equal(&obj.etag, &known))) {
-        still_valid(v, i, key, asked);
+        still_valid(v, i, asked);
         r = 0;
     } else if (r == STORE_NOT_FOUND) {
         r = gone_elsewhere(v, i, key);

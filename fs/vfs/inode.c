@@ -338,8 +338,7 @@ void inode_touch_locked(struct inode *dir)
 void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
                           const struct store_obj *obj, int64_t checked_ns)
 {
-    const struct objattr_defaults defaults = {v->conf.uid, v->conf.gid, v->conf.file_mode,
-                                              v->conf.dir_mode};
+    const struct objattr_defaults defaults = vfs_defaults(v);
     bool is_dir = i->node != 0 ? inode_is_dir(i) : key[0] == '\0' || str_ends(key, "/");
     bool same =
         obj != NULL && store_etag_equal(&obj->etag, &i->etag) && obj->mtime_ns == i->obj_mtime_ns;

@@ -219,6 +219,16 @@ int proc_has_fd(pid_t pid, uint64_t ino);
 #define PROC_FDS_MAX                                                                               \
     256 /* of a process with more nothing is said: a look at each would cost more than it saves */
 
+/* What objects that do not say have. */
+static inline struct objattr_defaults vfs_defaults(const struct vfs *v)
+{
+    return (struct objattr_defaults){v->conf.uid, v->conf.gid, v->conf.file_mode, v->conf.dir_mode};
+}
+
+/* --- remove.c --- */
+/* Without a condition; a key that is not there is as good. */
+int key_delete(struct vfs *v, const char *key);
+
 void vfs_set_error(struct vfs *v, const char *fmt, ...) _printf_(2, 3);
 
 #endif

@@ -99,53 +99,53 @@ static struct store_entry *find_entry(struct store_list *l, const char *key)
 
 static int add_entry(struct vfs *v, struct store_list *l, const char *key, bool is_dir)
 {
-    struct store_entry e = {.key = strdup(key), .is_prefix = is_dir};
+    struct store_entry *e = store_list_add(l, key, strlen(key));
     struct cache_obj known = {0};
 
-    if (e.key == NULL)
+    if (e == NULL)
         return -ENOMEM;
+    e->is_prefix = is_dir;
     if (!is_dir && cache_obj_get(v->cache, key, &known) == 0) {
-        e.etag = known.obj.etag;
-        e.size = known.obj.size;
-        e.mtime_ns = known.obj.mtime_ns;
+        e->etag = known.obj.etag;
+        e->size = known.obj.size;
+        e->mtime_ns = known.obj.mtime_ns;
         cache_obj_done(&known);
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap != 0 ? 2 * l->cap : 16;
-        struct store_entry *more = realloc(l->v, cap * sizeof(*more));
-
-        if (more == NULL) {
-            free(e.key);
-            return -ENOMEM;
-        }
-        l->v = more;
-        l->cap = cap;
-    }
-    l->v[l->n++] = e;
-    qsort(l->v, l->n, sizeof(*l->v), by_key);
     return 0;
 }
 
-/* A name that changed here since the bucket was asked is as it is here. */
-static int apply_change(struct vfs *v, const char *dir_key, struct store_list *l,
-                        const struct asking_change *c)
+static void remove_entry(struct store_list *l, const char *key)
+{
+    struct store_entry *e = find_entry(l, key);
+
+    if (e == NULL)
+        return;
+    free(e->key);
+    memmove(e, e + 1, (size_t)(l->v + l->n - (e + 1)) * sizeof(*e));
+    l->n--;
+}
+
+/* Names that changed here since the bucket was asked are as they are here. */
+static int apply_changes(struct vfs *v, const char *dir_key, struct store_list *l,
+                         const struct asking_change *changes)
 {
     char key[VFS_KEY_MAX + VFS_NAME_MAX + 3];
-    struct store_entry *e;
+    int r = 0;
 
-    for (int slash = 0; slash < 2; slash++) {
-        snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, slash ? "/" : "");
-        e = find_entry(l, key);
-        if (e != NULL) {
-            free(e->key);
-            memmove(e, e + 1, (size_t)(l->v + l->n - (e + 1)) * sizeof(*e));
-            l->n--;
+    for (const struct asking_change *c = changes; c != NULL; c = c->next) {
+        for (int slash = 0; slash < 2; slash++) {
+            snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, slash ? "/" : "");
+            remove_entry(l, key);
         }
     }
-    if (!c->exists)
-        return 0;
-    snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, c->is_dir ? "/" : "");
-    return add_entry(v, l, key, c->is_dir);
+    for (const struct asking_change *c = changes; c != NULL && r == 0; c = c->next) {
+        snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, c->is_dir ? "/" : "");
+        if (c->exists)
+            r = add_entry(v, l, key, c->is_dir);
+    }
+    if (changes != NULL && l->n > 0)
+        qsort(l->v, l->n, sizeof(*l->v), by_key);
+    return r;
 }
 
 /* Lists the bucket and lets what changed here meanwhile win. The list is also kept in the cache. */
@@ -164,8 +164,8 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     seen = a.changes;
     a.changes = NULL;
     lock_drop(&v->tree);
-    for (struct asking_change *c = seen; c != NULL && r == 0; c = c->next)
-        r = apply_change(v, dir_key, list, c);
+    if (r == 0)
+        r = apply_changes(v, dir_key, list, seen);
     if (r == 0)
         cache_list_put(v->cache, dir_key, list, listed, date);
     lock_take(&v->tree);

@@ -109,22 +109,28 @@ static bool get_id(const struct store_hdrs *h, const char *a, const char *b, con
     return true;
 }
 
+/* How many digits s (NULL: none) begins with, 1 to max of them, and their value; 0: it is no such
+ * number. */
+static size_t leading_number(const char *s, size_t max, uint64_t *ret)
+{
+    size_t n = s != NULL ? strspn(s, "0123456789") : 0;
+    char digits[24];
+
+    if (n == 0 || n > max || n >= sizeof(digits))
+        return 0;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    return str_u64(digits, 10, ret) == 0 ? n : 0;
+}
+
 /* DataSync: "1595002920000000000ns", without suffix milliseconds. */
 static bool get_ns(const struct store_hdrs *h, const char *name, int64_t *ret)
 {
     const char *s = store_hdrs_get(h, name);
-    char digits[24];
     uint64_t v;
-    size_t n;
+    size_t n = leading_number(s, 23, &v);
 
-    if (s == NULL)
-        return false;
-    n = strspn(s, "0123456789");
-    if (n == 0 || n >= sizeof(digits))
-        return false;
-    memcpy(digits, s, n);
-    digits[n] = '\0';
-    if (str_u64(digits, 10, &v) < 0 || v > INT64_MAX)
+    if (n == 0 || v > INT64_MAX)
         return false;
     if (strcmp(s + n, "ns") == 0) {
         *ret = (int64_t)v;
@@ -141,18 +147,10 @@ static bool get_seconds(const struct store_hdrs *h, const char *name, int64_t *r
 {
     const char *s = store_hdrs_get(h, name);
     int64_t frac = 0, unit = NS_PER_S / 10;
-    char digits[16];
     uint64_t v;
-    size_t n;
+    size_t n = leading_number(s, 15, &v);
 
-    if (s == NULL)
-        return false;
-    n = strspn(s, "0123456789");
-    if (n == 0 || n >= sizeof(digits))
-        return false;
-    memcpy(digits, s, n);
-    digits[n] = '\0';
-    if (str_u64(digits, 10, &v) < 0 || v > INT64_MAX / NS_PER_S - 1)
+    if (n == 0 || v > INT64_MAX / NS_PER_S - 1)
         return false;
     if (s[n] == '.') {
         for (n++; s[n] >= '0' && s[n] <= '9'; n++, unit /= 10)

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-static int delete_key(struct vfs *v, const char *key)
+int key_delete(struct vfs *v, const char *key)
 {
     struct store_req req = {.op = STORE_DELETE, .key = key};
     struct store_rsp rsp = {0};
@@ -66,7 +66,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         r = keep_for_readers(v, i);
         if (r == 0) {
             marker_keep(v, dir);
-            r = delete_key(v, key);
+            r = key_delete(v, key);
         }
     }
     if (r == 0)
@@ -134,7 +134,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
         r = check_empty(v, i, key);
     if (r == 0) {
         marker_keep(v, dir);
-        r = delete_key(v, key);
+        r = key_delete(v, key);
     }
     if (r < 0)
         return r;

@@ -96,8 +96,7 @@ static int collect(struct move *m)
 static int moved_headers(struct vfs *v, const struct moved *one, const struct store_obj *obj,
                          struct store_hdrs *ret)
 {
-    const struct objattr_defaults d = {v->conf.uid, v->conf.gid, v->conf.file_mode,
-                                       v->conf.dir_mode};
+    const struct objattr_defaults d = vfs_defaults(v);
     struct objattr a;
     int r = store_hdrs_copy(ret, &obj->hdrs);
 
@@ -150,17 +149,6 @@ static int copy_one(struct move *m, struct moved *one)
     store_obj_done(&obj);
     store_obj_done(&now);
     return r;
-}
-
-static int delete_at(struct vfs *v, const char *key, struct store_cond cond)
-{
-    struct store_req req = {.op = STORE_DELETE, .key = key, .cond = cond};
-    struct store_rsp rsp = {0};
-    int r = store_call(v->store, &req, &rsp);
-
-    store_rsp_done(&rsp);
-    cache_obj_drop(v->cache, key);
-    return r == STORE_NOT_FOUND || r == STORE_PRECONDITION ? 0 : err_fold(r);
 }
 
 static int delete_source(struct move *m, struct moved *one)
@@ -309,7 +297,7 @@ static int check_target(struct vfs *v, struct inode *over, const char *to)
         lock_drop(&v->tree);
     }
     if (r == 0 && rsp.list.n > 0)
-        r = delete_at(v, to, (struct store_cond){STORE_ALWAYS, {""}});
+        r = key_delete(v, to);
     store_rsp_done(&rsp);
     return r;
 }
