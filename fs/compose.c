@@ -71,6 +71,13 @@ static int open_bytes(struct compose *m)
     return upload_new(&upload, m->store, &m->upload);
 }
 
+static int open_coord(struct compose *m)
+{
+    const struct coord_conf conf = {.state_prefix = m->config->state_prefix, .caps = m->caps};
+
+    return coord_new(&conf, m->store, &m->coord);
+}
+
 static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_arg)
 {
     const struct config *c = m->config;
@@ -109,7 +116,7 @@ static int open_vfs(struct compose *m)
         .invalidate_arg = m->front,
     };
 
-    return vfs_new(&conf, m->store, m->cache, m->data, m->upload, &m->vfs);
+    return vfs_new(&conf, m->store, m->cache, m->data, m->upload, m->coord, &m->vfs);
 }
 
 int compose_open(struct compose *m, const struct config *c, void (*ready)(void *arg), void *ready_arg)
@@ -129,6 +136,8 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     if (r == 0)
         r = open_bytes(m);
     if (r == 0)
+        r = open_coord(m);
+    if (r == 0)
         r = open_front(m, ready, ready_arg);
     if (r == 0)
         r = open_vfs(m);
@@ -140,6 +149,7 @@ void compose_close(struct compose *m)
     front_free(m->front);
     if (m->vfs != NULL)
         vfs_free(m->vfs);
+    coord_free(m->coord);
     if (m->upload != NULL)
         upload_free(m->upload);
     if (m->data != NULL)

@@ -9,6 +9,7 @@
 #include "aws/endpoint.h"
 #include "base/macros.h"
 #include "cache/cache.h"
+#include "coord/coord.h"
 #include "options.h"
 #include "data/data.h"
 #include "front/front.h"
@@ -35,6 +36,7 @@ struct compose {
     uint64_t cache_limit;
     struct data *data;
     struct upload *upload;
+    struct coord *coord;
     struct front *front;
     struct vfs *vfs;
 };

@@ -20,6 +20,7 @@ include tests/unit/aws/local.mk
 include tests/unit/s3/local.mk
 include tests/unit/data/local.mk
 include tests/unit/upload/local.mk
+include tests/unit/coord/local.mk
 include tests/unit/vfs/local.mk
 include tests/unit/config/local.mk
 include tests/unit/control/local.mk

@@ -95,6 +95,7 @@ struct vfs {
     struct cache *cache;
     struct data *data;
     struct upload *upload;
+    struct coord *coord;
     pthread_rwlock_t names;
     struct lock tree;
     struct {

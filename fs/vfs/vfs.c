@@ -51,7 +51,7 @@ static int make_root(struct vfs *v)
 }
 
 int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
-            struct data *data, struct upload *upload, struct vfs **ret)
+            struct data *data, struct upload *upload, struct coord *coord, struct vfs **ret)
 {
     struct vfs *v = calloc(1, sizeof(*v));
     pthread_rwlockattr_t attr;
@@ -64,6 +64,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     v->cache = cache;
     v->data = data;
     v->upload = upload;
+    v->coord = coord;
     lock_init(&v->tree, LOCK_TREE);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */

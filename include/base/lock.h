@@ -14,6 +14,7 @@ enum lock_rank {
     LOCK_RANK_NO_BLOCK = 50,
     LOCK_TREE = 50,        /* vfs: inode table, dentries, attributes */
     LOCK_DATA_FILE = 60,   /* data: fields of one file, for their change only (its gate is no lock) */
+    LOCK_COORD = 65,       /* coord: sessions, locks, intents as they are known here */
     LOCK_UPLOAD = 70,      /* upload: queue */
     LOCK_CACHE = 80,       /* cache: index */
     LOCK_CRED = 88,        /* aws: the credentials in use */

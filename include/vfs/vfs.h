@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include "base/macros.h"
 #include "cache/cache.h"
+#include "coord/coord.h"
 #include "data/data.h"
 #include "store/store.h"
 #include "upload/upload.h"
@@ -45,7 +46,8 @@ struct vfs_conf {
     int (*proc_has_fd)(pid_t pid, uint64_t ino); /* 1, 0, or -errno: can't be seen */
 };
 _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
-                         struct data *data, struct upload *upload, struct vfs **ret);
+                         struct data *data, struct upload *upload,
+                         struct coord *coord, struct vfs **ret);
 void vfs_free(struct vfs *v);
 
 struct vfs_ctx { /* of the calling process */

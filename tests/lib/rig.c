@@ -42,6 +42,7 @@ static int start(struct rig *r)
     struct data_conf dc = {0};
     static unsigned writers;
     struct upload_conf uc = {.caps = r->conf.caps};
+    struct coord_conf oc = {.state_prefix = ".s3efs/", .caps = r->conf.caps};
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",
@@ -54,13 +55,16 @@ static int start(struct rig *r)
     if (x == 0)
         x = upload_new(&uc, r->store, &r->upload);
     if (x == 0)
-        x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, &r->vfs);
+        x = coord_new(&oc, r->store, &r->coord);
+    if (x == 0)
+        x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, r->coord, &r->vfs);
     return x;
 }
 
 static void stop(struct rig *r)
 {
     vfs_free(r->vfs);
+    coord_free(r->coord);
     upload_free(r->upload);
     data_free(r->data);
     if (r->cache != NULL) {
@@ -69,6 +73,7 @@ static void stop(struct rig *r)
     }
     r->vfs = NULL;
     r->upload = NULL;
+    r->coord = NULL;
     r->data = NULL;
     r->cache = NULL;
 }

@@ -20,6 +20,7 @@ struct rig {
     struct cache *cache;
     struct data *data;
     struct upload *upload;
+    struct coord *coord;
     struct vfs *vfs;
     struct vfs_ctx ctx;
     struct vfs_conf conf;
