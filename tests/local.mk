@@ -26,4 +26,5 @@ include tests/unit/config/local.mk
 include tests/unit/control/local.mk
 include tests/unit/front/local.mk
 include tests/model/local.mk
+include tests/semantics/local.mk
 endif

@@ -78,9 +78,9 @@ static void stop(struct rig *r)
     r->cache = NULL;
 }
 
-static int set_up(struct rig *r, const struct vfs_conf *conf)
+void rig_defaults(struct vfs_conf *ret)
 {
-    static const struct vfs_conf defaults = {
+    *ret = (struct vfs_conf){
         .file_mode = 0644,
         .dir_mode = 0755,
         .acregmin_ns = 3 * NS_PER_S,
@@ -89,8 +89,14 @@ static int set_up(struct rig *r, const struct vfs_conf *conf)
         .acdirmax_ns = 60 * NS_PER_S,
         .caps = {true, true, true, true, true, true, true, true, true, false},
     };
+}
 
-    r->conf = conf != NULL ? *conf : defaults;
+static int set_up(struct rig *r, const struct vfs_conf *conf)
+{
+    if (conf != NULL)
+        r->conf = *conf;
+    else
+        rig_defaults(&r->conf);
     r->conf.invalidate = count_invalidation;
     r->conf.invalidate_arg = r;
     r->conf.proc_tgid = default_tgid;
@@ -111,10 +117,15 @@ int rig_open(struct rig *r, const struct vfs_conf *conf)
     return x < 0 ? x : set_up(r, conf);
 }
 
+int rig_open_on(struct rig *r, struct store *store, const struct vfs_conf *conf)
+{
+    *r = (struct rig){.store = store};
+    return set_up(r, conf);
+}
+
 int rig_join(struct rig *r, const struct rig *first, const struct vfs_conf *conf)
 {
-    *r = (struct rig){.store = first->store};
-    return set_up(r, conf != NULL ? conf : &first->conf);
+    return rig_open_on(r, first->store, conf != NULL ? conf : &first->conf);
 }
 
 int rig_remount(struct rig *r)

@@ -29,6 +29,8 @@ struct rig {
 
 /* conf NULL: defaults (no prefix, uid 0, 0644/0755, NFS's attribute times). */
 int rig_open(struct rig *r, const struct vfs_conf *conf);
+int rig_open_on(struct rig *r, struct store *store, const struct vfs_conf *conf); /* borrows it */
+void rig_defaults(struct vfs_conf *ret);
 int rig_join(struct rig *r, const struct rig *first,
              const struct vfs_conf *conf); /* another mount of that bucket */
 int rig_remount(struct rig *r);            /* same cache directory, everything else new */
