@@ -317,7 +317,7 @@ int marker_put(struct vfs *v, struct inode *dir)
     lock_take(&v->tree);
     r = inode_key_locked(v, dir, NULL, key);
     if (r == 0 && dir == v->locked.root && key[0] == '\0')
-        r = str_copy(key, sizeof(key), ".s3efs/root"); /* the bucket's top has no key of its own */
+        r = name_state_key(v, "root", key, sizeof(key)); /* the bucket's top has no key of its own */
     attr = dir->attr;
     if (r == 0)
         r = store_hdrs_copy(&hdrs, &dir->hdrs);

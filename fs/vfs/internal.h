@@ -213,6 +213,11 @@ void marker_keep(struct vfs *v, struct inode *dir);
 /* --- names.c --- */
 int name_check(const char *name); /* 0, -ENAMETOOLONG, -EINVAL: what can't be made here */
 bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name);
+/* The state prefix: not the user's, and no name that another tool got wrong either. */
+bool name_is_ours(const struct vfs *v, const char *dir_key, const char *name);
+bool name_has_state(const struct vfs *v, const char *dir_key); /* is it at or below this directory? */
+/* "<state prefix><name>". -ENAMETOOLONG. */
+int name_state_key(const struct vfs *v, const char *name, char *ret, size_t size);
 
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);

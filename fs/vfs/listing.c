@@ -46,15 +46,16 @@ static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
         struct store_entry *e = &page->v[i];
         size_t n = strlen(e->key);
         char *name = n >= skip ? e->key + skip : e->key + n;
-        bool hidden;
+        bool hidden, ours;
 
         if (e->is_prefix && n > skip)
             e->key[n - 1] = '\0';
         hidden = name_is_hidden(v, dir_key, name);
+        ours = hidden && name_is_ours(v, dir_key, name);
         if (e->is_prefix && n > skip)
             e->key[n - 1] = '/';
         if (hidden) {
-            if (name[0] != '\0' && strcmp(name, ".s3efs/") != 0)
+            if (name[0] != '\0' && !ours)
                 atomic_fetch_add(&v->hidden, 1);
             continue;
         }

@@ -3,9 +3,11 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 /* S3 keys are UTF-8 (as NFSv4's names are): no overlong forms, no surrogates, nothing above
  * U+10FFFF. */
@@ -46,6 +48,30 @@ int name_check(const char *name)
     return 0;
 }
 
+bool name_is_ours(const struct vfs *v, const char *dir_key, const char *name)
+{
+    const char *state = coord_state_prefix(v->coord);
+    size_t n = strlen(dir_key), len = strlen(name);
+
+    /* Where other mounts of the bucket keep theirs by default. */
+    if (strcmp(name, ".s3efs") == 0 && (n == 0 || strcmp(dir_key, v->prefix) == 0))
+        return true;
+    return strlen(state) == n + len + 1 && str_starts(state, dir_key) &&
+           memcmp(state + n, name, len) == 0;
+}
+
+bool name_has_state(const struct vfs *v, const char *dir_key)
+{
+    return str_starts(coord_state_prefix(v->coord), dir_key);
+}
+
+int name_state_key(const struct vfs *v, const char *name, char *ret, size_t size)
+{
+    if ((size_t)snprintf(ret, size, "%s%s", coord_state_prefix(v->coord), name) >= size)
+        return err_set(-ENAMETOOLONG, "the state prefix is too long for a key");
+    return 0;
+}
+
 bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name)
 {
     if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
@@ -53,6 +79,5 @@ bool name_is_hidden(const struct vfs *v, const char *dir_key, const char *name)
         return true;
     if (strchr(name, '/') != NULL)
         return true;
-    /* Ours, not the user's: locks, probes, attributes of the root. */
-    return strcmp(name, ".s3efs") == 0 && (dir_key[0] == '\0' || strcmp(dir_key, v->prefix) == 0);
+    return name_is_ours(v, dir_key, name);
 }

@@ -191,6 +191,22 @@ static bool is_below(struct vfs *v, const struct inode *dir, const struct inode 
     return dir != NULL;
 }
 
+/* Its keys are other mounts' too: they do not move with a directory. */
+static int check_state(struct vfs *v, const struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    if (!inode_is_dir(i))
+        return 0;
+    lock_take(&v->tree);
+    r = inode_key_locked(v, i, NULL, key);
+    lock_drop(&v->tree);
+    if (r == 0 && name_has_state(v, key))
+        r = err_set(-EBUSY, "%s holds the state of the bucket's mounts", key);
+    return r;
+}
+
 static int check_kinds(const struct inode *i, const struct inode *over, unsigned flags)
 {
     if (over == NULL)
@@ -249,6 +265,8 @@ static int rename_names(struct vfs *v, const struct rename_names *n, unsigned fl
         r = name_lookup(v, n->new_dir, n->new_name, &over);
     if (r == -ENOENT && i != NULL)
         r = 0;
+    if (r == 0)
+        r = check_state(v, i);
     if (r == 0 && inode_is_dir(i) && is_below(v, n->new_dir, i))
         r = err_set(-EINVAL, "a directory can't move into itself");
     if (r == 0 && !inode_is_dir(n->new_dir))

@@ -10,15 +10,18 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* The root's attributes are those of the prefix's marker, or of .s3efs/root where there is no
- * prefix. */
+/* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
+ * there is no prefix. */
 static int load_root(struct vfs *v, struct inode *root)
 {
-    const char *key = v->prefix[0] != '\0' ? v->prefix : ".s3efs/root";
+    char key[VFS_KEY_MAX + 2];
     struct store_req req = {.op = STORE_HEAD, .key = key};
     struct store_rsp rsp = {0};
-    int r = store_call(v->store, &req, &rsp);
+    int r = v->prefix[0] != '\0' ? str_copy(key, sizeof(key), v->prefix)
+                                 : name_state_key(v, "root", key, sizeof(key));
 
+    if (r == 0)
+        r = store_call(v->store, &req, &rsp);
     if (r == 0 || r == STORE_NOT_FOUND || r == -EACCES) { /* who may not see it gets the defaults */
         lock_take(&v->tree);
         inode_set_obj_locked(v, root, v->prefix, r == 0 ? &rsp.obj : NULL, clock_boot_ns());

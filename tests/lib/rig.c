@@ -13,6 +13,13 @@
 
 static int (*has_fd)(pid_t pid, uint64_t ino);
 
+static const char *state_prefix = ".s3efs/";
+
+void rig_set_state_prefix(const char *prefix)
+{
+    state_prefix = prefix != NULL ? prefix : ".s3efs/";
+}
+
 static int default_tgid(pid_t tid)
 {
     return (int)(tid / 10 * 10); /* 100-109 are threads of process 100 */
@@ -42,7 +49,7 @@ static int start(struct rig *r)
     struct data_conf dc = {0};
     static unsigned writers;
     struct upload_conf uc = {.caps = r->conf.caps};
-    struct coord_conf oc = {.state_prefix = ".s3efs/", .caps = r->conf.caps};
+    struct coord_conf oc = {.state_prefix = state_prefix, .caps = r->conf.caps};
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",

@@ -40,6 +40,9 @@ void rig_close(struct rig *r);             /* asserts nothing; removes the cache
  * does). */
 void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino));
 
+/* Of the mounts made from now on; NULL: ".s3efs/". */
+void rig_set_state_prefix(const char *prefix);
+
 int rig_walk(struct rig *r, const char *path,
              struct vfs_entry *ret); /* the caller forgets ret->node, 1 */
 int rig_parent(struct rig *r, const char *path, uint64_t *ret_node, const char **ret_name);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts \
             tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open \
-            tests/unit/vfs/test_threads
+            tests/unit/vfs/test_threads tests/unit/vfs/test_state_prefix
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
@@ -23,3 +23,6 @@ tests_unit_vfs_test_threads_SOURCES = %D%/test_threads.c
 tests_unit_vfs_test_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_threads_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 EXTRA_DIST += %D%/onemount.h
+tests_unit_vfs_test_state_prefix_SOURCES = %D%/test_state_prefix.c
+tests_unit_vfs_test_state_prefix_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_state_prefix_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -18,7 +18,7 @@
 
 static struct rig rig;
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
     (void)state;
     clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
@@ -26,7 +26,7 @@ static int setup(void **state)
     return rig_open(&rig, NULL);
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
     (void)state;
     rig_close(&rig);
@@ -34,7 +34,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void assert_object(const char *key, const char *text)
+static inline void assert_object(const char *key, const char *text)
 {
     char *data = NULL;
     struct store_obj obj = {0};
@@ -46,12 +46,12 @@ static void assert_object(const char *key, const char *text)
     free(data);
 }
 
-static void assert_no_object(const char *key)
+static inline void assert_no_object(const char *key)
 {
     assert_int_equal(memstore_get(rig.store, key, NULL, NULL), STORE_NOT_FOUND);
 }
 
-static void assert_file(const char *path, const char *text)
+static inline void assert_file(const char *path, const char *text)
 {
     char buf[256] = {0};
 
