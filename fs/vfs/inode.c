@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of inodes and the tree of names. An inode lives while the kernel, a handle, a call or a
- * child refers to it. A name belongs to one inode; an inode has at most one name. */
+ * child refers to it. A name belongs to one inode; a file may have several. */
 #include "internal.h"
 
 #include <errno.h>
@@ -40,59 +40,88 @@ struct inode *inode_by_node_locked(struct vfs *v, uint64_t node)
     return NULL;
 }
 
-struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name)
+struct dentry *dentry_find_locked(struct vfs *v, const struct inode *dir, const char *name)
 {
     struct map_link *l = map_first(&v->locked.by_name, name_hash(dir, name));
 
     for (; l != NULL; l = map_next(l)) {
-        struct inode *i = container_of(l, struct inode, by_name);
+        struct dentry *d = container_of(l, struct dentry, by_name);
 
-        if (i->parent == dir && strcmp(i->name, name) == 0)
-            return i;
+        if (d->parent == dir && strcmp(d->name, name) == 0)
+            return d;
     }
     return NULL;
+}
+
+struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name)
+{
+    struct dentry *d = dentry_find_locked(v, dir, name);
+
+    return d != NULL ? d->inode : NULL;
+}
+
+static void note_first_name_locked(struct inode *i)
+{
+    i->parent = i->names != NULL ? i->names->parent : NULL;
+    i->name = i->names != NULL ? i->names->name : i->last_name;
 }
 
 /* A first attach also gives the node number. */
 int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name)
 {
-    char *copy = strdup(name);
+    struct dentry *d = calloc(1, sizeof(*d)), **last = &i->names;
 
-    if (copy == NULL)
+    if (d != NULL)
+        d->name = strdup(name);
+    if (d == NULL || d->name == NULL) {
+        free(d);
         return -ENOMEM;
+    }
     if (i->node == 0) {
         i->node = v->locked.next_node++;
         map_insert(&v->locked.by_node, &i->by_node, i->node);
     }
-    free(i->name);
-    i->name = copy;
-    i->parent = dir;
+    while (*last != NULL)
+        last = &(*last)->other;
+    *last = d;
+    d->inode = i;
+    d->parent = dir;
     dir->refs++;
-    i->prev = NULL;
-    i->next = dir->child;
-    if (i->next != NULL)
-        i->next->prev = i;
-    dir->child = i;
-    map_insert(&v->locked.by_name, &i->by_name, name_hash(dir, name));
+    d->next = dir->child;
+    if (d->next != NULL)
+        d->next->prev = d;
+    dir->child = d;
+    map_insert(&v->locked.by_name, &d->by_name, name_hash(dir, name));
+    note_first_name_locked(i);
     return 0;
+}
+
+void dentry_detach_locked(struct vfs *v, struct dentry *d)
+{
+    struct inode *i = d->inode, *dir = d->parent;
+    struct dentry **p = &i->names;
+
+    map_remove(&v->locked.by_name, &d->by_name);
+    if (d->prev != NULL)
+        d->prev->next = d->next;
+    else
+        dir->child = d->next;
+    if (d->next != NULL)
+        d->next->prev = d->prev;
+    while (*p != d)
+        p = &(*p)->other;
+    *p = d->other;
+    free(i->last_name);
+    i->last_name = d->name;
+    free(d);
+    note_first_name_locked(i);
+    inode_unref_locked(v, dir);
 }
 
 void inode_detach_locked(struct vfs *v, struct inode *i)
 {
-    struct inode *dir = i->parent;
-
-    if (dir == NULL)
-        return;
-    map_remove(&v->locked.by_name, &i->by_name);
-    if (i->prev != NULL)
-        i->prev->next = i->next;
-    else
-        dir->child = i->next;
-    if (i->next != NULL)
-        i->next->prev = i->prev;
-    i->parent = NULL;
-    i->next = i->prev = NULL;
-    inode_unref_locked(v, dir);
+    while (i->names != NULL)
+        dentry_detach_locked(v, i->names);
 }
 
 void inode_abandon_locked(struct vfs *v, struct inode *i)
@@ -122,7 +151,7 @@ static void inode_free(struct inode *i)
     data_file_unref(i->data);
     store_hdrs_done(&i->hdrs);
     lock_done(&i->io);
-    free(i->name);
+    free(i->last_name);
     free(i);
 }
 
@@ -131,11 +160,11 @@ static void free_if_unused_locked(struct vfs *v, struct inode *i)
     while (i != NULL && i->refs == 0 && i->nlookup == 0 && i != v->locked.root) {
         struct inode *dir = i->parent;
 
-        if (dir != NULL) { /* as inode_detach_locked, but without recursion up a deep tree */
+        if (dir != NULL) /* without recursion up a deep tree: a directory has one name */
             dir->refs++;
-            inode_detach_locked(v, i);
+        inode_detach_locked(v, i);
+        if (dir != NULL)
             dir->refs--;
-        }
         if (i->node != 0)
             map_remove(&v->locked.by_node, &i->by_node);
         inode_free(i);
@@ -175,9 +204,17 @@ void vfs_forget(struct vfs *v, uint64_t node, uint64_t n)
 
 bool inode_is_gone_locked(const struct vfs *v, const struct inode *i)
 {
-    while (i != v->locked.root && i != NULL)
-        i = i->parent;
-    return i == NULL;
+    if (i == v->locked.root)
+        return false;
+    for (const struct dentry *d = i->names; d != NULL; d = d->other) {
+        const struct inode *up = d->parent;
+
+        while (up != v->locked.root && up != NULL)
+            up = up->parent;
+        if (up != NULL)
+            return false;
+    }
+    return true;
 }
 
 bool inode_is_stale_locked(const struct vfs *v, const struct inode *i)
@@ -205,8 +242,8 @@ void inode_moved_locked(struct inode *i, const struct store_obj *now)
 
 struct inode *inode_find_dirty_locked(struct inode *top)
 {
-    for (struct inode *i = top->child; i != NULL; i = i->next) {
-        struct inode *found = inode_is_dir(i) ? inode_find_dirty_locked(i) : NULL;
+    for (struct dentry *d = top->child; d != NULL; d = d->next) {
+        struct inode *i = d->inode, *found = inode_is_dir(i) ? inode_find_dirty_locked(i) : NULL;
 
         if (found != NULL)
             return found;

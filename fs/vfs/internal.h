@@ -24,12 +24,24 @@
 #include "objattr.h"
 #include "vfs/vfs.h"
 
-struct inode {
-    struct map_link by_node, by_name;
-    uint64_t node, ino;
-    struct inode *parent;              /* NULL: the root, or no name leads here any more */
-    struct inode *child, *next, *prev; /* first child; siblings */
+/* A name in a directory. */
+struct dentry {
+    struct map_link by_name;
+    struct inode *parent, *inode;
+    struct dentry *next, *prev; /* the directory's other names */
+    struct dentry *other;       /* the inode's next name */
     char *name;
+};
+
+/* A directory has at most one name, a file one for each of its hard links. */
+struct inode {
+    struct map_link by_node;
+    uint64_t node, ino;
+    struct dentry *names; /* NULL: the root, or no name leads here any more. The first one's key is */
+    struct inode *parent; /* the key of the inode, and these two are the first one's too; */
+    const char *name;     /* without a name: NULL, and the last name it had */
+    char *last_name;
+    struct dentry *child; /* first of the names in it */
     uint64_t nlookup;           /* the kernel's references */
     unsigned refs;              /* ours: calls under way, handles, children */
     unsigned n_open, n_writers; /* handles */
@@ -112,8 +124,12 @@ struct vfs {
 struct inode *inode_new(struct vfs *v); /* refs 1 */
 struct inode *inode_by_node_locked(struct vfs *v, uint64_t node);
 struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name);
+struct dentry *dentry_find_locked(struct vfs *v, const struct inode *dir, const char *name);
+/* Gives the inode one more name; -ENOMEM. */
 int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name);
-void inode_detach_locked(struct vfs *v, struct inode *i); /* the name no longer leads here */
+/* This name no longer leads to its inode, which may be freed by it if nobody refers to it. */
+void dentry_detach_locked(struct vfs *v, struct dentry *d);
+void inode_detach_locked(struct vfs *v, struct inode *i); /* none of its names leads here */
 /* The same, by another client's doing: whoever writes to it must be told (protocol 2d). */
 void inode_abandon_locked(struct vfs *v, struct inode *i);
 void inode_io_take(struct vfs *v, struct inode *i);

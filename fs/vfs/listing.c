@@ -247,9 +247,9 @@ static int by_name(const void *a, const void *b)
                : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
 }
 
-static int append(struct cache_listing *l, const struct inode *i)
+static int append(struct cache_listing *l, const struct dentry *d)
 {
-    struct cache_dirent e = {.name = strdup(i->name), .is_prefix = inode_is_dir(i)};
+    struct cache_dirent e = {.name = strdup(d->name), .is_prefix = inode_is_dir(d->inode)};
     struct cache_dirent *more;
 
     if (e.name == NULL)
@@ -269,9 +269,9 @@ static int add_new_files_locked(struct vfs *v, const struct inode *dir, struct c
     int r = 0;
 
     (void)v;
-    for (const struct inode *i = dir->child; i != NULL && r == 0; i = i->next)
-        if (i->is_new)
-            r = append(l, i);
+    for (const struct dentry *d = dir->child; d != NULL && r == 0; d = d->next)
+        if (d->inode->is_new)
+            r = append(l, d);
     return r;
 }
 

@@ -109,8 +109,8 @@ static int check_empty(struct vfs *v, struct inode *i, const char *key)
     int r;
 
     lock_take(&v->tree);
-    for (const struct inode *c = i->child; c != NULL; c = c->next)
-        has_new = has_new || c->is_new;
+    for (const struct dentry *d = i->child; d != NULL; d = d->next)
+        has_new = has_new || d->inode->is_new;
     lock_drop(&v->tree);
     if (has_new)
         return err_set(-ENOTEMPTY, "the directory has files that are being written");
@@ -141,7 +141,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     /* Children that the kernel still knows were removed by others. */
     lock_take(&v->tree);
     while (i->child != NULL)
-        inode_abandon_locked(v, i->child);
+        inode_abandon_locked(v, i->child->inode);
     lock_drop(&v->tree);
     cache_list_drop(v->cache, key);
     listing_forget(v, dir);

@@ -259,11 +259,12 @@ static void rebase(struct vfs *v, const struct move *m)
 
 static void find_known_locked(struct vfs *v, const struct move *m, struct inode *top)
 {
-    for (struct inode *i = top->child, *next; i != NULL; i = next) {
+    for (struct dentry *d = top->child, *next; d != NULL; d = next) {
         char key[VFS_KEY_MAX + 2];
         struct moved want = {.to = key}, *one = NULL;
+        struct inode *i = d->inode;
 
-        next = i->next;
+        next = d->next;
         i->checked_ns = 0;
         if (inode_is_dir(i))
             find_known_locked(v, m, i);
@@ -291,8 +292,8 @@ static int check_target(struct vfs *v, struct inode *over, const char *to)
             r = err_set(-ENOTEMPTY, "the target directory is not empty");
     if (r == 0 && over != NULL) {
         lock_take(&v->tree);
-        for (const struct inode *c = over->child; c != NULL && r == 0; c = c->next)
-            if (c->is_new)
+        for (const struct dentry *d = over->child; d != NULL && r == 0; d = d->next)
+            if (d->inode->is_new)
                 r = err_set(-ENOTEMPTY, "the target directory is not empty");
         lock_drop(&v->tree);
     }
@@ -312,7 +313,9 @@ static int list_content_locked(struct inode *top, struct inode_list *l)
 {
     int r = 0;
 
-    for (struct inode *i = top->child; i != NULL && r == 0; i = i->next) {
+    for (struct dentry *d = top->child; d != NULL && r == 0; d = d->next) {
+        struct inode *i = d->inode;
+
         if (inode_is_dir(i)) {
             r = list_content_locked(i, l);
             continue;

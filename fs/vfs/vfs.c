@@ -45,7 +45,7 @@ static int make_root(struct vfs *v)
     root->nlookup = 1;
     root->attr.mode = S_IFDIR;
     atomic_store(&root->type, S_IFDIR);
-    root->name = strdup("");
+    root->name = root->last_name = strdup("");
     v->locked.root = root;
     v->locked.next_node = VFS_ROOT + 1;
     v->locked.next_fh = 1;
@@ -142,11 +142,6 @@ static void free_handle(struct map_link *l, void *arg)
     handle_free(arg, container_of(l, struct handle, link));
 }
 
-struct all {
-    struct vfs *v;
-    struct inode *first; /* linked by next */
-};
-
 static void pin(struct map_link *l, void *arg)
 {
     struct inode *i = container_of(l, struct inode, by_node);
@@ -159,29 +154,23 @@ static void pin(struct map_link *l, void *arg)
 /* Nothing is freed here: everything is pinned. */
 static void cut_off(struct map_link *l, void *arg)
 {
-    struct inode *i = container_of(l, struct inode, by_node);
-    struct all *all = arg;
+    inode_detach_locked(arg, container_of(l, struct inode, by_node));
+}
 
-    inode_detach_locked(all->v, i);
-    i->next = all->first;
-    all->first = i;
+static void free_one(struct map_link *l, void *arg)
+{
+    struct inode *i = container_of(l, struct inode, by_node);
+
+    i->refs = 1;
+    inode_unref_locked(arg, i);
 }
 
 static void free_inodes_locked(struct vfs *v)
 {
-    struct all all = {.v = v};
-
     map_each(&v->locked.by_node, pin, NULL);
-    map_each(&v->locked.by_node, cut_off, &all);
+    map_each(&v->locked.by_node, cut_off, v);
     v->locked.root = NULL;
-    while (all.first != NULL) {
-        struct inode *i = all.first;
-
-        all.first = i->next;
-        i->next = NULL;
-        i->refs = 1;
-        inode_unref_locked(v, i);
-    }
+    map_each(&v->locked.by_node, free_one, v);
 }
 
 void vfs_free(struct vfs *v)
