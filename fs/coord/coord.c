@@ -21,6 +21,7 @@ int coord_new(const struct coord_conf *conf, struct store *store, struct coord *
         c->conf.lease_ns = LEASE_DEFAULT_NS;
     c->store = store;
     lock_init(&c->lock, LOCK_COORD);
+    session_init(c);
     c->prefix = strdup(conf->state_prefix);
     if (c->prefix == NULL) {
         coord_free(c);
@@ -34,6 +35,8 @@ void coord_free(struct coord *c)
 {
     if (c == NULL)
         return;
+    session_done(c);
+    judge_done(c);
     lock_done(&c->lock);
     free(c->prefix);
     free(c);

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libcoord.a
-libcoord_a_SOURCES = %D%/coord.c %D%/internal.h %D%/record.c %D%/record.h include/coord/coord.h
+libcoord_a_SOURCES = %D%/coord.c %D%/internal.h %D%/judge.c %D%/record.c %D%/record.h \
+                     %D%/session.c include/coord/coord.h include/coord/session.h
 EXTRA_DIST += %D%/README.md
