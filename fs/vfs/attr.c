@@ -126,7 +126,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     commit_mark_dirty_locked(i);
     is_closed = i->n_writers == 0;
     lock_drop(&v->tree);
-    if (waits)
+    if (waits && !v->conf.sync_writes)
         return 0;
     r = commit_inode(v, i);
     if (r < 0 && is_closed)

@@ -124,15 +124,16 @@ static int truncate_all(struct vfs *v, struct inode *i)
 static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
                           bool *ret_keep, bool *ret_changed)
 {
-    bool is_ours, is_trunc = (flags & O_TRUNC) != 0;
+    bool is_ours, is_believed, is_trunc = (flags & O_TRUNC) != 0;
     int r = 0;
 
     lock_take(&v->tree);
+    is_believed = v->conf.nocto && inode_is_fresh_locked(v, i);
     is_ours = i->is_new || i->is_dirty || i->parent == NULL;
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
     lock_drop(&v->tree);
-    if (r == 0 && !is_ours && !is_trunc)
+    if (r == 0 && !is_ours && !is_trunc && !is_believed)
         r = open_revalidate(v, i, flags, ret_changed);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
@@ -201,6 +202,32 @@ static void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r
     i->failed = 0;
 }
 
+/* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is
+ * the caller's to tell: a failure leaves the file dirty, for the next fsync or close to try again.
+ */
+static int commit_handle(struct vfs *v, struct handle *h)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, h->inode);
+    r = commit_inode(v, h->inode);
+    if (r == 0)
+        h->has_written = h->is_fresh = false;
+    inode_io_drop(v, h->inode);
+    pthread_rwlock_unlock(&v->names);
+    return r;
+}
+
+/* noac: as with O_SYNC, the write is in the bucket when it returns. A failure leaves the file dirty
+ * and is told again by close. */
+static ssize_t write_synced(struct vfs *v, struct handle *h, ssize_t n)
+{
+    int r = n > 0 && v->conf.sync_writes ? commit_handle(v, h) : 0;
+
+    return r < 0 ? r : n;
+}
+
 ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
                   const void *buf, size_t len)
 {
@@ -230,24 +257,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     }
     lock_drop(&v->tree);
     inode_io_drop(v, i);
-    return r < 0 ? r : (ssize_t)len;
-}
-
-/* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is
- * the caller's to tell: a failure leaves the file dirty, for the next fsync or close to try again.
- */
-static int commit_handle(struct vfs *v, struct handle *h)
-{
-    int r;
-
-    pthread_rwlock_rdlock(&v->names);
-    inode_io_take(v, h->inode);
-    r = commit_inode(v, h->inode);
-    if (r == 0)
-        h->has_written = h->is_fresh = false;
-    inode_io_drop(v, h->inode);
-    pthread_rwlock_unlock(&v->names);
-    return r;
+    return r < 0 ? r : write_synced(v, h, (ssize_t)len);
 }
 
 static int has_fd(struct vfs *v, const struct handle *h, pid_t pid)

@@ -363,7 +363,7 @@ void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret)
 {
     i->nlookup++;
     *ret = (struct vfs_entry){.node = i->node, .attr_ns = inode_attr_ns_locked(v, i)};
-    ret->entry_ns = ret->attr_ns;
+    ret->entry_ns = v->conf.lookup_always ? 0 : ret->attr_ns;
     inode_stat_locked(v, i, &ret->st);
 }
 

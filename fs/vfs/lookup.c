@@ -184,8 +184,9 @@ static int gone_locked(struct vfs *v, struct inode *dir, const char *name, struc
     return -ENOENT;
 }
 
-/* 0 and *ret; 1: ask the bucket about key; -errno. */
-static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *name,
+/* 0 and *ret; 1: ask the bucket about key; -errno. anew: what is known does not answer, but for
+ * what the bucket can't know better. */
+static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *name, bool anew,
                                char key[VFS_KEY_MAX + 2], bool *ret_was_dir, struct inode **ret)
 {
     struct inode *i;
@@ -198,15 +199,15 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
         return r;
     i = inode_child_locked(v, dir, name);
     *ret_was_dir = i != NULL && inode_is_dir(i);
-    if (i == NULL || !inode_is_fresh_locked(v, i))
+    if (i == NULL || !inode_is_fresh_locked(v, i) || (anew && !i->is_new && !i->is_dirty))
         return 1;
     i->refs++;
     *ret = i;
     return 0;
 }
 
-static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struct inode **ret,
-                       bool *ret_again)
+static int lookup_once(struct vfs *v, struct inode *dir, const char *name, bool anew,
+                       struct inode **ret, bool *ret_again)
 {
     char key[VFS_KEY_MAX + 2];
     struct found f = {0};
@@ -216,7 +217,7 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struc
 
     *ret_again = false;
     lock_take(&v->tree);
-    r = lookup_known_locked(v, dir, name, key, &was_dir, ret);
+    r = lookup_known_locked(v, dir, name, anew, key, &was_dir, ret);
     if (r != 1) {
         lock_drop(&v->tree);
         return r;
@@ -224,7 +225,7 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struc
     asking_begin_locked(v, &a, dir, name);
     lock_drop(&v->tree);
 
-    r = ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
+    r = !anew && ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
 
     lock_take(&v->tree);
     asking_end_locked(v, &a);
@@ -239,7 +240,8 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, struc
     return r;
 }
 
-int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
+static int look_up(struct vfs *v, struct inode *dir, const char *name, bool anew,
+                   struct inode **ret)
 {
     char dir_key[VFS_KEY_MAX + 2];
     bool again = true;
@@ -257,8 +259,13 @@ int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode
     if (name_is_hidden(v, dir_key, name))
         return -ENOENT;
     while (again)
-        r = lookup_once(v, dir, name, ret, &again);
+        r = lookup_once(v, dir, name, anew, ret, &again);
     return r;
+}
+
+int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
+{
+    return look_up(v, dir, name, false, ret);
 }
 
 int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
@@ -270,7 +277,7 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     (void)x;
     if (r < 0)
         return r;
-    r = name_lookup(v, dir, name, &i);
+    r = look_up(v, dir, name, v->conf.lookup_always, &i);
     lock_take(&v->tree);
     if (r == 0) {
         inode_entry_locked(v, i, ret);

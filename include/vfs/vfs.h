@@ -35,6 +35,9 @@ struct vfs_conf {
     mode_t file_mode, dir_mode; /* permission bits of those */
     bool read_only;
     int64_t acregmin_ns, acregmax_ns, acdirmin_ns, acdirmax_ns;
+    bool nocto;         /* open believes attributes that are fresh, without asking */
+    bool lookup_always; /* lookupcache=none: no name is believed, here or by the kernel */
+    bool sync_writes;   /* noac: a write is in the bucket before it returns */
     struct store_caps caps;
     /* The kernel's cached pages and attributes of a node are out of date. May block until the
      * kernel has dropped them. NULL: nobody to tell. */

@@ -158,6 +158,25 @@ static void test_for_the_kernel(void **state)
     refused("noexec=1", "takes no value");
 }
 
+static void test_believed(void **state)
+{
+    _cleanup_config_ struct config c;
+
+    (void)state;
+    parse(&c, "sharecache,nosharecache");
+    assert_false(c.nocto);
+    assert_int_equal(c.lookupcache, CONFIG_LOOKUP_ALL);
+    config_done(&c);
+    parse(&c, "nocto,lookupcache=none");
+    assert_true(c.nocto);
+    assert_int_equal(c.lookupcache, CONFIG_LOOKUP_NONE);
+    config_done(&c);
+    parse(&c, "nocto,cto,lookupcache=positive");
+    assert_false(c.nocto);
+    assert_int_equal(c.lookupcache, CONFIG_LOOKUP_POSITIVE);
+    refused("lookupcache=some", "one of");
+}
+
 static void test_actimeo(void **state)
 {
     _cleanup_config_ struct config c;
@@ -277,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_commas),
         cmocka_unit_test(test_an_efs_line),
         cmocka_unit_test(test_for_the_kernel),
+        cmocka_unit_test(test_believed),
         cmocka_unit_test(test_actimeo),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_sloppy),

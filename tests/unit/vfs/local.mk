@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts \
             tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open \
-            tests/unit/vfs/test_threads tests/unit/vfs/test_state_prefix
+            tests/unit/vfs/test_threads tests/unit/vfs/test_state_prefix \
+            tests/unit/vfs/test_believed
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
@@ -26,3 +27,6 @@ EXTRA_DIST += %D%/onemount.h
 tests_unit_vfs_test_state_prefix_SOURCES = %D%/test_state_prefix.c
 tests_unit_vfs_test_state_prefix_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_state_prefix_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_believed_SOURCES = %D%/test_believed.c
+tests_unit_vfs_test_believed_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_believed_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state_prefix=: what mounts keep in the bucket stands below it, is shared by mounts of the bucket and
- * of a prefix, and is hidden where it lies inside a mount. */
+/* state_prefix=: what mounts keep in the bucket stands below it, is shared by mounts of the bucket
+ * and of a prefix, and is hidden where it lies inside a mount. */
 #include "onemount.h"
 
 #include <errno.h>
@@ -62,7 +62,8 @@ static void it_is_hidden_in_both_mounts(void **state)
     assert_int_equal(rig_mkdir(&rig, "shared/.mounts", 0755), -EPERM);
     assert_int_equal(rig_stat(&sub, ".mounts", &st), -ENOENT);
     assert_int_equal(rig_mkdir(&sub, ".mounts", 0755), -EPERM);
-    assert_int_equal(rig_mkdir(&rig, ".mounts", 0755), 0); /* elsewhere it is a name like any other */
+    assert_int_equal(rig_mkdir(&rig, ".mounts", 0755),
+                     0); /* elsewhere it is a name like any other */
     vfs_stats_get(sub.vfs, &vs);
     assert_int_equal(vs.hidden_keys, 0); /* that is for keys that no path can have */
 }
