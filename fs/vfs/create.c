@@ -198,6 +198,8 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         if (r == 0) {
             i->is_new = false;
             names_changed_locked(v, dir, name, true, S_ISDIR(mode));
+            if (S_ISDIR(mode))
+                subdirs_add_locked(dir);
             inode_entry_locked(v, i, ret);
         }
         lock_drop(&v->tree);

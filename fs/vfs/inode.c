@@ -335,7 +335,7 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
         .st_ctim = to_timespec(i->attr.ctime_ns),
     };
     if (inode_is_dir(i))
-        ret->st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 2;
+        ret->st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 2 + i->n_subdirs;
 }
 
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
@@ -386,12 +386,10 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
     memcpy(id, i->attr.id, sizeof(id));
     objattr_decode(&defaults, key, is_dir, obj, &i->attr);
     atomic_store(&i->type, i->attr.mode & S_IFMT);
-    if (is_dir &&
-        dir_mtime > i->attr.mtime_ns) { /* names that came and went are not in the marker */
-        i->attr.mtime_ns = dir_mtime;
-        if (dir_ctime > i->attr.ctime_ns)
-            i->attr.ctime_ns = dir_ctime;
-    }
+    if (is_dir && dir_mtime > i->attr.mtime_ns)
+        i->attr.mtime_ns = dir_mtime; /* names that came and went are not in the marker, */
+    if (is_dir && dir_ctime > i->attr.ctime_ns)
+        i->attr.ctime_ns = dir_ctime; /* nor is its own change of name */
     if (ino != 0 && id[0] != '\0' &&
         (obj == NULL || store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL))
         memcpy(i->attr.id, id, sizeof(id)); /* a made-up id stays for this inode's life */

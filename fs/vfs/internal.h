@@ -45,6 +45,7 @@ struct inode {
     uint64_t nlookup;           /* the kernel's references */
     unsigned refs;              /* ours: calls under way, handles, children */
     unsigned n_open, n_writers; /* handles */
+    unsigned n_subdirs, subdirs_change; /* subdirs.c */
     struct lock io;
 
     struct objattr attr;
@@ -199,6 +200,12 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret);
 void listing_free(struct dir_snapshot *s);
 /* A directory in it came or went: the next reader asks the bucket. */
 void listing_forget(struct vfs *v, const struct inode *dir);
+
+/* --- subdirs.c: directories in a directory, for its link count --- */
+void subdirs_add_locked(struct inode *dir);
+void subdirs_remove_locked(struct inode *dir);
+/* A listing was taken; change: subdirs_change before the bucket was asked. */
+void subdirs_listed_locked(struct inode *dir, const struct cache_listing *l, unsigned change);
 
 /* --- handle.c --- */
 int handle_new(struct vfs *v, struct inode *i, int flags,

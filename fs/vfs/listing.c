@@ -308,11 +308,13 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
 {
     struct dir_snapshot *s = calloc(1, sizeof(*s));
     char key[VFS_KEY_MAX + 2];
+    unsigned change;
     int r;
 
     if (s == NULL)
         return -ENOMEM;
     lock_take(&v->tree);
+    change = dir->subdirs_change;
     r = inode_key_locked(v, dir, NULL, key);
     lock_drop(&v->tree);
     if (r == 0 && !take_cached(v, key, &s->list))
@@ -326,6 +328,9 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
         return r;
     }
     sort_and_hide(v, &s->list);
+    lock_take(&v->tree);
+    subdirs_listed_locked(dir, &s->list, change);
+    lock_drop(&v->tree);
     s->taken_ns = s->list.listed_ns;
     *ret = s;
     return 0;

@@ -142,6 +142,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     lock_take(&v->tree);
     while (i->child != NULL)
         inode_abandon_locked(v, i->child->inode);
+    subdirs_remove_locked(dir);
     lock_drop(&v->tree);
     cache_list_drop(v->cache, key);
     listing_forget(v, dir);

@@ -93,18 +93,18 @@ static int collect(struct move *m)
 }
 
 /* The object's headers under its new key: the file id is bound to the key (protocol 2). */
-static int moved_headers(struct vfs *v, const struct moved *one, const struct store_obj *obj,
+static int moved_headers(const struct move *m, const struct moved *one, const struct store_obj *obj,
                          struct store_hdrs *ret)
 {
-    const struct objattr_defaults d = vfs_defaults(v);
+    const struct objattr_defaults d = vfs_defaults(m->v);
     struct objattr a;
     int r = store_hdrs_copy(ret, &obj->hdrs);
 
     if (r < 0)
         return r;
     objattr_decode(&d, one->from, str_ends(one->from, "/"), obj, &a);
-    if (str_ends(one->from, "/"))
-        objattr_id_of_name(one->to, a.id);
+    if (strcmp(one->from, m->from_prefix) == 0)
+        a.ctime_ns = clock_wall_ns(); /* the directory's own; what is in it is moved unchanged */
     return objattr_encode(&a, one->to, ret);
 }
 
@@ -121,7 +121,7 @@ static int copy_one(struct move *m, struct moved *one)
         return 0; /* removed by another client meanwhile */
     r = err_fold(r);
     if (r == 0)
-        r = moved_headers(v, one, &obj, &hdrs);
+        r = moved_headers(m, one, &obj, &hdrs);
     if (r == 0)
         r = data_file_new(v->data, one->from, &obj, &f);
     if (r == 0) {
@@ -415,6 +415,9 @@ static void move_tree(struct move *m, const struct rename_names *n, struct inode
     find_known_locked(v, m, i);
     i->checked_ns = 0;
     i->attr.ctime_ns = clock_wall_ns();
+    subdirs_remove_locked(n->dir);
+    if (over == NULL)
+        subdirs_add_locked(n->new_dir);
     inode_touch_locked(n->dir);
     inode_touch_locked(n->new_dir);
     lock_drop(&v->tree);

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-vfs_tests = tests/unit/vfs/test_objattr tests/unit/vfs/test_vfs tests/unit/vfs/test_mounts \
-            tests/unit/vfs/test_stale tests/unit/vfs/test_rename_open \
-            tests/unit/vfs/test_threads tests/unit/vfs/test_state_prefix \
-            tests/unit/vfs/test_believed
+vfs_tests = tests/unit/vfs/test_objattr
+vfs_tests += tests/unit/vfs/test_vfs
+vfs_tests += tests/unit/vfs/test_mounts
+vfs_tests += tests/unit/vfs/test_stale
+vfs_tests += tests/unit/vfs/test_rename_open
+vfs_tests += tests/unit/vfs/test_threads
+vfs_tests += tests/unit/vfs/test_state_prefix
+vfs_tests += tests/unit/vfs/test_believed
+vfs_tests += tests/unit/vfs/test_dirs
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_objattr_SOURCES = %D%/test_objattr.c
@@ -23,6 +28,9 @@ tests_unit_vfs_test_rename_open_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMO
 tests_unit_vfs_test_threads_SOURCES = %D%/test_threads.c
 tests_unit_vfs_test_threads_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_threads_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_dirs_SOURCES = %D%/test_dirs.c
+tests_unit_vfs_test_dirs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_dirs_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 EXTRA_DIST += %D%/onemount.h
 tests_unit_vfs_test_state_prefix_SOURCES = %D%/test_state_prefix.c
 tests_unit_vfs_test_state_prefix_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
