@@ -108,12 +108,14 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
 
     lock_take(&v->tree);
     r = store_hdrs_copy(ret, &i->hdrs);
+    if (r == 0)
+        r = edits_apply(&i->edits, ret);
     attr = i->attr;
     f = i->data != NULL ? data_file_ref(i->data) : NULL;
     lock_drop(&v->tree);
     if (r == 0)
         r = objattr_encode(&attr, key, ret);
-    if (r == 0)
+    if (r == 0 && !edits_type_is_set(ret))
         r = set_content_type(i, name, f, ret);
     data_file_unref(f);
     return r;
@@ -179,6 +181,7 @@ static void committed(struct vfs *v, struct inode *i, const char *key, struct st
     store_hdrs_done(&i->hdrs);
     i->hdrs = now->hdrs;
     now->hdrs = (struct store_hdrs){0};
+    store_hdrs_done(&i->edits);
     i->attr.size = size;
     i->checked_ns = clock_boot_ns();
     i->ac_ns = v->conf.acregmin_ns;
@@ -259,6 +262,7 @@ static void as_stored_locked(struct vfs *v, struct inode *i, const char *key)
     if (store_hdrs_copy(&was.hdrs, &i->hdrs) == 0)
         inode_set_obj_locked(v, i, key, &was, 0);
     store_hdrs_done(&was.hdrs);
+    store_hdrs_done(&i->edits);
     i->checked_ns = 0; /* ask the bucket what is there */
     i->kernel_etag = (struct store_etag){""};
 }
@@ -321,6 +325,8 @@ int marker_put(struct vfs *v, struct inode *dir)
     attr = dir->attr;
     if (r == 0)
         r = store_hdrs_copy(&hdrs, &dir->hdrs);
+    if (r == 0)
+        r = edits_apply(&dir->edits, &hdrs);
     req.cond = (struct store_cond){store_etag_is_set(&dir->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                                    dir->etag};
     lock_drop(&v->tree);
@@ -337,6 +343,7 @@ int marker_put(struct vfs *v, struct inode *dir)
         store_hdrs_done(&dir->hdrs);
         dir->hdrs = hdrs;
         hdrs = (struct store_hdrs){0};
+        store_hdrs_done(&dir->edits);
         dir->etag = rsp.obj.etag;
         dir->obj_mtime_ns = rsp.obj.mtime_ns;
         dir->checked_ns = clock_boot_ns();

@@ -150,6 +150,7 @@ static void inode_free(struct inode *i)
 {
     data_file_unref(i->data);
     store_hdrs_done(&i->hdrs);
+    store_hdrs_done(&i->edits);
     lock_done(&i->io);
     free(i->last_name);
     free(i);

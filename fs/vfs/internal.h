@@ -51,6 +51,7 @@ struct inode {
     struct objattr attr;
     atomic_uint type;       /* S_IFMT of attr.mode, to be read without a lock */
     struct store_hdrs hdrs; /* of the object, as the bucket has them */
+    struct store_hdrs edits; /* and what its next commit changes in them (edits.c) */
     struct store_etag
         etag; /* of the object; unset: there is none (new file, implied directory, root) */
     int64_t obj_mtime_ns; /* its Last-Modified; 0 unknown (our own PUT) */
@@ -232,6 +233,12 @@ int marker_put(struct vfs *v, struct inode *dir);
 /* A directory that only exists by its keys gets a marker, so that it stays when the last of them
  * goes. */
 void marker_keep(struct vfs *v, struct inode *dir);
+
+/* --- edits.c: changes of headers; an empty value removes one --- */
+int edits_apply(const struct store_hdrs *edits, struct store_hdrs *hdrs);
+int edits_add(struct store_hdrs *edits, const struct store_hdrs *more); /* all of them or, -ENOMEM, none */
+int edits_set_type(struct store_hdrs *edits, const char *type); /* by hand: no look at the bytes undoes it */
+bool edits_type_is_set(struct store_hdrs *hdrs);
 
 /* --- names.c --- */
 int name_check(const char *name); /* 0, -ENAMETOOLONG, -EINVAL: what can't be made here */

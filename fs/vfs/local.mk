@@ -4,4 +4,8 @@ libvfs_a_SOURCES = %D%/asking.c %D%/attr.c %D%/commit.c %D%/create.c %D%/file.c 
 	%D%/internal.h %D%/listing.c %D%/lookup.c %D%/mime.c %D%/mime.h %D%/names.c %D%/objattr.c %D%/objattr.h \
 	%D%/proc.c %D%/readdir.c %D%/remove.c %D%/rename.c %D%/rename.h %D%/rename_dir.c %D%/subdirs.c %D%/validate.h %D%/vfs.c \
 	include/vfs/vfs.h
+libvfs_a_SOURCES += %D%/edits.c
+libvfs_a_SOURCES += %D%/xattr.c
+libvfs_a_SOURCES += %D%/xattr_code.c
+libvfs_a_SOURCES += %D%/xattr_code.h
 EXTRA_DIST += %D%/README.md

@@ -97,6 +97,16 @@ _must_check_ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t no
                              int64_t *ret_attr_ns);
 _must_check_ int vfs_statfs(struct vfs *v, struct statvfs *ret);
 
+/* Extended attributes: user.* (others -EOPNOTSUPP) as setxattr(2), getxattr(2) and so on, with their flags and
+ * errors; size 0 asks for the length. -ENOSPC: the object's metadata (2,048 bytes on S3) has no room.
+ * user.s3efs.{content-type,cache-control,content-disposition,content-encoding,content-language} are the
+ * object's headers, {storage-class,etag} can be read; none of them is listed. */
+_must_check_ int vfs_setxattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, const char *name,
+                              const void *value, size_t len, int flags);
+_must_check_ ssize_t vfs_getxattr(struct vfs *v, uint64_t node, const char *name, void *buf, size_t size);
+_must_check_ ssize_t vfs_listxattr(struct vfs *v, uint64_t node, void *buf, size_t size);
+_must_check_ int vfs_removexattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, const char *name);
+
 /* Files. flags as in open(2). keep_cache: the kernel's pages are still right. */
 _must_check_ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
                             mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh);

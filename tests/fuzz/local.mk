@@ -8,7 +8,7 @@ fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_m
 	tests/fuzz/fuzz_schema tests/fuzz/fuzz_cred_reply tests/fuzz/fuzz_endpoint \
 	tests/fuzz/fuzz_ini tests/fuzz/fuzz_s3_headers tests/fuzz/fuzz_s3_reply \
 	tests/fuzz/fuzz_xml tests/fuzz/fuzz_mime tests/fuzz/fuzz_objattr \
-	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire
+	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire tests/fuzz/fuzz_xattr
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -78,6 +78,10 @@ tests_fuzz_fuzz_wire_SOURCES = %D%/fuzz_wire.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_wire_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_wire_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_wire_LDADD = libcontrol.a $(LIBS_base)
+tests_fuzz_fuzz_xattr_SOURCES = %D%/fuzz_xattr.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_xattr_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_xattr_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_xattr_LDADD = $(LIBS_vfs)
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_ONLY="xml ini"]: each target for so long; what is found is in tests/fuzz/found
 fuzz: $(fuzz_targets)

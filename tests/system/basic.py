@@ -161,14 +161,12 @@ def mistakes(rig):
     equal(sorted(os.listdir(m.path("dir"))), ["file", "sub"])
 
 
-@check("what is not there yet is refused plainly: hard links, xattrs, fallocate, exchange")
+@check("what is not there yet is refused plainly: hard links, fallocate, exchange")
 def refused(rig):
     m = rig.one()
     write_file(m.path("plain"), "x")
     with fails_with(errno.EOPNOTSUPP):
         os.link(m.path("plain"), m.path("hard"))
-    with fails_with(errno.ENOTSUP):
-        os.setxattr(m.path("plain"), "user.colour", b"blue")
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(m.path("plain"), os.O_RDWR)
     equal(libc.fallocate(fd, 0, ctypes.c_long(0), ctypes.c_long(4096)), -1, "fallocate")

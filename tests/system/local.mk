@@ -6,7 +6,7 @@ EXTRA_DIST += %D%/harness/__init__.py %D%/harness/case.py %D%/harness/mount.py %
 EXTRA_DIST += %D%/attributes.py %D%/basic.py %D%/conformance.py %D%/content_type.py %D%/credentials.py \
 	%D%/endpoints.py %D%/foreign.py %D%/harness_proxy.py %D%/lifecycle.py %D%/mapped.py %D%/mount_errors.py \
 	%D%/mount_helper.py %D%/names.py %D%/one_put.py %D%/retries.py %D%/sse.py %D%/tls.py %D%/workloads.py \
-	%D%/write_errors.py
+	%D%/write_errors.py %D%/xattrs.py
 
 noinst_PROGRAMS += %D%/s3proxy/s3proxy
 %C%_s3proxy_s3proxy_SOURCES = %D%/s3proxy/main.c %D%/s3proxy/relay.c %D%/s3proxy/relay.h \

@@ -375,3 +375,56 @@ int vfs_fsyncdir(struct vfs *v, uint64_t fh)
     (void)fh;
     return 0;
 }
+
+/* One attribute, of any node. */
+int vfs_setxattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, const char *name,
+                 const void *value, size_t len, int flags)
+{
+    (void)node;
+    lock_take(&v->lock);
+    v->ctx = *x;
+    snprintf(v->xattr, sizeof(v->xattr), "%s=%.*s", name, (int)len, (const char *)value);
+    v->xattr_flags = flags;
+    lock_drop(&v->lock);
+    return 0;
+}
+
+static ssize_t give(const char *text, size_t len, void *buf, size_t size)
+{
+    if (size > 0 && size < len)
+        return -ERANGE;
+    if (size > 0)
+        memcpy(buf, text, len);
+    return (ssize_t)len;
+}
+
+ssize_t vfs_getxattr(struct vfs *v, uint64_t node, const char *name, void *buf, size_t size)
+{
+    struct vfs seen = fake_look(v);
+    size_t len = strlen(name);
+
+    (void)node;
+    if (strncmp(seen.xattr, name, len) != 0 || seen.xattr[len] != '=')
+        return -ENODATA;
+    return give(seen.xattr + len + 1, strlen(seen.xattr + len + 1), buf, size);
+}
+
+ssize_t vfs_listxattr(struct vfs *v, uint64_t node, void *buf, size_t size)
+{
+    struct vfs seen = fake_look(v);
+
+    (void)node;
+    seen.xattr[strcspn(seen.xattr, "=")] = '\0';
+    return give(seen.xattr, seen.xattr[0] != '\0' ? strlen(seen.xattr) + 1 : 0, buf, size);
+}
+
+int vfs_removexattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, const char *name)
+{
+    ssize_t n = vfs_getxattr(v, node, name, NULL, 0);
+
+    (void)x;
+    lock_take(&v->lock);
+    v->xattr[0] = '\0';
+    lock_drop(&v->lock);
+    return n < 0 ? (int)n : 0;
+}

@@ -30,6 +30,8 @@ struct vfs {
     mode_t create_mode;
     unsigned rename_flags, pairs, opens, releases, flushes, dirs_open;
     bool paired;
+    char xattr[64]; /* "name=value" */
+    int xattr_flags;
 };
 void fake_init(struct vfs *v);
 void fake_done(struct vfs *v);

@@ -148,19 +148,40 @@ static void test_errors(void **state)
 
 static void test_unsupported(void **state)
 {
-    char value[8];
     int fd = open(in("hello"), O_RDWR);
 
     (void)state;
     assert_int_equal(link(in("hello"), in("other")), -1);
     assert_int_equal(errno, EOPNOTSUPP);
-    assert_int_equal(getxattr(in("hello"), "user.x", value, sizeof(value)), -1);
-    assert_int_equal(errno, EOPNOTSUPP);
-    assert_int_equal(setxattr(in("hello"), "user.x", "1", 1, 0), -1);
-    assert_int_equal(errno, EOPNOTSUPP);
     assert_int_equal(fallocate(fd, 0, 0, 100), -1);
     assert_int_equal(errno, EOPNOTSUPP);
     close(fd);
+}
+
+static void test_xattr(void **state)
+{
+    char value[8] = "", names[16];
+    struct vfs seen;
+
+    (void)state;
+    assert_int_equal(listxattr(in("hello"), names, 0), 0);
+    assert_int_equal(setxattr(in("hello"), "user.x", "12", 2, XATTR_CREATE), 0);
+    seen = fake_look(&t.vfs);
+    assert_string_equal(seen.xattr, "user.x=12");
+    assert_int_equal(seen.xattr_flags, XATTR_CREATE);
+    assert_int_equal(seen.ctx.uid, getuid());
+    assert_int_equal(getxattr(in("hello"), "user.x", NULL, 0), 2);
+    assert_int_equal(getxattr(in("hello"), "user.x", value, 1), -1);
+    assert_int_equal(errno, ERANGE);
+    assert_int_equal(getxattr(in("hello"), "user.x", value, sizeof(value)), 2);
+    assert_string_equal(value, "12");
+    assert_int_equal(getxattr(in("hello"), "user.y", value, sizeof(value)), -1);
+    assert_int_equal(errno, ENODATA);
+    assert_int_equal(listxattr(in("hello"), names, sizeof(names)), 7);
+    assert_memory_equal(names, "user.x", 7);
+    assert_int_equal(removexattr(in("hello"), "user.x"), 0);
+    assert_int_equal(removexattr(in("hello"), "user.x"), -1);
+    assert_int_equal(errno, ENODATA);
 }
 
 static void test_create(void **state)
@@ -458,7 +479,7 @@ static void test_mount_fails(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_create),
+        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_xattr), TEST(test_create),
         TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
         TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups), TEST(test_invalidation),
         TEST(test_invalidation_grows), TEST(test_reopen_drops_old_pages), TEST(test_unmount_in_use),

@@ -38,3 +38,7 @@ tests_unit_vfs_test_state_prefix_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CM
 tests_unit_vfs_test_believed_SOURCES = %D%/test_believed.c
 tests_unit_vfs_test_believed_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_believed_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_xattr
+tests_unit_vfs_test_xattr_SOURCES = %D%/test_xattr.c
+tests_unit_vfs_test_xattr_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_xattr_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
