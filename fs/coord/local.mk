@@ -2,4 +2,6 @@
 noinst_LIBRARIES += libcoord.a
 libcoord_a_SOURCES = %D%/coord.c %D%/internal.h %D%/judge.c %D%/record.c %D%/record.h \
                      %D%/session.c include/coord/coord.h include/coord/session.h
+libcoord_a_SOURCES += %D%/link.c
+libcoord_a_SOURCES += include/coord/link.h
 EXTRA_DIST += %D%/README.md

@@ -9,6 +9,7 @@ fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_m
 	tests/fuzz/fuzz_ini tests/fuzz/fuzz_s3_headers tests/fuzz/fuzz_s3_reply \
 	tests/fuzz/fuzz_xml tests/fuzz/fuzz_mime tests/fuzz/fuzz_objattr \
 	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire tests/fuzz/fuzz_xattr
+fuzz_targets += tests/fuzz/fuzz_link
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -89,3 +90,7 @@ fuzz: $(fuzz_targets)
 .PHONY: fuzz
 clean-local:
 	rm -rf %D%/found %D%/grown
+tests_fuzz_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_link_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_link_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_link_LDADD = $(LIBS_coord)
