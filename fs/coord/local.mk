@@ -4,4 +4,7 @@ libcoord_a_SOURCES = %D%/coord.c %D%/internal.h %D%/judge.c %D%/record.c %D%/rec
                      %D%/session.c include/coord/coord.h include/coord/session.h
 libcoord_a_SOURCES += %D%/link.c
 libcoord_a_SOURCES += include/coord/link.h
+libcoord_a_SOURCES += %D%/claim.c
+libcoord_a_SOURCES += %D%/intent.c
+libcoord_a_SOURCES += include/coord/intent.h
 EXTRA_DIST += %D%/README.md

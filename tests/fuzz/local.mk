@@ -10,6 +10,7 @@ fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_m
 	tests/fuzz/fuzz_xml tests/fuzz/fuzz_mime tests/fuzz/fuzz_objattr \
 	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire tests/fuzz/fuzz_xattr
 fuzz_targets += tests/fuzz/fuzz_link
+fuzz_targets += tests/fuzz/fuzz_intent
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -94,3 +95,7 @@ tests_fuzz_fuzz_link_SOURCES = %D%/fuzz_link.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_link_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_link_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_link_LDADD = $(LIBS_coord)
+tests_fuzz_fuzz_intent_SOURCES = %D%/fuzz_intent.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_intent_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_intent_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_intent_LDADD = $(LIBS_coord)

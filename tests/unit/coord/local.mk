@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 coord_tests = tests/unit/coord/test_record tests/unit/coord/test_session
 coord_tests += tests/unit/coord/test_link
+coord_tests += tests/unit/coord/test_intent
 check_PROGRAMS += $(coord_tests)
 TESTS += $(coord_tests)
 coord_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib -I$(top_srcdir)/fs/coord
@@ -14,3 +15,6 @@ tests_unit_coord_test_session_LDADD = $(coord_test_ldadd)
 tests_unit_coord_test_link_SOURCES = %D%/test_link.c
 tests_unit_coord_test_link_CPPFLAGS = $(coord_test_cppflags)
 tests_unit_coord_test_link_LDADD = $(coord_test_ldadd)
+tests_unit_coord_test_intent_SOURCES = %D%/test_intent.c
+tests_unit_coord_test_intent_CPPFLAGS = $(coord_test_cppflags)
+tests_unit_coord_test_intent_LDADD = $(coord_test_ldadd)
