@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running test scripts, each on the backends that it names: what tests/system/run and
+tests/judges/run share."""
+import collections
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import procs, servers
+
+Job = collections.namedtuple("Job", "script backend timeout")
+
+
+def declared(path):
+    """BACKENDS and TIMEOUT of a script, without running it."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    b = re.search(r'^BACKENDS = "([^"]*)"', text, re.M)
+    t = re.search(r"^TIMEOUT = (\d+)", text, re.M)
+    return (b.group(1) if b else "versitygw").split(), int(t.group(1)) if t else 180
+
+
+def mounts():
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
+        return [line.split(" ")[4] for line in f]
+
+
+def clean_up_after(tmp):
+    """What a killed script could not undo: its mounts, then the processes that work in its folder."""
+    for d in mounts():
+        if d.startswith(tmp + "/"):
+            subprocess.run(["umount", "-l", d], check=False, stderr=subprocess.DEVNULL)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                mine = tmp.encode() in f.read()
+        except OSError:
+            continue
+        if mine and int(pid) != os.getpid():
+            procs.end_pid(int(pid), 2)
+
+
+def run_script(here, job, env, logs):
+    """A script of the folder here, on one backend: its verdicts, for report()."""
+    kind = os.path.basename(here)
+    log = os.path.join(logs, f"{kind}-{job.script[:-3]}-{job.backend}.log")
+    with tempfile.TemporaryDirectory(prefix="s3efs-run.", ignore_cleanup_errors=True) as tmp:
+        os.chmod(tmp, 0o755)  # checks with another user's eyes
+        env = dict(env, S3EFS_TEST_BACKEND=job.backend, S3EFS_TEST_TMP=tmp, PYTHONDONTWRITEBYTECODE="1")
+        began, why = time.monotonic(), ""
+        with open(log, "w+", encoding="utf-8", errors="replace") as out:
+            p = subprocess.Popen([sys.executable, os.path.join(here, job.script)], stdout=out,
+                                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env,
+                                 start_new_session=True)
+            try:
+                code = p.wait(job.timeout)
+            except subprocess.TimeoutExpired:
+                why = f"no end after {job.timeout} s"
+                os.killpg(p.pid, signal.SIGTERM)
+                try:
+                    p.wait(20)
+                except subprocess.TimeoutExpired:
+                    os.killpg(p.pid, signal.SIGKILL)
+                    p.wait()
+                code = -1
+            left = [d for d in mounts() if d.startswith(tmp + "/")]
+            clean_up_after(tmp)
+            out.flush()
+            out.seek(0)
+            text = out.read()
+    return job, code, text, why or (f"left mounted: {left}" if left else ""), time.monotonic() - began, log
+
+
+def report(result, totals):
+    """Prints what failed and was skipped, and the script's count; returns that and adds it to totals."""
+    job, code, text, why, seconds, log = result
+    n = collections.Counter()
+    for line in text.splitlines():
+        if re.match(r"(PASS|FAIL|SKIP) ", line):
+            n[line[:4]] += 1
+            if not line.startswith("PASS"):
+                print("  " + line)
+    complete = re.search(r"^\d+ passed, \d+ failed, \d+ skipped$", text, re.M)
+    if why or not complete or code not in (0, 1, 77):
+        # one more failure: the script itself
+        n["FAIL"] += 1
+        print(f"  FAIL {job.script}[{job.backend}]: {why or f'ended with {code} before its last check'}")
+    totals.update(n)
+    verdict = "FAIL" if n["FAIL"] else "PASS" if n["PASS"] else "SKIP"
+    print(f"{verdict} {job.script}[{job.backend}] {n['PASS']} passed, {n['FAIL']} failed, {n['SKIP']} skipped"
+          f" in {seconds:.0f} s" + (f", see {log}" if n["FAIL"] else ""), flush=True)
+    return n
+
+
+def start_servers(wanted, env):
+    for name in wanted:
+        try:
+            server = servers.KINDS[name]()
+        except servers.Missing as e:
+            print(f"{name}: {e}: its tests are skipped")
+            continue
+        procs.at_exit(server.stop)
+        env[servers.env_name(name)] = server.endpoint
+        print(f"{name}: {servers.version_of(name)} at {server.endpoint}", flush=True)
