@@ -102,8 +102,7 @@ void data_committed(struct data_file *f, const char *key, const struct store_obj
     file_write_end(f);
 }
 
-/* In the gate, as the writer. */
-static void move_base(struct data_file *f, const struct store_obj *base)
+void file_rebase(struct data_file *f, const struct store_obj *base)
 {
     bool is_cut = f->whole || (f->has_base && f->base_valid < f->base_size);
     uint64_t written_to = extents_end(&f->dirty);
@@ -136,7 +135,7 @@ int data_rebase(struct data_file *f, const struct store_obj *base)
     if (f->is_kept)
         r = err_set(-ESTALE, "%s: its bytes were moved to lost+found", f->key);
     else
-        move_base(f, base);
+        file_rebase(f, base);
     file_write_end(f);
     return r;
 }

@@ -89,6 +89,10 @@ _must_check_ int file_stage(struct data_file *f, struct cache_stage **ret);
 /* Forgets the staged bytes. In the gate, as the writer. */
 void file_drop_stage(struct data_file *f);
 
+/* --- commit.c --- */
+/* The same ranges on another version (data_rebase). In the gate, as the writer. */
+void file_rebase(struct data_file *f, const struct store_obj *base);
+
 /* --- flight.c: GETs of one range of one version, shared by all who want it --- */
 
 /* The bytes at off: `want` tells how much to ask for around it if nobody is bringing them yet (already aligned as

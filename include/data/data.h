@@ -88,6 +88,14 @@ void data_committed(struct data_file *f, const char *key, const struct store_obj
 /* On another version of the same file the same extents (protocol 2b). Where nothing was cut off here, the size is
  * the new version's, or the end of what was written here if that is further; a file that is whole stays as it is. */
 _must_check_ int data_rebase(struct data_file *f, const struct store_obj *base);
+/* Onto another version of the same file, as data_rebase; but a file without a base counts as if it had started from an
+ * empty one, and all from offset `tail` on was appended: it goes to the new version's end. tail: DATA_NO_TAIL, or the
+ * size of the base (0 without one), of which nothing was cut off, else -EINVAL. On failure (-ENOSPC, -EFBIG, ...) the
+ * file is as it was. */
+#define DATA_NO_TAIL UINT64_MAX
+_must_check_ int data_merge(struct data_file *f, const char *key, const struct store_obj *base, uint64_t tail);
+/* The file is that version now, and clean: what was written here is forgotten (there is nothing, or it is in there). */
+_must_check_ int data_follow(struct data_file *f, const char *key, const struct store_obj *now);
 /* Saves what is here of the file (staged and cached bytes, nothing is fetched; the rest is zeros) in the cache's
  * lost+found (see cache_stage_keep). On success the file is done with: reads and writes say -ESTALE. */
 _must_check_ int data_keep(struct data_file *f, const char *key, const char *why, char **ret_path);

@@ -2,7 +2,7 @@
 # fixture.c: the memory store, the real cache in a directory of its own, and data over both.
 data_tests = tests/unit/data/test_extents tests/unit/data/test_prefetch tests/unit/data/test_file \
 	tests/unit/data/test_read tests/unit/data/test_fetch tests/unit/data/test_commit \
-	tests/unit/data/test_model tests/unit/data/test_race
+	tests/unit/data/test_model tests/unit/data/test_move tests/unit/data/test_race
 check_PROGRAMS += $(data_tests)
 TESTS += $(data_tests)
 data_fixture = %D%/fixture.c %D%/fixture.h
@@ -26,6 +26,9 @@ tests_unit_data_test_fetch_LDADD = libtest.a $(data_ldadd)
 tests_unit_data_test_commit_SOURCES = %D%/test_commit.c $(data_fixture)
 tests_unit_data_test_commit_CPPFLAGS = $(data_cppflags)
 tests_unit_data_test_commit_LDADD = libtest.a $(data_ldadd)
+tests_unit_data_test_move_SOURCES = %D%/test_move.c $(data_fixture)
+tests_unit_data_test_move_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_move_LDADD = libtest.a $(data_ldadd)
 tests_unit_data_test_model_SOURCES = %D%/test_model.c $(data_fixture)
 tests_unit_data_test_model_CPPFLAGS = $(data_cppflags)
 tests_unit_data_test_model_LDADD = libtest.a $(data_ldadd)
