@@ -114,6 +114,7 @@ static int open_vfs(struct compose *m)
         .nocto = c->nocto,
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
+        .excl = c->excl == CONFIG_EXCL_CLOSE ? VFS_EXCL_CLOSE : VFS_EXCL_OPEN,
         .caps = m->caps,
         .invalidate = front_invalidate,
         .invalidate_arg = m->front,

@@ -132,27 +132,17 @@ static bool is_same_file(const struct vfs *v, const struct inode *i, const char 
     return strcmp(theirs.id, i->attr.id) == 0;
 }
 
-static void adopt_id(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj)
-{
-    const struct objattr_defaults d = vfs_defaults(v);
-    struct objattr theirs;
-
-    objattr_decode(&d, key, false, obj, &theirs);
-    lock_take(&v->tree);
-    memcpy(i->attr.id, theirs.id, sizeof(theirs.id));
-    lock_drop(&v->tree);
-}
-
 /* Somebody else's version is there. 0: try again under `cond`; else the errno of the close. */
 static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
                    const struct store_obj *there, struct store_cond *cond)
 {
+    int r = 0;
+
     switch (outcome) {
     case UPLOAD_EXISTS:
         if (i->is_excl)
             return err_set(-EEXIST, "%s was created by another client first", key);
-        adopt_id(v, i, key,
-                 there); /* a creator without O_EXCL opens the winner's file (protocol 2) */
+        r = winner_adopt(v, i, key, there);
         break;
     case UPLOAD_CHANGED:
         if (!data_is_whole(i->data) || !is_same_file(v, i, key, there))
@@ -164,7 +154,7 @@ static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
         return err_fold(outcome);
     }
     *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
-    return 0;
+    return r;
 }
 
 static void committed(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,

@@ -249,6 +249,13 @@ bool name_has_state(const struct vfs *v, const char *dir_key); /* is it at or be
 /* "<state prefix><name>". -ENAMETOOLONG. */
 int name_state_key(const struct vfs *v, const char *name, char *ret, size_t size);
 
+/* --- winner.c --- */
+int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there);
+
+/* --- creator.c --- */
+/* excl=close: is name looked up in the directory dir_name by who will create it whatever we say? */
+bool creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name);
+
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);
 int proc_has_fd(pid_t pid, uint64_t ino);

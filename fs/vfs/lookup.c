@@ -206,9 +206,32 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     return 0;
 }
 
-static int lookup_once(struct vfs *v, struct inode *dir, const char *name, bool anew,
+/* excl=close: a creator's PUT decides, so its lookup need not; but a name that the cache knows of,
+ * from a listing for one, is asked for all the same. */
+static bool is_creators(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
+                        const char *name, const char *key)
+{
+    char dir_name[VFS_NAME_MAX + 1];
+    struct cache_obj known = {0};
+    int r;
+
+    if (x == NULL || v->conf.excl != VFS_EXCL_CLOSE)
+        return false;
+    lock_take(&v->tree);
+    r = str_copy(dir_name, sizeof(dir_name), dir->name);
+    lock_drop(&v->tree);
+    if (r < 0 || !creator_asks(v, x, dir_name, name))
+        return false;
+    r = cache_obj_get(v->cache, key, &known);
+    cache_obj_done(&known);
+    return r != 0;
+}
+
+/* x: of whom the kernel asks for; NULL: we ask ourselves. */
+static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
                        struct inode **ret, bool *ret_again)
 {
+    bool anew = x != NULL && v->conf.lookup_always, is_known;
     char key[VFS_KEY_MAX + 2];
     struct found f = {0};
     struct asking a;
@@ -218,14 +241,17 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, bool 
     *ret_again = false;
     lock_take(&v->tree);
     r = lookup_known_locked(v, dir, name, anew, key, &was_dir, ret);
-    if (r != 1) {
-        lock_drop(&v->tree);
-        return r;
-    }
-    asking_begin_locked(v, &a, dir, name);
+    is_known = inode_child_locked(v, dir, name) != NULL;
+    if (r == 1)
+        asking_begin_locked(v, &a, dir, name);
     lock_drop(&v->tree);
+    if (r != 1)
+        return r;
 
-    r = !anew && ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
+    if (!is_known && is_creators(v, x, dir, name, key))
+        r = -ENOENT;
+    else
+        r = !anew && ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
 
     lock_take(&v->tree);
     asking_end_locked(v, &a);
@@ -240,7 +266,7 @@ static int lookup_once(struct vfs *v, struct inode *dir, const char *name, bool 
     return r;
 }
 
-static int look_up(struct vfs *v, struct inode *dir, const char *name, bool anew,
+static int look_up(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
                    struct inode **ret)
 {
     char dir_key[VFS_KEY_MAX + 2];
@@ -259,13 +285,13 @@ static int look_up(struct vfs *v, struct inode *dir, const char *name, bool anew
     if (name_is_hidden(v, dir_key, name))
         return -ENOENT;
     while (again)
-        r = lookup_once(v, dir, name, anew, ret, &again);
+        r = lookup_once(v, x, dir, name, ret, &again);
     return r;
 }
 
 int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
 {
-    return look_up(v, dir, name, false, ret);
+    return look_up(v, NULL, dir, name, ret);
 }
 
 int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
@@ -274,10 +300,9 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     struct inode *dir, *i = NULL;
     int r = inode_get(v, dir_node, &dir);
 
-    (void)x;
     if (r < 0)
         return r;
-    r = look_up(v, dir, name, v->conf.lookup_always, &i);
+    r = look_up(v, x, dir, name, &i);
     lock_take(&v->tree);
     if (r == 0) {
         inode_entry_locked(v, i, ret);

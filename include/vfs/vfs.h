@@ -27,6 +27,13 @@
 #define VFS_NAME_MAX 255
 #define VFS_KEY_MAX 1024
 
+/* Who decides that a name is new, of O_EXCL and of creators in general (design.md, creating a name). */
+enum vfs_excl {
+    VFS_EXCL_OPEN,   /* the lookup asks the bucket; the conditional PUT at close decides a race */
+    VFS_EXCL_STRICT, /* a race is decided at open, too */
+    VFS_EXCL_CLOSE,  /* a creator's lookup asks nothing: the PUT alone decides */
+};
+
 struct vfs;
 struct vfs_conf {
     const char *prefix; /* "" or ends in '/' */
@@ -38,6 +45,7 @@ struct vfs_conf {
     bool nocto;         /* open believes attributes that are fresh, without asking */
     bool lookup_always; /* lookupcache=none: no name is believed, here or by the kernel */
     bool sync_writes;   /* noac: a write is in the bucket before it returns */
+    enum vfs_excl excl;
     struct store_caps caps;
     /* The kernel's cached pages and attributes of a node are out of date. May block until the
      * kernel has dropped them. NULL: nobody to tell. */
@@ -47,6 +55,8 @@ struct vfs_conf {
      * NULL: /proc is asked. Tests give their own. */
     int (*proc_tgid)(pid_t tid);                 /* > 0, or 0: can't be seen */
     int (*proc_has_fd)(pid_t pid, uint64_t ino); /* 1, 0, or -errno: can't be seen */
+    /* The open(2) that thread tid waits in (excl=close): 0, or -errno: none, or can't be seen. */
+    int (*proc_open)(pid_t tid, char path[4096], uint64_t *ret_flags);
 };
 _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
                          struct data *data, struct upload *upload,

@@ -175,6 +175,10 @@ static void test_believed(void **state)
     assert_false(c.nocto);
     assert_int_equal(c.lookupcache, CONFIG_LOOKUP_POSITIVE);
     refused("lookupcache=some", "one of");
+    assert_int_equal(c.excl, CONFIG_EXCL_OPEN);
+    config_done(&c);
+    parse(&c, "excl=close");
+    assert_int_equal(c.excl, CONFIG_EXCL_CLOSE);
 }
 
 static void test_actimeo(void **state)
