@@ -112,6 +112,30 @@ int sys_ftruncate(int fd, uint64_t size)
     return r < 0 ? -errno : 0;
 }
 
+int sys_punch(int fd, uint64_t off, uint64_t len)
+{
+    int r, fault = sys_fault(SYS_WRITE);
+
+    if (fault != 0)
+        return fault;
+    do {
+        r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+    } while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+    return 0;
+}
+
+int sys_seek(int fd, uint64_t off, int whence, uint64_t *ret)
+{
+    off_t at = off > INT64_MAX ? (errno = ENXIO, -1) : lseek(fd, (off_t)off, whence);
+
+    if (at < 0)
+        return -errno;
+    *ret = (uint64_t)at;
+    return 0;
+}
+
 int sys_fdatasync(int fd)
 {
     int fault = sys_fault(SYS_SYNC);

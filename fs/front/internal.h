@@ -42,6 +42,7 @@ void ops_name_fill(struct fuse_lowlevel_ops *ops);
 void ops_attr_fill(struct fuse_lowlevel_ops *ops);
 void ops_data_fill(struct fuse_lowlevel_ops *ops);
 void ops_dir_fill(struct fuse_lowlevel_ops *ops);
+void ops_range_fill(struct fuse_lowlevel_ops *ops);
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 
 /* notify.c */

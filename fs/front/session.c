@@ -92,6 +92,7 @@ static int make_session(struct front *f, const struct front_conf *conf)
     ops_attr_fill(&ops);
     ops_data_fill(&ops);
     ops_dir_fill(&ops);
+    ops_range_fill(&ops);
     ops_xattr_fill(&ops);
     if (r == 0) {
         fuse_said[0] = '\0';

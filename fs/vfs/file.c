@@ -190,7 +190,7 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
 
 /* A write that failed leaves a hole that its writer never meant: half an image must not go up as if
  * it were whole. Writing the range after all heals it. */
-static void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r)
+void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r)
 {
     if (r < 0) {
         i->torn_off = i->torn == 0 || off < i->torn_off ? off : i->torn_off;

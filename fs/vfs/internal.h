@@ -217,6 +217,9 @@ void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid);
 bool handle_wrote(struct vfs *v, const struct handle *h,
                   pid_t tid); /* did this thread's process write? */
 
+/* --- file.c: a write of [off, end) ended with r --- */
+void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
+
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */

@@ -13,4 +13,5 @@ libvfs_a_SOURCES += %D%/creator.h
 libvfs_a_SOURCES += %D%/winner.c
 libvfs_a_SOURCES += %D%/access.c
 libvfs_a_SOURCES += %D%/access.h
+libvfs_a_SOURCES += %D%/range.c
 EXTRA_DIST += %D%/README.md

@@ -22,6 +22,10 @@ _must_check_ ssize_t sys_pread(int fd, void *buf, size_t len, uint64_t off);
 _must_check_ int sys_pwrite_all(int fd, const void *buf, size_t len, uint64_t off);
 _must_check_ int sys_write_all(int fd, const void *buf, size_t len);
 _must_check_ int sys_ftruncate(int fd, uint64_t size);
+/* The range reads as zeros and takes no space; the size stays. -EOPNOTSUPP where the file system can't. */
+_must_check_ int sys_punch(int fd, uint64_t off, uint64_t len);
+/* SEEK_HOLE or SEEK_DATA; -ENXIO: there is none from off on, -EINVAL: the file system does not know. */
+_must_check_ int sys_seek(int fd, uint64_t off, int whence, uint64_t *ret);
 _must_check_ int sys_fdatasync(int fd);
 _must_check_ int sys_fsync(int fd);
 _must_check_ int sys_rename(const char *from, const char *to);

@@ -53,6 +53,12 @@ _must_check_ int data_fetch(struct data *d, const char *key, const struct store_
 _must_check_ ssize_t data_read(struct data_file *f, uint64_t off, void *buf, size_t len); /* short only at the end */
 _must_check_ int data_write(struct data_file *f, uint64_t off, const void *buf, size_t len);
 _must_check_ int data_truncate(struct data_file *f, uint64_t size);
+/* The range reads as zeros, without space in the cache for them. keep_size: as far as the file goes; else it grows to
+ * the range's end. */
+_must_check_ int data_zero(struct data_file *f, uint64_t off, uint64_t len, bool keep_size);
+/* The first hole (else: data) from off on. What the bucket has counts as data; the end of the file is a hole.
+ * -ENXIO: off is at or past the end, or there is no data behind it. */
+_must_check_ int data_seek(struct data_file *f, uint64_t off, bool hole, uint64_t *ret);
 /* Brings every byte that is only in the bucket here (before the object goes away under an open handle). The file
  * does not become dirty by it. */
 _must_check_ int data_localise(struct data_file *f);

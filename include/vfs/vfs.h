@@ -128,6 +128,12 @@ _must_check_ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *bu
 /* append: O_APPEND was given; the kernel's offset is then only its guess of the end. */
 _must_check_ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
                                const void *buf, size_t len);
+/* mode as in fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE (with or without KEEP_SIZE); others
+ * -EOPNOTSUPP. Nothing is reserved. */
+_must_check_ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, int mode, uint64_t off,
+                               uint64_t len);
+/* whence: SEEK_HOLE or SEEK_DATA, as lseek(2). */
+_must_check_ int vfs_lseek(struct vfs *v, uint64_t fh, uint64_t off, int whence, uint64_t *ret);
 _must_check_ int vfs_flush(struct vfs *v, const struct vfs_ctx *x,
                            uint64_t fh); /* what close(2) returns */
 _must_check_ int vfs_fsync(struct vfs *v, uint64_t fh);

@@ -161,7 +161,7 @@ def mistakes(rig):
     equal(sorted(os.listdir(m.path("dir"))), ["file", "sub"])
 
 
-@check("what is not there yet is refused plainly: hard links, fallocate, exchange")
+@check("what is not there yet is refused plainly: hard links, moved ranges, exchange")
 def refused(rig):
     m = rig.one()
     write_file(m.path("plain"), "x")
@@ -169,7 +169,7 @@ def refused(rig):
         os.link(m.path("plain"), m.path("hard"))
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(m.path("plain"), os.O_RDWR)
-    equal(libc.fallocate(fd, 0, ctypes.c_long(0), ctypes.c_long(4096)), -1, "fallocate")
+    equal(libc.fallocate(fd, 8, ctypes.c_long(0), ctypes.c_long(4096)), -1, "COLLAPSE_RANGE")
     equal(ctypes.get_errno(), errno.EOPNOTSUPP)
     os.close(fd)
     write_file(m.path("other"), "y")

@@ -35,3 +35,7 @@ tests_unit_data_test_model_LDADD = libtest.a $(data_ldadd)
 tests_unit_data_test_race_SOURCES = %D%/test_race.c $(data_fixture)
 tests_unit_data_test_race_CPPFLAGS = $(data_cppflags)
 tests_unit_data_test_race_LDADD = libtest.a $(data_ldadd)
+data_tests += tests/unit/data/test_holes
+tests_unit_data_test_holes_SOURCES = %D%/test_holes.c $(data_fixture)
+tests_unit_data_test_holes_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_holes_LDADD = libtest.a $(data_ldadd)

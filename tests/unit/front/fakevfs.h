@@ -31,7 +31,8 @@ struct vfs {
     unsigned rename_flags, pairs, opens, releases, flushes, dirs_open;
     bool paired;
     char xattr[64]; /* "name=value" */
-    int xattr_flags;
+    int xattr_flags, falloc_mode;
+    uint64_t falloc_off, falloc_len;
 };
 void fake_init(struct vfs *v);
 void fake_done(struct vfs *v);

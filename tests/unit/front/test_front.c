@@ -148,13 +148,28 @@ static void test_errors(void **state)
 
 static void test_unsupported(void **state)
 {
-    int fd = open(in("hello"), O_RDWR);
-
     (void)state;
     assert_int_equal(link(in("hello"), in("other")), -1);
     assert_int_equal(errno, EOPNOTSUPP);
-    assert_int_equal(fallocate(fd, 0, 0, 100), -1);
+}
+
+static void test_ranges(void **state)
+{
+    int fd = open(in("hello"), O_RDWR);
+    struct vfs seen;
+
+    (void)state;
+    assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 23), 0);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.falloc_mode, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+    assert_int_equal(seen.falloc_off, 100);
+    assert_int_equal(seen.falloc_len, 23);
+    assert_int_equal(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096), -1);
     assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(lseek(fd, 2, SEEK_DATA), 2);
+    assert_int_equal(lseek(fd, 2, SEEK_HOLE), 5);
+    assert_int_equal(lseek(fd, 5, SEEK_DATA), -1);
+    assert_int_equal(errno, ENXIO);
     close(fd);
 }
 
@@ -479,7 +494,7 @@ static void test_mount_fails(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_xattr), TEST(test_create),
+        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_ranges), TEST(test_xattr), TEST(test_create),
         TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
         TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups), TEST(test_invalidation),
         TEST(test_invalidation_grows), TEST(test_reopen_drops_old_pages), TEST(test_unmount_in_use),

@@ -54,3 +54,7 @@ vfs_tests += tests/unit/vfs/test_access
 tests_unit_vfs_test_access_SOURCES = %D%/test_access.c
 tests_unit_vfs_test_access_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_access_LDADD = $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_range
+tests_unit_vfs_test_range_SOURCES = %D%/test_range.c
+tests_unit_vfs_test_range_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_range_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
