@@ -18,7 +18,7 @@ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int
     (void)fh;
     if (r < 0)
         return r;
-    r = inode_revalidate(v, i);
+    r = inode_follow_end(v, i) ? 0 : inode_revalidate(v, i);
     lock_take(&v->tree);
     if (r == 0) {
         inode_stat_locked(v, i, ret);

@@ -121,17 +121,6 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
     return r;
 }
 
-/* Does the object in the way carry this file's id? */
-static bool is_same_file(const struct vfs *v, const struct inode *i, const char *key,
-                         const struct store_obj *obj)
-{
-    const struct objattr_defaults d = vfs_defaults(v);
-    struct objattr theirs;
-
-    objattr_decode(&d, key, false, obj, &theirs);
-    return strcmp(theirs.id, i->attr.id) == 0;
-}
-
 /* Somebody else's version is there. 0: try again under `cond`; else the errno of the close. */
 static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
                    const struct store_obj *there, struct store_cond *cond)
@@ -145,7 +134,7 @@ static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
         r = winner_adopt(v, i, key, there);
         break;
     case UPLOAD_CHANGED:
-        if (!data_is_whole(i->data) || !is_same_file(v, i, key, there))
+        if (!data_is_whole(i->data) || !inode_is_file_of(v, i, key, there))
             return err_set(-ESTALE, "%s was changed by another client", key);
         break;
     case UPLOAD_GONE:

@@ -10,7 +10,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "validate.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 {
@@ -26,81 +25,6 @@ static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
     r = inode_is_dir(i) ? -EISDIR : -ENXIO;
     inode_unref(v, i);
     return err_set(r, "not a regular file");
-}
-
-/* The bucket has another version: the inode moves to it if nobody has it open, else its name gets a
- * new one. */
-static int new_version(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj,
-                       int64_t asked)
-{
-    struct data_file *old = NULL;
-    int r = 0;
-
-    lock_take(&v->tree);
-    if (i->n_open > 0) {
-        inode_abandon_locked(v, i);
-        r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again",
-                    key);
-    } else {
-        old = i->data;
-        i->data = NULL;
-        inode_set_obj_locked(v, i, key, obj, asked);
-    }
-    lock_drop(&v->tree);
-    data_file_unref(old);
-    if (r == 0)
-        cache_obj_put(v->cache, key, obj, asked);
-    return r;
-}
-
-static void still_valid(struct vfs *v, struct inode *i, int64_t asked)
-{
-    lock_take(&v->tree);
-    i->checked_ns = asked;
-    i->ac_ns = validate_next(i->ac_ns, true, v->conf.acregmin_ns, v->conf.acregmax_ns);
-    lock_drop(&v->tree);
-}
-
-static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
-{
-    lock_take(&v->tree);
-    inode_abandon_locked(v, i);
-    lock_drop(&v->tree);
-    cache_obj_drop(v->cache, key);
-    return err_set(-ESTALE, "%s was removed by another client", key);
-}
-
-/* One conditional request; for a reader it brings the bytes of a small file. *ret_changed: the
- * kernel's pages and size are not right any more. */
-static int open_revalidate(struct vfs *v, struct inode *i, int flags, bool *ret_changed)
-{
-    char key[VFS_KEY_MAX + 2];
-    struct store_obj obj = {0};
-    struct store_etag known;
-    uint64_t size;
-    int64_t asked = clock_boot_ns();
-    int r;
-
-    lock_take(&v->tree);
-    r = inode_key_locked(v, i, NULL, key);
-    known = i->etag;
-    size = (flags & O_ACCMODE) == O_WRONLY ? UINT64_MAX
-                                           : i->attr.size; /* who only writes wants no bytes */
-    lock_drop(&v->tree);
-    if (r < 0)
-        return r;
-    r = data_fetch(v->data, key, &known, size, &obj);
-    if (r == STORE_NOT_MODIFIED || (r == 0 && store_etag_equal(&obj.etag, &known))) {
-        still_valid(v, i, asked);
-        r = 0;
-    } else if (r == STORE_NOT_FOUND) {
-        r = gone_elsewhere(v, i, key);
-    } else if (r == 0) {
-        *ret_changed = true;
-        r = new_version(v, i, key, &obj, asked);
-    }
-    store_obj_done(&obj);
-    return err_fold(r);
 }
 
 static int truncate_all(struct vfs *v, struct inode *i)
@@ -122,7 +46,7 @@ static int truncate_all(struct vfs *v, struct inode *i)
 
 /* With names (read) and i->io held. */
 static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
-                          bool *ret_keep, bool *ret_changed)
+                          bool *ret_keep)
 {
     bool is_ours, is_believed, is_trunc = (flags & O_TRUNC) != 0;
     int r = 0;
@@ -134,7 +58,7 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
     lock_drop(&v->tree);
     if (r == 0 && !is_ours && !is_trunc && !is_believed)
-        r = open_revalidate(v, i, flags, ret_changed);
+        r = inode_check(v, i, (flags & O_ACCMODE) != O_WRONLY);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
     if (r == 0)
@@ -143,8 +67,8 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
         return r;
     (*ret)->is_fresh = is_trunc;
     lock_take(&v->tree);
-    *ret_keep =
-        !*ret_changed && !is_trunc && (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
+    *ret_keep = !i->is_kernel_behind && !is_trunc &&
+                (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
     i->kernel_etag = i->etag;
     lock_drop(&v->tree);
     return 0;
@@ -154,7 +78,6 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
              bool *ret_keep_cache)
 {
     struct handle *h = NULL;
-    bool changed = false;
     struct inode *i = NULL;
     int r;
 
@@ -166,14 +89,12 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
         return r;
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
-    r = open_locked_io(v, i, flags, &h, ret_keep_cache, &changed);
+    r = open_locked_io(v, i, flags, &h, ret_keep_cache);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     if (r == 0) {
         *ret_fh = h->fh;
-        /* The kernel believes in the old size until it is told (T1); nothing is held here. */
-        if (changed && (flags & O_TRUNC) == 0 && v->conf.invalidate != NULL)
-            v->conf.invalidate(v->conf.invalidate_arg, node);
+        inode_tell_kernel(v, i); /* it believes in the old size until then (T1) */
     }
     inode_unref(v, i);
     return r;
@@ -182,10 +103,19 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
 ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len)
 {
     struct handle *h = handle_get(v, fh);
+    uint64_t end, seen;
+    ssize_t n;
 
     if (h == NULL || h->data == NULL)
         return -EBADF;
-    return data_read(h->data, off, buf, len);
+    n = data_read(h->data, off, buf, len);
+    if (n < 0)
+        return n;
+    end = n > 0 ? off + (uint64_t)n : off < data_size(h->data) ? off : data_size(h->data);
+    seen = atomic_load(&h->read_to);
+    while (end > seen && !atomic_compare_exchange_weak(&h->read_to, &seen, end))
+        ;
+    return n;
 }
 
 /* A write that failed leaves a hole that its writer never meant: half an image must not go up as if

@@ -26,6 +26,8 @@ int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
         i->n_writers++;
     if (i->data != NULL)
         h->data = data_file_ref(i->data);
+    h->next = i->handles;
+    i->handles = h;
     h->fh = v->locked.next_fh++;
     map_insert(&v->locked.handles, &h->link, h->fh);
     lock_drop(&v->tree);
@@ -52,7 +54,12 @@ struct handle *handle_get(struct vfs *v, uint64_t fh)
 
 void handle_free(struct vfs *v, struct handle *h)
 {
+    struct handle **p = &h->inode->handles;
+
     lock_take(&v->tree);
+    while (*p != h)
+        p = &(*p)->next;
+    *p = h->next;
     map_remove(&v->locked.handles, &h->link);
     if (!inode_is_dir(h->inode))
         h->inode->n_open--;

@@ -149,6 +149,7 @@ void inode_io_drop(struct vfs *v, struct inode *i)
 static void inode_free(struct inode *i)
 {
     data_file_unref(i->data);
+    free(i->newer_key);
     store_hdrs_done(&i->hdrs);
     store_hdrs_done(&i->edits);
     lock_done(&i->io);

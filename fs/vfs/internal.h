@@ -8,7 +8,9 @@
  * name or commits (the key stays what it was), for writing by a directory's rename, which changes
  * the keys of a whole tree. VFS-4  A reply of the bucket about a name is applied only if no local
  * change of that name happened since it was asked for (struct asking). VFS-5  An inode with open
- * handles never moves to another version: it is detached, and the name gets a new one. Order:
+ * handles moves to another version of its file only where no reader can see a mixture (all have
+ * read to the end, or it was written or locked here): else it is detached, and the name gets a new
+ * one. Order:
  * names, io (two: by address), tree. */
 #ifndef S3EFS_VFS_INTERNAL_H
 #define S3EFS_VFS_INTERNAL_H
@@ -65,7 +67,10 @@ struct inode {
     bool is_excl;                  /* made with O_EXCL */
     bool is_dirty;                 /* bytes or attributes wait for a commit */
     bool is_busy;                  /* its io is held: content and version are in use */
-    bool is_stale; /* another client's doing took the name: what is written has no place to go */
+    bool is_stale; /* another client's doing took the name: what is written has no place to go, */
+    char *newer_key;       /* but here, where its file was seen in a newer version (NULL: nowhere) */
+    bool is_kernel_behind; /* its pages and attributes: inode_tell_kernel() */
+    struct handle *handles;
     int failed; /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
     int torn; /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
     uint64_t torn_off,
@@ -90,7 +95,9 @@ struct handle {
     struct map_link link;
     uint64_t fh;
     struct inode *inode;
+    struct handle *next;    /* of its inode; under v->tree */
     struct data_file *data; /* the version that this handle sees */
+    atomic_uint_fast64_t read_to; /* one past the furthest byte that the kernel asked for */
     int flags;
     bool is_writer;
     bool is_fresh;    /* created or truncated, and nothing written or committed since */
@@ -191,6 +198,31 @@ void found_done(struct found *f);
 int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret);
 /* Asks again if the attribute times have run out; -ESTALE when it is not this file any more. */
 int inode_revalidate(struct vfs *v, struct inode *i);
+
+/* --- follow.c: an inode and the newest version of its file --- */
+/* Does the object carry this file's id (protocol 2), and is it a file of the same kind? */
+bool inode_is_file_of(const struct vfs *v, const struct inode *i, const char *key,
+                      const struct store_obj *obj);
+/* Asks the bucket whether the inode is what is there, with names (read) and io held: moves it
+ * there if nobody has it open or all have read it to its end; -ESTALE: look the name up again. */
+int inode_check(struct vfs *v, struct inode *i, bool wants_bytes);
+/* The same with no lock held and for who must see the newest version (a lock was taken): moves it
+ * whatever its readers have read, and commits first what was written here. 0; -ESTALE: it is another
+ * file now, or gone; what the commit or the request says. The kernel is told. */
+int inode_follow(struct vfs *v, struct inode *i);
+/* `tail -f`: the attribute times ran out and every handle has read to the end. true: the inode is
+ * what the bucket has now. With no lock held. */
+bool inode_follow_end(struct vfs *v, struct inode *i);
+/* The same for the inode that a name leads to; referenced, or NULL: look it up. */
+struct inode *inode_follow_name(struct vfs *v, struct inode *dir, const char *name);
+/* With io held: the inode and all its handles become that version; what was written is forgotten. */
+int inode_move(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj,
+               int64_t asked);
+/* The name leads to another version (obj; NULL: to no object) from now on, the inode stays. */
+void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
+                           const struct store_obj *obj);
+/* With no lock held: the kernel drops what it has of the inode, if that is out of date. */
+void inode_tell_kernel(struct vfs *v, struct inode *i);
 
 /* --- listing.c --- */
 struct dir_snapshot {

@@ -155,7 +155,7 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
     }
     if (inode_is_dir(i) != f->is_dir ||
         (!f->is_dir && (i->n_open > 0 || i->is_busy) && !is_same_version(i, f))) {
-        inode_abandon_locked(v, i);
+        inode_replaced_locked(v, i, key, f->is_dir ? NULL : &f->obj);
         return adopt_locked(v, dir, name, key, f, ret);
     }
     if (!f->is_dir && !is_same_version(i, f)) {
@@ -302,7 +302,9 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
 
     if (r < 0)
         return r;
-    r = look_up(v, x, dir, name, &i);
+    i = inode_follow_name(v, dir, name);
+    if (i == NULL)
+        r = look_up(v, x, dir, name, &i);
     lock_take(&v->tree);
     if (r == 0) {
         inode_entry_locked(v, i, ret);
