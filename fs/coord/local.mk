@@ -7,4 +7,6 @@ libcoord_a_SOURCES += include/coord/link.h
 libcoord_a_SOURCES += %D%/claim.c
 libcoord_a_SOURCES += %D%/intent.c
 libcoord_a_SOURCES += include/coord/intent.h
+libcoord_a_SOURCES += %D%/lockset.c %D%/lockrec.c %D%/lockrec.h %D%/share.c
+libcoord_a_SOURCES += include/coord/lockset.h include/coord/share.h
 EXTRA_DIST += %D%/README.md

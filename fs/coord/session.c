@@ -87,12 +87,22 @@ bool session_is_ours(struct coord *c, const char *id)
     return is_ours;
 }
 
+bool session_is_lost(struct coord *c, const char *id)
+{
+    bool is_lost;
+
+    lock_take(&c->lock);
+    is_lost = strcmp(c->session.id, id) != 0;
+    lock_drop(&c->lock);
+    return is_lost;
+}
+
 int64_t session_deadline_ns(struct coord *c)
 {
     int64_t ns;
 
     lock_take(&c->lock);
-    ns = c->session.id[0] != '\0' ? end_locked(c) - margin(c) / 4 : clock_boot_ns();
+    ns = c->session.id[0] != '\0' ? end_locked(c) - margin(c) / 4 : 0;
     lock_drop(&c->lock);
     return ns;
 }
@@ -257,12 +267,11 @@ int session_check(struct coord *c, const char *id)
             break;
         if (strcmp(s->id, id) != 0)
             r = err_set(-EIO, "the lease was lost: another mount took this one for dead");
+        else
+            r = renew_locked(c);
         if (r < 0)
             break;
-        r = renew_locked(c);
-        if (r < 0)
-            break;
-        r = 0;
+        r = 0; /* renewed, or lost: look again */
     }
     lock_drop(&c->lock);
     return r;

@@ -33,10 +33,11 @@ void session_drop(struct coord *c, const char *id);
 /* Is this (an id that session_hold() gave) still ours, by our clock, with time for one more request?
  * No request is made. */
 bool session_is_ours(struct coord *c, const char *id);
-/* The same, but asks the bucket (one renewal) where our clock alone can't say yes. 0; -EIO: it is
- * lost; another -errno: nobody knows. */
+/* The same, but asks the bucket (one renewal) where our clock alone can't say yes. 0; -EIO and
+ * session_is_lost(): it is lost; another -errno: nobody knows. */
 _must_check_ int session_check(struct coord *c, const char *id);
-/* Requests made under a lease end before it does: their deadline_ns. */
+bool session_is_lost(struct coord *c, const char *id); /* for certain: as known by now */
+/* Requests made under a lease end before it does: their deadline_ns; 0 while there is no session. */
 int64_t session_deadline_ns(struct coord *c);
 /* What is known of another mount's session. At most one GET (and the mark); SESSION_ALIVE,
  * SESSION_DEAD or -errno. Watching begins with the first call about an id, so a waiter calls it

@@ -11,6 +11,7 @@ fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_m
 	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire tests/fuzz/fuzz_xattr
 fuzz_targets += tests/fuzz/fuzz_link
 fuzz_targets += tests/fuzz/fuzz_intent
+fuzz_targets += tests/fuzz/fuzz_lockrec
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -99,3 +100,7 @@ tests_fuzz_fuzz_intent_SOURCES = %D%/fuzz_intent.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_intent_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_intent_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_intent_LDADD = $(LIBS_coord)
+tests_fuzz_fuzz_lockrec_SOURCES = %D%/fuzz_lockrec.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_lockrec_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_lockrec_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_lockrec_LDADD = $(LIBS_coord)

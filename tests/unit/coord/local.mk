@@ -2,6 +2,7 @@
 coord_tests = tests/unit/coord/test_record tests/unit/coord/test_session
 coord_tests += tests/unit/coord/test_link
 coord_tests += tests/unit/coord/test_intent
+coord_tests += tests/unit/coord/test_lockset tests/unit/coord/test_share
 check_PROGRAMS += $(coord_tests)
 TESTS += $(coord_tests)
 coord_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib -I$(top_srcdir)/fs/coord
@@ -18,3 +19,9 @@ tests_unit_coord_test_link_LDADD = $(coord_test_ldadd)
 tests_unit_coord_test_intent_SOURCES = %D%/test_intent.c
 tests_unit_coord_test_intent_CPPFLAGS = $(coord_test_cppflags)
 tests_unit_coord_test_intent_LDADD = $(coord_test_ldadd)
+tests_unit_coord_test_lockset_SOURCES = %D%/test_lockset.c
+tests_unit_coord_test_lockset_CPPFLAGS = $(coord_test_cppflags)
+tests_unit_coord_test_lockset_LDADD = $(coord_test_ldadd)
+tests_unit_coord_test_share_SOURCES = %D%/test_share.c
+tests_unit_coord_test_share_CPPFLAGS = $(coord_test_cppflags)
+tests_unit_coord_test_share_LDADD = $(coord_test_ldadd)

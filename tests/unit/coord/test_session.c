@@ -135,7 +135,9 @@ static void test_paused_holder(void **state)
     assert_int_equal(session_judge(b, id), SESSION_ALIVE); /* too soon to ask */
     pass(1);
     assert_int_equal(session_judge(b, id), SESSION_DEAD);
+    assert_false(session_is_lost(a, id)); /* not known yet */
     assert_int_equal(session_check(a, id), -EIO);
+    assert_true(session_is_lost(a, id));
     assert_int_equal(session_hold(a, next), 0);
     assert_string_not_equal(next, id);
     assert_true(session_is_ours(a, next));
@@ -290,6 +292,7 @@ static void test_failures(void **state)
     pass(31);
     memstore_fail(store, STORE_PUT, 1, 1, -EACCES);
     assert_int_equal(session_check(a, id), -EACCES); /* nobody knows */
+    assert_false(session_is_lost(a, id));
     assert_int_equal(session_check(a, id), 0);
 }
 
