@@ -19,7 +19,7 @@ struct session {
     int64_t renewed_ns; /* when the last renewal that took effect was sent */
     int64_t idle_ns;    /* since when nobody uses it; 0: somebody does */
     unsigned users;
-    struct cond changed;
+    struct cond changed, stopped;
 };
 
 struct coord {

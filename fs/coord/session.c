@@ -247,10 +247,8 @@ void session_drop(struct coord *c, const char *id)
     struct session *s = &c->session;
 
     lock_take(&c->lock);
-    if (s->users > 0 && strcmp(s->id, id) == 0 && --s->users == 0) {
+    if (s->users > 0 && strcmp(s->id, id) == 0 && --s->users == 0)
         s->idle_ns = clock_boot_ns();
-        cond_broadcast(&s->changed);
-    }
     lock_drop(&c->lock);
 }
 
@@ -321,20 +319,21 @@ int64_t session_turn(struct coord *c)
     return ms;
 }
 
+/* Only the end wakes it early: what a third of a lease brings is looked at when it is over. */
 static void *run(void *arg)
 {
     struct coord *c = arg;
+    const int64_t third_ms = c->conf.lease_ns / 3 / NS_PER_MS;
+    int64_t ms = third_ms; /* a session has just been begun */
 
     lock_take(&c->lock);
     while (!c->session.is_stopping) {
-        int64_t ms = turn_locked(c);
-
-        if (c->session.is_stopping || ms == 0)
-            continue;
+        if (ms > 0)
+            cond_wait_ms(&c->session.stopped, &c->lock, ms);
+        if (!c->session.is_stopping)
+            ms = turn_locked(c);
         if (ms < 0)
-            cond_wait(&c->session.changed, &c->lock);
-        else
-            cond_wait_ms(&c->session.changed, &c->lock, ms);
+            ms = third_ms;
     }
     lock_drop(&c->lock);
     return NULL;
@@ -343,6 +342,7 @@ static void *run(void *arg)
 void session_init(struct coord *c)
 {
     cond_init(&c->session.changed);
+    cond_init(&c->session.stopped);
 }
 
 void session_done(struct coord *c)
@@ -351,7 +351,7 @@ void session_done(struct coord *c)
 
     lock_take(&c->lock);
     s->is_stopping = true;
-    cond_broadcast(&s->changed);
+    cond_signal(&s->stopped);
     lock_drop(&c->lock);
     if (s->has_thread)
         pthread_join(s->thread, NULL);
@@ -360,4 +360,5 @@ void session_done(struct coord *c)
         end_session_locked(c, clock_boot_ns() + END_NS);
     lock_drop(&c->lock);
     cond_done(&s->changed);
+    cond_done(&s->stopped);
 }
