@@ -18,6 +18,7 @@
 #include "internal.h"
 
 #define TRIES 5
+#define USER_META_MAX 2048
 #define DEFAULT_THRESHOLD (UINT64_C(16) << 20)
 #define DEFAULT_PART_SIZE (UINT64_C(8) << 20)
 #define DEFAULT_PARALLEL 8
@@ -76,6 +77,7 @@ static int put_commit(struct job *j, struct store_obj *ret)
         req.cond = j->cond;
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     r = store_call(j->u->store, &req, &rsp);
+    j->is_doubtful |= r != 0 && (r < 0 || r == STORE_CONFLICT || rsp.retried);
     body_done(&b);
     crash_point("upload.after_put");
     if (r != 0)
@@ -108,6 +110,8 @@ static int outcome_of(int look_outcome)
         return UPLOAD_CHANGED;
     case LOOK_GONE:
         return UPLOAD_GONE;
+    case LOOK_LANDED:
+        return UPLOAD_LANDED;
     default:
         return err_fold(look_outcome);
     }
@@ -116,7 +120,7 @@ static int outcome_of(int look_outcome)
 /* The error `r` stays, and the file stays dirty; but a late success of this try must be known as our own. */
 static int in_doubt(struct job *j, int r, const struct err_copy *cause, int look_result)
 {
-    doubt_add(j->u, j->req->key, j->mark);
+    doubt_add(j);
     if (look_result >= 0) {
         err_restore(cause);
         return r < 0 ? r : -EIO;
@@ -154,8 +158,8 @@ static int commit(struct job *j, struct store_obj *ret)
         if (w != LOOK_UNCHANGED)
             return outcome_of(w);
         int r = j->plan.n > 0 ? multipart_commit(j, ret) : put_commit(j, ret);
-        if (r == 0)
-            return 0;
+        if (r == 0 || r == LOOK_LANDED)
+            return r == 0 ? 0 : UPLOAD_LANDED;
         if (r > 0)
             err_set(-EIO, "%s: %s", j->req->key, name_of(r));
         if (r < 0 && is_definite(r))
@@ -219,19 +223,39 @@ static void job_done(struct job *j)
     plan_done(&j->plan);
 }
 
+/* S3 takes 2,048 bytes of user metadata in all, names and values. */
+static size_t room_for_marks(const struct store_hdrs *h)
+{
+    size_t used = strlen(COMMIT_HDR);
+    for (size_t i = 0; i < h->n; i++)
+        if (strncmp(h->v[i].name, STORE_USER_META, strlen(STORE_USER_META)) == 0)
+            used += strlen(h->v[i].name) + strlen(h->v[i].value);
+    return used < USER_META_MAX ? USER_META_MAX - used : 0;
+}
+
+static int set_marks(struct job *j)
+{
+    char text[MARKS_TEXT];
+    marks_parse(store_hdrs_get(&j->hdrs, COMMIT_HDR), &j->base_marks);
+    store_hdrs_remove(&j->hdrs, COMMIT_HDR);
+    marks_format(j->mark, &j->base_marks, room_for_marks(&j->hdrs), text);
+    return store_hdrs_set(&j->hdrs, COMMIT_HDR, text);
+}
+
 static int job_init(struct job *j, struct upload *u, const struct upload_req *req)
 {
     *j = (struct job){.u = u, .req = req, .cond = req->cond};
     j->src_key = req->src_key ? req->src_key : req->key;
     j->size = data_size(req->file);
     j->base = data_base_etag(req->file);
+    j->change = data_change(req->file);
     lock_take(&u->lock);
     uint64_t sequence = ++u->locked.sequence;
     lock_drop(&u->lock);
     snprintf(j->mark, sizeof(j->mark), "%s.%" PRIu64, u->conf.writer, sequence);
     int r = req->hdrs ? store_hdrs_copy(&j->hdrs, req->hdrs) : 0;
     if (r == 0)
-        r = store_hdrs_set(&j->hdrs, COMMIT_HDR, j->mark);
+        r = set_marks(j);
     return r == 0 ? choose_way(j) : r;
 }
 
@@ -245,7 +269,7 @@ int upload_commit(struct upload *u, const struct upload_req *req, struct store_o
     if (j.is_weak)
         warn_weak(&j);
     r = commit(&j, ret);
-    if (r == 0)
+    if (r == 0 || r == UPLOAD_LANDED)
         doubt_clear(u, req->key);
     return r;
 }

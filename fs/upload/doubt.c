@@ -10,7 +10,10 @@
 
 struct doubt {
     struct doubt *next; /* newest first */
-    char mark[64];
+    char mark[MARK_SIZE];
+    const struct data_file *file; /* compared only, with the change of its bytes and its base */
+    uint64_t change;
+    struct store_etag base;
     char key[];
 };
 
@@ -24,14 +27,18 @@ static void drop_oldest_locked(struct upload *u)
     u->locked.n_doubts--;
 }
 
-void doubt_add(struct upload *u, const char *key, const char *mark)
+void doubt_add(struct job *j)
 {
-    size_t n = strlen(key) + 1;
+    struct upload *u = j->u;
+    size_t n = strlen(j->req->key) + 1;
     struct doubt *x = calloc(1, sizeof(*x) + n);
     if (!x)
         return;
-    memcpy(x->key, key, n);
-    memcpy(x->mark, mark, strnlen(mark, sizeof(x->mark) - 1));
+    memcpy(x->key, j->req->key, n);
+    memcpy(x->mark, j->mark, strnlen(j->mark, sizeof(x->mark) - 1));
+    x->file = j->req->file;
+    x->change = j->change;
+    x->base = j->base;
     lock_take(&u->lock);
     x->next = u->locked.doubts;
     u->locked.doubts = x;
@@ -40,14 +47,26 @@ void doubt_add(struct upload *u, const char *key, const char *mark)
     lock_drop(&u->lock);
 }
 
-bool doubt_has(struct upload *u, const char *key, const char *mark)
+static enum doubt_outcome judge(const struct job *j, const struct marks *there, const struct doubt *x)
 {
+    if (!marks_have(there, x->mark) || marks_have(&j->base_marks, x->mark))
+        return DOUBT_OPEN;
+    if (strcmp(there->v[0], x->mark) == 0)
+        return DOUBT_TOP;
+    bool is_same = x->file == j->req->file && x->change == j->change && store_etag_equal(&x->base, &j->base);
+    return is_same ? DOUBT_SAME : DOUBT_OTHER;
+}
+
+enum doubt_outcome doubt_find(struct job *j, const struct marks *there)
+{
+    struct upload *u = j->u;
+    enum doubt_outcome found = DOUBT_NONE;
     lock_take(&u->lock);
-    struct doubt *x = u->locked.doubts;
-    while (x && !(strcmp(x->key, key) == 0 && strcmp(x->mark, mark) == 0))
-        x = x->next;
+    for (struct doubt *x = u->locked.doubts; x && found <= DOUBT_OPEN; x = x->next)
+        if (strcmp(x->key, j->req->key) == 0)
+            found = judge(j, there, x);
     lock_drop(&u->lock);
-    return x != NULL;
+    return found;
 }
 
 void doubt_clear(struct upload *u, const char *key)

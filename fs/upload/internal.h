@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/lock.h"
+#include "marks.h"
 #include "plan.h"
 #include "upload/upload.h"
 
@@ -35,7 +36,10 @@ struct job {
     struct store_cond cond;
     bool is_weak; /* the server will not look at the condition: we do, just before */
     struct store_hdrs hdrs;
-    char mark[64];
+    char mark[MARK_SIZE];
+    struct marks base_marks; /* of the version that the condition names */
+    uint64_t change;         /* of the file's bytes */
+    bool is_doubtful;        /* a try of this commit may have taken effect, whatever the bucket says now */
     uint64_t size;
     struct store_etag base;
     struct plan plan;
@@ -70,15 +74,31 @@ _must_check_ int parts_send(struct job *j, const char *upload_id, struct store_p
 _must_check_ int multipart_commit(struct job *j, struct store_obj *ret);
 
 /* --- look.c --- */
-enum look_outcome { LOOK_OURS = 11, LOOK_UNCHANGED = 12, LOOK_EXISTS = 13, LOOK_CHANGED = 14, LOOK_GONE = 15 };
+enum look_outcome {
+    LOOK_OURS = 11,
+    LOOK_UNCHANGED = 12,
+    LOOK_EXISTS = 13,
+    LOOK_CHANGED = 14,
+    LOOK_GONE = 15,
+    LOOK_LANDED = 16, /* this commit took effect, and others have come since */
+};
 /* Asks the bucket what is at the key: this commit (LOOK_OURS), what its condition wants there (LOOK_UNCHANGED), or
- * something else. *ret where there is an object (LOOK_OURS, EXISTS, CHANGED); -errno. An earlier commit of ours that
- * was in doubt becomes what the condition wants. */
+ * something else. *ret where there is an object (LOOK_OURS, EXISTS, CHANGED, LANDED); -errno; -EIO: it can't be told
+ * whether a try of this commit took effect. An earlier commit of ours that was in doubt becomes what the condition
+ * wants. */
 _must_check_ int look(struct job *j, struct store_obj *ret);
 
 /* --- doubt.c: marks of commits that may yet take effect though they were reported as failed --- */
-void doubt_add(struct upload *u, const char *key, const char *mark);
-bool doubt_has(struct upload *u, const char *key, const char *mark);
+void doubt_add(struct job *j);
+/* What a list says of the commits of this key that are in doubt, newer ones than the base. */
+enum doubt_outcome {
+    DOUBT_NONE,  /* there are none */
+    DOUBT_OPEN,  /* the list has none of them */
+    DOUBT_TOP,   /* one of them is what is there */
+    DOUBT_SAME,  /* one is below others, and had the bytes that this job has */
+    DOUBT_OTHER, /* the same, with other bytes */
+};
+enum doubt_outcome doubt_find(struct job *j, const struct marks *there);
 void doubt_clear(struct upload *u, const char *key); /* NULL: all */
 
 #endif

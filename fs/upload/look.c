@@ -1,22 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One HEAD that tells whose object is at a key: no 412 is believed before it (UPLOAD-2). */
+#include <errno.h>
 #include <string.h>
 
 #include "internal.h"
 
+/* Something else than what the condition wants is there. Did a try of this commit take effect before that came? Only
+ * a list that reaches back to the version that was replaced can say that it did not (protocol 3). */
+static int judge_other(struct job *j, const struct marks *there)
+{
+    bool reaches = j->base_marks.n > 0 ? marks_have(there, j->base_marks.v[0]) : !there->is_cut;
+    enum doubt_outcome earlier = doubt_find(j, there);
+    if (earlier == DOUBT_SAME)
+        return LOOK_LANDED;
+    if (earlier == DOUBT_OTHER)
+        return err_set(-EIO, "%s: an earlier try of this commit took effect, and others have written since",
+                       j->req->key);
+    if ((j->is_doubtful || earlier == DOUBT_OPEN) && !reaches && there->n > 0)
+        return err_set(-EIO, "%s: others have written so much that it can't be told whether this commit took effect",
+                       j->req->key);
+    return j->cond.kind == STORE_IF_ABSENT ? LOOK_EXISTS : LOOK_CHANGED;
+}
+
 static int judge(struct job *j, const struct store_obj *o)
 {
-    const char *mark = store_hdrs_get(&o->hdrs, COMMIT_HDR);
-    if (mark && strcmp(mark, j->mark) == 0)
-        return LOOK_OURS;
+    struct marks there;
+    marks_parse(store_hdrs_get(&o->hdrs, COMMIT_HDR), &there);
+    if (marks_have(&there, j->mark))
+        return strcmp(there.v[0], j->mark) == 0 ? LOOK_OURS : LOOK_LANDED;
     bool is_same = j->cond.kind == STORE_IF_MATCH && store_etag_equal(&o->etag, &j->cond.etag);
     if (j->cond.kind == STORE_ALWAYS || is_same)
         return LOOK_UNCHANGED;
-    if (mark && doubt_has(j->u, j->req->key, mark)) {
+    if (doubt_find(j, &there) == DOUBT_TOP) {
         j->cond = (struct store_cond){.kind = STORE_IF_MATCH, .etag = o->etag};
         return LOOK_UNCHANGED;
     }
-    return j->cond.kind == STORE_IF_ABSENT ? LOOK_EXISTS : LOOK_CHANGED;
+    return judge_other(j, &there);
 }
 
 int look(struct job *j, struct store_obj *ret)
@@ -29,7 +48,7 @@ int look(struct job *j, struct store_obj *ret)
     if (r != 0)
         return err_fold(r);
     r = judge(j, &rsp.obj);
-    if (r != LOOK_UNCHANGED) {
+    if (r > 0 && r != LOOK_UNCHANGED) {
         *ret = rsp.obj;
         rsp.obj = (struct store_obj){0};
     }

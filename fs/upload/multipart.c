@@ -46,6 +46,7 @@ static int complete(struct job *j, const char *upload_id, const struct store_par
         req.cond = j->cond;
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = store_call(j->u->store, &req, &rsp);
+    j->is_doubtful |= r != 0 && (r < 0 || r == STORE_CONFLICT || rsp.retried);
     if (r == 0) {
         *ret = rsp.obj;
         rsp.obj = (struct store_obj){0};
@@ -64,6 +65,13 @@ static int verify(struct job *j, struct store_obj *done, struct store_obj *ret)
         store_obj_done(done);
         *ret = seen;
         return 0;
+    }
+    /* It was there, since its condition held: what is there now came later, and may know nothing of our marks. */
+    if (r == LOOK_LANDED || (!j->is_weak && j->cond.kind != STORE_ALWAYS && r != LOOK_GONE && r > 0 &&
+                             r != LOOK_UNCHANGED)) {
+        store_obj_done(done);
+        *ret = seen;
+        return LOOK_LANDED;
     }
     store_obj_done(&seen);
     /* It was there, since a condition held, but it can't be asked for now; or the last writer wins anyway. */

@@ -3,8 +3,10 @@
  *
  * UPLOAD-1  Every PUT and Complete carries a condition (or the caps say the server has none, and then the weak
  *           way of docs/design.md is taken).
- * UPLOAD-2  Each commit writes its own mark (writer.sequence) into the metadata; a 412 is believed only after a
- *           HEAD has shown that the object there does not carry it (a lost reply to our own success).
+ * UPLOAD-2  Each commit writes its own mark (writer.sequence) into the metadata, before the last 16 of the version that
+ *           it replaces; a 412 is believed only after a HEAD has shown that the object there does not carry it (a
+ *           lost reply to our own success). In doubt a list that does not reach back to the version that was to be
+ *           replaced proves nothing: -EIO, and never a second write.
  * UPLOAD-3  A multipart upload that does not end in a Complete is aborted.
  * Small files: one PUT and nothing else. Above part_threshold: parts in parallel; clean ranges as part copies where the
  * server honours their source condition.
@@ -20,6 +22,7 @@ enum upload_outcome {
     UPLOAD_EXISTS = 1,  /* STORE_IF_ABSENT, and somebody else's object is there */
     UPLOAD_CHANGED = 2, /* STORE_IF_MATCH, and the object is another version now */
     UPLOAD_GONE = 3,    /* STORE_IF_MATCH, and there is no object any more */
+    UPLOAD_LANDED = 4,  /* it took effect, and others have written on top of it since */
 };
 
 struct upload;
@@ -38,7 +41,8 @@ struct upload_req {
     const char *key;
     struct data_file *file;        /* dirty or clean; a clean file under its own key is a metadata change */
     const char *src_key;           /* key of the file's base (for part copies); NULL: key */
-    const struct store_hdrs *hdrs; /* complete: content-type, x-amz-meta-*; the commit mark is added here */
+    /* Complete: content-type, x-amz-meta-*, with the marks of the version that cond names; this one's is added. */
+    const struct store_hdrs *hdrs;
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);

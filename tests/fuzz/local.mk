@@ -7,7 +7,7 @@ dist_check_SCRIPTS += %D%/run
 fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_meta \
 	tests/fuzz/fuzz_schema tests/fuzz/fuzz_cred_reply tests/fuzz/fuzz_endpoint \
 	tests/fuzz/fuzz_ini tests/fuzz/fuzz_s3_headers tests/fuzz/fuzz_s3_reply \
-	tests/fuzz/fuzz_xml tests/fuzz/fuzz_mime tests/fuzz/fuzz_objattr \
+	tests/fuzz/fuzz_xml tests/fuzz/fuzz_marks tests/fuzz/fuzz_mime tests/fuzz/fuzz_objattr \
 	tests/fuzz/fuzz_options tests/fuzz/fuzz_wire tests/fuzz/fuzz_xattr
 fuzz_targets += tests/fuzz/fuzz_link
 fuzz_targets += tests/fuzz/fuzz_intent
@@ -65,6 +65,10 @@ tests_fuzz_fuzz_xml_SOURCES = %D%/fuzz_xml.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_xml_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_xml_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_xml_LDADD = $(LIBS_s3)
+tests_fuzz_fuzz_marks_SOURCES = %D%/fuzz_marks.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_marks_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_marks_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_marks_LDADD = $(LIBS_upload)
 tests_fuzz_fuzz_mime_SOURCES = %D%/fuzz_mime.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_mime_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_mime_LDFLAGS = $(fuzz_ldflags)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Over the memory store, the real cache and data's fixture.
-upload_tests = tests/unit/upload/test_plan tests/unit/upload/test_commit tests/unit/upload/test_multipart
+upload_tests = tests/unit/upload/test_plan tests/unit/upload/test_commit tests/unit/upload/test_multipart \
+	tests/unit/upload/test_marks
 check_PROGRAMS += $(upload_tests)
 TESTS += $(upload_tests)
 upload_harness = %D%/harness.c %D%/harness.h tests/unit/data/fixture.c tests/unit/data/fixture.h
@@ -15,3 +16,6 @@ tests_unit_upload_test_commit_LDADD = $(upload_ldadd)
 tests_unit_upload_test_multipart_SOURCES = %D%/test_multipart.c $(upload_harness)
 tests_unit_upload_test_multipart_CPPFLAGS = $(upload_cppflags)
 tests_unit_upload_test_multipart_LDADD = $(upload_ldadd)
+tests_unit_upload_test_marks_SOURCES = %D%/test_marks.c $(upload_harness)
+tests_unit_upload_test_marks_CPPFLAGS = $(upload_cppflags) -I$(top_srcdir)
+tests_unit_upload_test_marks_LDADD = $(upload_ldadd)

@@ -278,7 +278,7 @@ static void a_rival_before_complete_or_copy(void **state)
     up_close(&p);
 }
 
-/* Complete says yes, and before we look another object is there: not ours to acknowledge. */
+/* Complete says yes under its condition, and before we look another object is there: it came later. */
 static void what_is_visible_after_complete_counts(void **state)
 {
     (void)state;
@@ -289,7 +289,8 @@ static void what_is_visible_after_complete_counts(void **state)
     struct data_file *f = up_new(&p, "k", SOME, 1);
     struct store_obj now;
     memstore_set_hooks(p.x.store, rival_comes, NULL, &rival);
-    assert_int_equal(up_commit(&p, "k", f, STORE_IF_ABSENT, NULL, &now), UPLOAD_EXISTS);
+    assert_int_equal(up_commit(&p, "k", f, STORE_IF_ABSENT, NULL, &now), UPLOAD_LANDED);
+    assert_int_equal(now.size, 777);
     store_obj_done(&now);
     rival.deletes = true;
     assert_int_equal(up_commit(&p, "k", f, STORE_ALWAYS, NULL, &now), 0); /* unconditional: the last one wins */
