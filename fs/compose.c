@@ -115,6 +115,7 @@ static int open_vfs(struct compose *m)
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
         .excl = c->excl == CONFIG_EXCL_CLOSE ? VFS_EXCL_CLOSE : VFS_EXCL_OPEN,
+        .mend_ns = 10 * NS_PER_S,
         .caps = m->caps,
         .invalidate = front_invalidate,
         .invalidate_arg = m->front,

@@ -110,6 +110,9 @@ static void add_files(json_t *o, struct compose *m)
     put(o, "commits", s.commits);
     put(o, "commit_errors", s.commit_errors);
     put(o, "hidden_keys", s.hidden_keys);
+    put(o, "renames", s.renames);
+    put(o, "rename_steps_done", s.moved_done);
+    put(o, "rename_steps", s.moved_all);
     put_text(o, "last_error", s.last_error);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claims of names by rename intents: got, changed and given back by compare-and-swap. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "coord/intent.h"
+#include "internal.h"
 #include "record.h"
 
 int intent_read(struct coord *c, const char *name, struct intent *ret, struct store_etag *ret_etag)
@@ -194,6 +196,27 @@ int intent_clear(struct coord *c, const char *name, const struct store_etag *eta
     int r = record_clear(c, name, etag, 0);
 
     return r == RECORD_LOST ? INTENT_BUSY : r;
+}
+
+int intent_sweep(struct coord *c, const char *name, const struct store_etag *etag)
+{
+    _cleanup_(record_done) struct record now = {0};
+    _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    char key[sizeof("intents/") + 1024];
+    struct store_req req = {.op = STORE_DELETE, .key = key};
+    int r;
+
+    if (c->conf.caps.delete_match)
+        return intent_clear(c, name, etag);
+    r = record_get(c, name, 0, &now);
+    if (r < 0 && r != -EBADMSG)
+        return r;
+    if (r == 0 && !store_etag_equal(&now.etag, etag))
+        return store_etag_is_set(&now.etag) ? INTENT_BUSY : 0;
+    if (snprintf(key, sizeof(key), "%s%s", c->prefix, name) >= (int)sizeof(key))
+        return err_set(-ENAMETOOLONG, "state_prefix is too long");
+    r = store_call(c->store, &req, &rsp);
+    return r == STORE_NOT_FOUND ? 0 : err_fold(r);
 }
 
 int intent_list(struct coord *c, bool dirs,

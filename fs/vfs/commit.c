@@ -115,6 +115,8 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
     lock_drop(&v->tree);
     if (r == 0)
         r = objattr_encode(&attr, key, ret);
+    if (r == 0)
+        moved_touch(ret);
     if (r == 0 && !edits_type_is_set(ret))
         r = set_content_type(i, name, f, ret);
     data_file_unref(f);
@@ -146,8 +148,8 @@ static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
     return r;
 }
 
-static void committed(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
-                      uint64_t change)
+void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
+                 uint64_t change)
 {
     uint64_t size = data_size(i->data);
 
@@ -189,7 +191,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             r = upload_commit(v->upload, &req, &now);
         }
         if (r == 0)
-            committed(v, i, key, &now, change);
+            commit_took(v, i, key, &now, change);
         else if (r > 0 && tries < COMMIT_TRIES)
             r = resolve(v, i, key, r, &now, &cond) ?: 1;
         else

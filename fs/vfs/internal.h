@@ -125,7 +125,13 @@ struct vfs {
         struct inode *root;
         struct asking *asking;
         char last_error[256];
+        struct intent_known *intents; /* intents.c */
+        int64_t intents_looked_ns;
+        bool intents_are_mended, intents_end; /* the thread runs; it shall end */
     } locked;
+    struct cond intents_due;
+    pthread_t intents_thread;
+    atomic_uint intents_hiding; /* directories' renames that are known */
     atomic_uint_fast64_t hidden, commits, commit_errors;
 };
 
@@ -257,6 +263,9 @@ int commit_inode(struct vfs *v, struct inode *i);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);
+/* The inode's content as of `change` is what the bucket has as `now` under key. Takes now's headers. */
+void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
+                 uint64_t change);
 /* Clean content of the inode, made if there is none yet. */
 int content_open(struct vfs *v, struct inode *i);
 /* Headers for a version of the inode under key: what the object has, our attributes, the content
@@ -274,6 +283,19 @@ int edits_apply(const struct store_hdrs *edits, struct store_hdrs *hdrs);
 int edits_add(struct store_hdrs *edits, const struct store_hdrs *more); /* all of them or, -ENOMEM, none */
 int edits_set_type(struct store_hdrs *edits, const char *type); /* by hand: no look at the bytes undoes it */
 bool edits_type_is_set(struct store_hdrs *hdrs);
+
+/* --- moved.c --- */
+/* Headers of a version that is no plain copy of a renamed one any more. */
+void moved_touch(struct store_hdrs *hdrs);
+
+/* --- intents.c --- */
+void intents_done(struct vfs *v); /* ends its thread */
+/* Before the bucket is asked about names: which renames are under way? Asked at most once in
+ * acdirmin. */
+void intents_glance(struct vfs *v);
+/* Is this key not to be shown: the half of a directory's rename that does not hold? */
+bool intents_hide(struct vfs *v, const char *key);
+void intents_stats_locked(struct vfs *v, struct vfs_stats *ret);
 
 /* --- names.c --- */
 int name_check(const char *name); /* 0, -ENAMETOOLONG, -EINVAL: what can't be made here */

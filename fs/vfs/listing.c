@@ -54,6 +54,8 @@ static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
         ours = hidden && name_is_ours(v, dir_key, name);
         if (e->is_prefix && n > skip)
             e->key[n - 1] = '/';
+        if (intents_hide(v, e->key))
+            continue;
         if (hidden) {
             if (name[0] != '\0' && !ours)
                 atomic_fetch_add(&v->hidden, 1);
@@ -157,6 +159,7 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     struct asking a;
     int r;
 
+    intents_glance(v);
     lock_take(&v->tree);
     asking_begin_locked(v, &a, dir, NULL);
     lock_drop(&v->tree);

@@ -248,10 +248,18 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     if (r != 1)
         return r;
 
-    if (!is_known && is_creators(v, x, dir, name, key))
+    if (!is_known && is_creators(v, x, dir, name, key)) {
         r = -ENOENT;
-    else
-        r = !anew && ask_cache(v, key, &f) ? 0 : name_ask(v, key, was_dir, &f);
+    } else if (!anew && ask_cache(v, key, &f)) {
+        r = 0;
+    } else {
+        intents_glance(v);
+        r = name_ask(v, key, was_dir, &f);
+    }
+    if (r == 0 && intents_hide(v, key)) {
+        found_done(&f);
+        r = -ENOENT;
+    }
 
     lock_take(&v->tree);
     asking_end_locked(v, &a);

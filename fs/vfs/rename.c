@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Renames. A file: the bytes go under the new key under a condition, then the old key goes. A file
- * that is not in the bucket yet only changes its name here: its one PUT goes under the new one. The
- * source is deleted last and only as the version that was copied, so a crash leaves the file under
- * at least one of its names. */
+/* Renames. A file that is not in the bucket yet only changes its name here: its one PUT goes under
+ * the new one. Any other: an intent, the bytes under the new key under a condition (also such that
+ * were written and not sent yet: they go up once), then the old key goes as the version that was
+ * copied (RENAME-1..3 in rename.h).
+ *
+ * Five requests: the intent, a HEAD of the source, PUT, DELETE, the intent's DELETE; and the
+ * session at the first rename in a while. The HEAD, made under the claim, is what makes one of two
+ * mounts that rename or remove the same file lose. Where DELETE knows conditions the source's name
+ * alone is claimed, and no tombstone is left:
+ *  - two renames onto one name: PUT's condition decides;
+ *  - the target is renamed on, or removed, before the source is deleted: whoever did it saw the
+ * file there, so the rename counts as done before; the DELETE of the source follows all the same.
+ * If the renamer dies just then, who takes the intent over does not find the copy, and leaves the
+ * old name as it is: the file is there twice, or the removed one is under its old name. Nothing is
+ *    lost, and it takes a crash within these round trips together with another client's move;
+ *  - a writer of the old name in between: DELETE is refused, and what it wrote is copied again.
+ * Where DELETE knows none both names are claimed, and the tombstone tells late writers where the
+ * file went (follow.c). */
 #include "internal.h"
 
 #include <errno.h>
@@ -12,41 +26,16 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "rename.h"
 
 #define RENAME_TRIES 8 /* against a target that other clients replace meanwhile */
-
-int rename_delete(struct vfs *v, const char *key, const struct store_etag *etag)
-{
-    struct store_req req = {.op = STORE_DELETE, .key = key};
-    struct store_rsp rsp = {0};
-    int r;
-
-    if (v->conf.caps.delete_match) {
-        req.cond = (struct store_cond){STORE_IF_MATCH, *etag};
-    } else {
-        struct store_req head = {.op = STORE_HEAD, .key = key};
-
-        r = store_call(v->store, &head, &rsp);
-        if (r == 0 && !store_etag_equal(&rsp.obj.etag, etag))
-            r = STORE_PRECONDITION;
-        store_rsp_done(&rsp);
-        if (r != 0)
-            return r < 0 ? r : 0;
-    }
-    r = store_call(v->store, &req, &rsp);
-    store_rsp_done(&rsp);
-    if (r == STORE_NOT_FOUND || r == STORE_PRECONDITION)
-        r = 0; /* gone, or another client's newer version: the rename is done, and that file is
-                  theirs */
-    return err_fold(r);
-}
 
 /* One conditional PUT of the file under the new key; a target is replaced as the version it is at
  * that moment. */
 static int put_target(struct vfs *v, struct inode *i, const char *from, const char *to,
                       const char *to_name, unsigned flags, struct store_cond cond,
-                      struct store_obj *ret)
+                      const struct intent *what, struct store_obj *ret)
 {
     int r = 1;
 
@@ -56,6 +45,8 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
         store_obj_done(ret);
         *ret = (struct store_obj){0};
         r = commit_headers(v, i, to, to_name, &hdrs);
+        if (r == 0 && what->mark[0] != '\0')
+            r = moved_set(&hdrs, what->mark, &what->source);
         if (r == 0) {
             const struct upload_req req = {
                 .key = to, .file = i->data, .src_key = from, .hdrs = &hdrs, .cond = cond};
@@ -111,11 +102,62 @@ static void move_new(struct vfs *v, const struct rename_names *n, struct inode *
     lock_drop(&v->tree);
 }
 
-static int move_stored(struct vfs *v, const struct rename_names *n, struct inode *i,
-                       struct inode *over, const char *from, const char *to, unsigned flags)
+/* The source, under the claim: is it what is known here? 0; RENAME_AGAIN: look again; -errno. */
+static int check_source(struct vfs *v, struct inode *i, const char *from)
 {
-    struct store_etag source = i->etag;
+    struct store_obj there = {0};
+    int r = key_head(v, from, &there);
+    bool is_same = r == 0 && store_etag_equal(&there.etag, &i->etag);
+
+    store_obj_done(&there);
+    if (r < 0 || is_same)
+        return r;
+    cache_obj_drop(v->cache, from);
+    lock_take(&v->tree);
+    i->checked_ns = 0;
+    lock_drop(&v->tree);
+    if (i->is_new || i->is_dirty)
+        return commit_inode(v, i) ?: RENAME_AGAIN; /* by the rules of a commit (protocol 2) */
+    return r == STORE_NOT_FOUND ? err_set(-ENOENT, "removed by another client") : RENAME_AGAIN;
+}
+
+/* The copy is there: the tree follows. */
+static void moved_here(struct vfs *v, const struct rename_names *n, struct inode *i, const char *to,
+                       struct store_obj *now, uint64_t change)
+{
+    lock_take(&v->tree);
+    move_name_locked(v, n, i);
+    lock_drop(&v->tree);
+    commit_took(v, i, to, now, change);
+}
+
+/* The source goes. What another client wrote there meanwhile replaces the copy; but what was
+ * written here and is only in the copy is not given up for it: then both stay. */
+static int delete_source(struct vfs *v, struct inode *i, struct intent_claim *cl, bool was_dirty)
+{
+    struct moved one = {
+        .from = cl->what.from, .to = cl->what.to, .etag = cl->what.source, .is_copied = true};
+    int r = rename_delete(v, one.from, &one.etag, cl->what.session);
+
+    if (r != RENAME_CHANGED || was_dirty || !cl->has_session)
+        return r == RENAME_CHANGED ? 0 : r;
+    one.now.etag = i->etag;
+    r = move_newer(v, cl, &one);
+    lock_take(&v->tree);
+    i->checked_ns = 0;
+    lock_drop(&v->tree);
+    cache_obj_drop(v->cache, one.to);
+    store_obj_done(&one.now);
+    return r == RENAME_CHANGED ? 0
+                               : r; /* another file by now: the rename is done, and that stays */
+}
+
+static int move_claimed(struct vfs *v, const struct rename_names *n, struct inode *i,
+                        struct inode *over, unsigned flags, struct intent_claim *cl)
+{
     struct store_cond cond = {STORE_IF_ABSENT, {""}};
+    const char *from = cl->what.from, *to = cl->what.to;
+    bool was_dirty = i->is_new || i->is_dirty;
     struct store_obj now = {0};
     uint64_t change;
     int r;
@@ -126,26 +168,55 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
     i->attr.ctime_ns = clock_wall_ns();
     lock_drop(&v->tree);
     r = content_open(v, i);
-    if (r < 0)
+    if (r < 0) {
+        intents_withdraw(v, cl);
         return r;
+    }
+    crash_point("rename.claimed");
     change = data_change(i->data);
-    r = put_target(v, i, from, to, n->new_name, flags, cond, &now);
-    if (r < 0)
+    r = put_target(v, i, from, to, n->new_name, flags, cond, &cl->what, &now);
+    if (r < 0) {
+        store_obj_done(&now);
+        if (r == -EEXIST || r == -EAGAIN || !cl->has_session)
+            intents_withdraw(v, cl);
+        else
+            (void)mend_file(v, cl); /* in doubt: done or undone, as the bucket has it */
         return r;
-    data_committed(i->data, to, &now, change);
-    cache_obj_put(v->cache, to, &now, clock_boot_ns());
-    lock_take(&v->tree);
-    move_name_locked(v, n, i);
-    inode_moved_locked(i, &now);
-    store_hdrs_done(&i->hdrs);
-    i->hdrs = now.hdrs;
-    now.hdrs = (struct store_hdrs){0};
-    i->checked_ns = clock_boot_ns();
-    lock_drop(&v->tree);
+    }
+    crash_point("rename.copied");
+    moved_here(v, n, i, to, &now, change);
     store_obj_done(&now);
     marker_keep(v, n->dir);
-    r = rename_delete(v, from, &source);
+    r = delete_source(v, i, cl, was_dirty);
+    crash_point("rename.deleted");
     cache_obj_drop(v->cache, from);
+    intents_end(v, cl, r);
+    return r;
+}
+
+static int move_stored(struct vfs *v, const struct rename_names *n, struct inode *i,
+                       struct inode *over, const char *from, const char *to, unsigned flags)
+{
+    struct intent_claim cl = {.both = !v->conf.caps.delete_match};
+    int r;
+
+    lock_take(&v->tree);
+    cl.what.source = i->etag;
+    if (over != NULL)
+        cl.what.target = over->etag;
+    memcpy(cl.what.id, i->attr.id, sizeof(cl.what.id));
+    lock_drop(&v->tree);
+    r = str_copy(cl.what.from, sizeof(cl.what.from), from);
+    if (r == 0)
+        r = str_copy(cl.what.to, sizeof(cl.what.to), to);
+    if (r == 0)
+        r = intents_claim(v, &cl);
+    if (r != 0)
+        return r;
+    r = check_source(v, i, from);
+    if (r == 0)
+        return move_claimed(v, n, i, over, flags, &cl);
+    intents_withdraw(v, &cl);
     return r;
 }
 
@@ -175,11 +246,9 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         move_new(v, n, i, over);
         return 0;
     }
-    if (i->is_new || i->is_dirty)
-        r = commit_inode(v, i); /* what waits goes up first: the copy is of the whole file */
-    if (r == 0)
-        r = move_stored(v, n, i, over, from, to, flags);
-    return r;
+    if (i->torn != 0 || i->failed != 0 || i->is_stale)
+        r = commit_inode(v, i); /* says what is wrong with it */
+    return r == 0 ? move_stored(v, n, i, over, from, to, flags) : r;
 }
 
 static bool is_below(struct vfs *v, const struct inode *dir, const struct inode *top)
@@ -248,7 +317,7 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     return r;
 }
 
-static int rename_names(struct vfs *v, const struct rename_names *n, unsigned flags)
+static int rename_once(struct vfs *v, const struct rename_names *n, unsigned flags)
 {
     struct inode *i = NULL, *over = NULL;
     char new_dir_key[VFS_KEY_MAX + 2];
@@ -277,6 +346,40 @@ static int rename_names(struct vfs *v, const struct rename_names *n, unsigned fl
         r = rename_under_locks(v, n, i, over, flags);
     inode_unref(v, over);
     inode_unref(v, i);
+    return r;
+}
+
+/* Another rename stood in the way of this one, which holds nothing now: its end is waited for. Both
+ * kinds of both names: what they are may have changed. */
+static int wait_for_others(struct vfs *v, const struct rename_names *n)
+{
+    int r = 0;
+
+    for (int k = 0; k < 4 && r == 0; k++) {
+        char key[VFS_KEY_MAX + 3];
+
+        lock_take(&v->tree);
+        r = inode_key_locked(v, k < 2 ? n->dir : n->new_dir, k < 2 ? n->name : n->new_name, key);
+        lock_drop(&v->tree);
+        if (r == 0 && k % 2 == 1)
+            memcpy(key + strlen(key), "/", 2);
+        if (r == 0)
+            r = intents_wait(v, key, k % 2 == 1);
+    }
+    return r;
+}
+
+static int rename_names(struct vfs *v, const struct rename_names *n, unsigned flags)
+{
+    int r = rename_once(v, n, flags);
+
+    for (int tries = 0; r == RENAME_AGAIN; tries++) {
+        if (tries == RENAME_TRIES)
+            return err_set(-EAGAIN, "%s is being renamed by other clients", n->name);
+        r = wait_for_others(v, n);
+        if (r == 0)
+            r = rename_once(v, n, flags);
+    }
     return r;
 }
 

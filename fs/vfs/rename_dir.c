@@ -1,213 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Renaming a directory: every key below it is copied under the new prefix, in parallel, and only
- * when all are there the old keys go. A failure before that removes the copies again; one after it
- * leaves files under both names, never under neither. Files with unsaved bytes are committed first.
- */
+/* Renaming a directory, under an intent (protocol 8): every key below it is copied under the new
+ * prefix, in parallel; when all are there the intent says so, and from then on the new name holds;
+ * then the old keys go. A failure before that removes the copies again; after it, and after a crash
+ * anywhere, the rename is carried on by this mount or another one (mend.c). Files with unsaved
+ * bytes are committed first. */
 #include "rename.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
-
-#define MOVERS 16
-
-struct moved {
-    char *from, *to;
-    struct store_etag etag; /* of the source when it was copied */
-    struct store_obj now;   /* the copy */
-    uint64_t size;
-    bool is_copied;
-    struct inode *inode; /* known here, with content */
-};
-
-struct move {
-    struct vfs *v;
-    struct moved *all;
-    size_t n, cap;
-    const char *from_prefix, *to_prefix;
-    struct {
-        struct lock lk;
-        size_t next;
-        int error;
-        struct err_copy cause;
-    } locked;
-    int (*step)(struct move *m, struct moved *one);
-};
-
-static int add_key(struct move *m, const struct store_entry *e)
-{
-    struct buf to = BUF_INIT(2 * VFS_KEY_MAX);
-    struct moved *one;
-
-    if (m->n == m->cap) {
-        size_t cap = m->cap != 0 ? 2 * m->cap : 64;
-        struct moved *more = realloc(m->all, cap * sizeof(*more));
-
-        if (more == NULL)
-            return -ENOMEM;
-        m->all = more;
-        m->cap = cap;
-    }
-    one = &m->all[m->n];
-    *one = (struct moved){.from = strdup(e->key), .etag = e->etag, .size = e->size};
-    buf_adds(&to, m->to_prefix);
-    buf_adds(&to, e->key + strlen(m->from_prefix));
-    if (to.len > VFS_KEY_MAX) {
-        free(one->from);
-        buf_done(&to);
-        return err_set(-ENAMETOOLONG, "%s would have a key longer than %d bytes", e->key,
-                       VFS_KEY_MAX);
-    }
-    one->to = buf_take(&to);
-    if (one->from == NULL || one->to == NULL) {
-        free(one->from);
-        free(one->to);
-        return -ENOMEM;
-    }
-    m->n++;
-    return 0;
-}
-
-static int collect(struct move *m)
-{
-    _cleanup_free_ char *token = NULL;
-    int r;
-
-    do {
-        struct store_req req = {.op = STORE_LIST, .prefix = m->from_prefix, .token = token};
-        struct store_rsp rsp = {0};
-
-        r = err_fold(store_call(m->v->store, &req, &rsp));
-        for (size_t i = 0; r == 0 && i < rsp.list.n; i++)
-            r = add_key(m, &rsp.list.v[i]);
-        free(token);
-        token = r == 0 ? steal(&rsp.list.next) : NULL;
-        store_rsp_done(&rsp);
-    } while (r == 0 && token != NULL);
-    return r;
-}
-
-/* The object's headers under its new key: the file id is bound to the key (protocol 2). */
-static int moved_headers(const struct move *m, const struct moved *one, const struct store_obj *obj,
-                         struct store_hdrs *ret)
-{
-    const struct objattr_defaults d = vfs_defaults(m->v);
-    struct objattr a;
-    int r = store_hdrs_copy(ret, &obj->hdrs);
-
-    if (r < 0)
-        return r;
-    objattr_decode(&d, one->from, str_ends(one->from, "/"), obj, &a);
-    if (strcmp(one->from, m->from_prefix) == 0)
-        a.ctime_ns = clock_wall_ns(); /* the directory's own; what is in it is moved unchanged */
-    return objattr_encode(&a, one->to, ret);
-}
-
-/* One key: its bytes are PUT under the new key under If-None-Match:*. */
-static int copy_one(struct move *m, struct moved *one)
-{
-    struct vfs *v = m->v;
-    struct store_hdrs hdrs = {0};
-    struct store_obj obj = {0}, now = {0};
-    struct data_file *f = NULL;
-    int r = data_fetch(v->data, one->from, NULL, one->size, &obj);
-
-    if (r == STORE_NOT_FOUND)
-        return 0; /* removed by another client meanwhile */
-    r = err_fold(r);
-    if (r == 0)
-        r = moved_headers(m, one, &obj, &hdrs);
-    if (r == 0)
-        r = data_file_new(v->data, one->from, &obj, &f);
-    if (r == 0) {
-        const struct upload_req req = {.key = one->to,
-                                       .src_key = one->from,
-                                       .file = f,
-                                       .hdrs = &hdrs,
-                                       .cond = {.kind = STORE_IF_ABSENT}};
-
-        r = upload_commit(v->upload, &req, &now);
-        if (r == UPLOAD_EXISTS)
-            r = err_set(-EEXIST, "%s was created by another client", one->to);
-        r = err_fold(r);
-    }
-    if (r == 0) {
-        one->etag = obj.etag;
-        one->is_copied = true;
-        if (!str_ends(one->to, "/"))
-            cache_obj_put(v->cache, one->to, &now, clock_boot_ns());
-        one->now = now;
-        now = (struct store_obj){0};
-    }
-    data_file_unref(f);
-    store_hdrs_done(&hdrs);
-    store_obj_done(&obj);
-    store_obj_done(&now);
-    return r;
-}
-
-static int delete_source(struct move *m, struct moved *one)
-{
-    int r = one->is_copied ? rename_delete(m->v, one->from, &one->etag) : 0;
-
-    cache_obj_drop(m->v->cache, one->from);
-    return r;
-}
-
-static int delete_copy(struct move *m, struct moved *one)
-{
-    int r = one->is_copied ? rename_delete(m->v, one->to, &one->now.etag) : 0;
-
-    cache_obj_drop(m->v->cache, one->to);
-    return r;
-}
-
-static void *mover(void *arg)
-{
-    struct move *m = arg;
-
-    for (;;) {
-        struct moved *one = NULL;
-        int r;
-
-        lock_take(&m->locked.lk);
-        if (m->locked.error == 0 && m->locked.next < m->n)
-            one = &m->all[m->locked.next++];
-        lock_drop(&m->locked.lk);
-        if (one == NULL)
-            return NULL;
-        r = m->step(m, one);
-        lock_take(&m->locked.lk);
-        if (r < 0 && m->locked.error == 0) {
-            m->locked.error = r;
-            err_copy(&m->locked.cause);
-        }
-        lock_drop(&m->locked.lk);
-    }
-}
-
-static int each(struct move *m, int (*step)(struct move *m, struct moved *one))
-{
-    pthread_t threads[MOVERS];
-    size_t n = 0;
-
-    m->step = step;
-    m->locked.next = 0;
-    m->locked.error = 0;
-    while (n < MOVERS && n + 1 < m->n && pthread_create(&threads[n], NULL, mover, m) == 0)
-        n++;
-    (void)mover(m);
-    while (n > 0)
-        pthread_join(threads[--n], NULL);
-    if (m->locked.error < 0)
-        err_restore(&m->locked.cause);
-    return m->locked.error;
-}
+#include "base/sys.h"
 
 /* What is being written below top is in the bucket when this returns. */
 static int commit_tree(struct vfs *v, struct inode *top)
@@ -366,36 +172,35 @@ static int localise_open(struct vfs *v, struct inode *top)
     return r;
 }
 
-static void move_done(struct move *m)
+static int prepare(struct move *m, struct inode *i, struct inode *over)
 {
-    for (size_t i = 0; i < m->n; i++) {
-        free(m->all[i].from);
-        free(m->all[i].to);
-        store_obj_done(&m->all[i].now);
-    }
-    free(m->all);
-    lock_done(&m->locked.lk);
+    int r = commit_tree(m->v, i);
+
+    if (r == 0)
+        r = localise_open(m->v, i);
+    return r == 0 ? check_target(m->v, over, m->claim->what.to) : r;
 }
 
-static int move_keys(struct move *m, struct inode *i, struct inode *over)
+/* Everything is under the new name when this gives 0; else nothing is, or the intent is left to
+ * whoever carries it on. */
+static int move_keys(struct move *m)
 {
-    struct vfs *v = m->v;
     struct err_copy cause;
-    int r = commit_tree(v, i);
+    int r = move_copy_all(m);
 
-    if (r == 0)
-        r = localise_open(v, i);
-    if (r == 0)
-        r = check_target(v, over, m->to_prefix);
-    if (r == 0)
-        r = collect(m);
-    if (r == 0)
-        r = each(m, copy_one);
-    if (r < 0) {
-        err_copy(&cause);
-        (void)each(m, delete_copy); /* best effort: what stays is a second copy, not a loss */
-        err_restore(&cause);
+    crash_point("rename.dir_copied");
+    if (r == 0) {
+        r = intents_advance(m->v, m->claim, INTENT_COPIED);
+        if (r < 0)
+            intents_end(m->v, m->claim, r); /* it may hold by now: not to be undone */
+        return r;
     }
+    err_copy(&cause);
+    if (move_undo(m) == 0)
+        intents_withdraw(m->v, m->claim);
+    else
+        intents_end(m->v, m->claim, r);
+    err_restore(&cause);
     return r;
 }
 
@@ -407,6 +212,7 @@ static void move_tree(struct move *m, const struct rename_names *n, struct inode
 
     lock_take(&v->tree);
     names_moved_locked(v);
+    intents_show_locked(v, m->claim);
     if (over != NULL && over->parent != NULL)
         inode_abandon_locked(v, over);
     inode_detach_locked(v, i);
@@ -422,16 +228,38 @@ static void move_tree(struct move *m, const struct rename_names *n, struct inode
     inode_touch_locked(n->new_dir);
     lock_drop(&v->tree);
     rebase(v, m);
-    cache_list_drop(v->cache, m->from_prefix);
-    cache_list_drop(v->cache, m->to_prefix);
+    cache_list_drop(v->cache, m->claim->what.from);
+    cache_list_drop(v->cache, m->claim->what.to);
     listing_forget(v, n->dir);
     listing_forget(v, n->new_dir);
 }
 
+static int rename_claimed(struct vfs *v, const struct rename_names *n, struct inode *i,
+                          struct inode *over, struct intent_claim *cl)
+{
+    struct move m;
+    int r;
+
+    move_init(&m, v, cl, true);
+    r = prepare(&m, i, over);
+    if (r < 0)
+        intents_withdraw(v, cl);
+    else
+        r = move_keys(&m);
+    if (r == 0) {
+        move_tree(&m, n, i, over);
+        marker_keep(v, n->dir);
+        r = move_delete_all(&m);
+        intents_end(v, cl, r);
+    }
+    move_done(&m);
+    return r;
+}
+
 int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
 {
+    struct intent_claim cl = {.both = true, .what.is_dir = true};
     char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
-    struct move m = {.v = v, .from_prefix = from, .to_prefix = to};
     int r;
 
     lock_take(&v->tree);
@@ -439,6 +267,8 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
                             : err_set(-ENOENT, "renamed or removed meanwhile");
     if (r == 0)
         r = inode_key_locked(v, n->new_dir, n->new_name, to);
+    if (r == 0 && over != NULL) /* there, also where only its keys say so */
+        cl.what.target = store_etag_is_set(&over->etag) ? over->etag : store_etag_make("implied");
     lock_drop(&v->tree);
     if (r == 0 && strlen(to) >= VFS_KEY_MAX)
         r = err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
@@ -447,13 +277,10 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
     memcpy(to + strlen(to), "/", 2);
     if (str_starts(to, from))
         return err_set(-EINVAL, "a directory can't move into itself");
-    lock_init(&m.locked.lk, LOCK_LEAF);
-    r = move_keys(&m, i, over);
-    if (r == 0) {
-        move_tree(&m, n, i, over);
-        marker_keep(v, n->dir);
-        r = each(&m, delete_source);
-    }
-    move_done(&m);
-    return r;
+    r = str_copy(cl.what.from, sizeof(cl.what.from), from);
+    if (r == 0)
+        r = str_copy(cl.what.to, sizeof(cl.what.to), to);
+    if (r == 0)
+        r = intents_claim(v, &cl);
+    return r == 0 ? rename_claimed(v, n, i, over, &cl) : r;
 }

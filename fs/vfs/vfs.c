@@ -69,6 +69,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     v->upload = upload;
     v->coord = coord;
     lock_init(&v->tree, LOCK_TREE);
+    cond_init(&v->intents_due);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -177,6 +178,7 @@ void vfs_free(struct vfs *v)
 {
     if (v == NULL)
         return;
+    intents_done(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
     if (v->locked.handles.slots != NULL)
@@ -297,6 +299,7 @@ void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
     };
     lock_take(&v->tree);
     map_each(&v->locked.by_node, count_inode, &c);
+    intents_stats_locked(v, ret);
     memcpy(ret->last_error, v->locked.last_error, sizeof(ret->last_error));
     lock_drop(&v->tree);
     if (c.oldest != 0)

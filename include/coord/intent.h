@@ -80,6 +80,10 @@ _must_check_ int intent_take(struct coord *c, const struct intent *left,
 /* Empties one record of this state: a tombstone that is old, a claim of a target that has lost its
  * source. 0, INTENT_BUSY (it changed), -errno. */
 _must_check_ int intent_clear(struct coord *c, const char *name, const struct store_etag *etag);
+/* Removes one that has not changed for long: a tombstone, an emptied one. Where a DELETE has no
+ * condition it is looked at just before; a claim made in between would go with it, and only cost
+ * the completion of that one rename after a crash. 0, INTENT_BUSY, -errno. */
+_must_check_ int intent_sweep(struct coord *c, const char *name, const struct store_etag *etag);
 /* Calls each(arg, name, etag) for every record there is; dirs: only directories' (few). */
 _must_check_ int
 intent_list(struct coord *c, bool dirs,

@@ -46,6 +46,9 @@ struct vfs_conf {
     bool lookup_always; /* lookupcache=none: no name is believed, here or by the kernel */
     bool sync_writes;   /* noac: a write is in the bucket before it returns */
     enum vfs_excl excl;
+    /* How often renames of other mounts that stand are looked at, and finished if their mount is
+     * dead, by a thread that only runs while there are any. 0: never, and nobody looks for them. */
+    int64_t mend_ns;
     struct store_caps caps;
     /* The kernel's cached pages and attributes of a node are out of date. May block until the
      * kernel has dropped them. NULL: nobody to tell. */
@@ -157,6 +160,8 @@ _must_check_ int vfs_drain(struct vfs *v);
 struct vfs_stats {
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
+    uint64_t renames;        /* that are under way and known here, other mounts' too */
+    uint64_t moved_done, moved_all; /* steps of directories' renames of this mount: two for a key */
     char last_error[256];    /* of a commit that nobody could be told of (RELEASE) */
 };
 void vfs_stats_get(struct vfs *v, struct vfs_stats *ret);

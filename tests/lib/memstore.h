@@ -49,7 +49,8 @@ int memstore_delete(struct store *s, const char *key);
 /* obj (free with store_obj_done) and the body with a NUL after it (free it); each may be NULL. */
 _must_check_ int memstore_get(struct store *s, const char *key, struct store_obj *obj,
                               char **ret_data);
-size_t memstore_objects(struct store *s); /* how many there are */
+size_t memstore_objects(struct store *s);      /* how many there are */
+size_t memstore_user_objects(struct store *s); /* without those below .s3efs/ */
 size_t memstore_uploads(struct store *s); /* open multipart uploads */
 
 #endif

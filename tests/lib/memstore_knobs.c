@@ -217,6 +217,17 @@ size_t memstore_objects(struct store *s)
     return n;
 }
 
+size_t memstore_user_objects(struct store *s)
+{
+    struct memstore *m = mem_of(s);
+    size_t n = 0;
+    lock_take(&m->locked.lk);
+    for (size_t i = 0; i < m->locked.n; i++)
+        n += strncmp(m->locked.v[i].key, ".s3efs/", 7) != 0;
+    lock_drop(&m->locked.lk);
+    return n;
+}
+
 size_t memstore_uploads(struct store *s)
 {
     struct memstore *m = mem_of(s);

@@ -276,8 +276,8 @@ static int check_bucket(struct world *w)
             return fail(w, "object %s has other bytes than the file", key);
         objects++;
     }
-    if (memstore_objects(w->rig.store) != objects)
-        return fail(w, "%zu objects in the bucket, wanted %zu", memstore_objects(w->rig.store),
+    if (memstore_user_objects(w->rig.store) != objects)
+        return fail(w, "%zu objects in the bucket, wanted %zu", memstore_user_objects(w->rig.store),
                     objects);
     return memstore_uploads(w->rig.store) == 0 ? 0 : fail(w, "an upload was left open");
 }

@@ -66,3 +66,7 @@ tests_unit_vfs_test_range_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LI
 tests_unit_vfs_test_racers_SOURCES = %D%/test_racers.c
 tests_unit_vfs_test_racers_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_racers_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_rename_crash
+tests_unit_vfs_test_rename_crash_SOURCES = %D%/test_rename_crash.c %D%/dyingmount.h
+tests_unit_vfs_test_rename_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_rename_crash_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of known renames, as intents.c and mend.c share it. Guarded by v->tree. */
+#ifndef S3EFS_VFS_INTENTS_H
+#define S3EFS_VFS_INTENTS_H
+
+#include "rename.h"
+
+struct intent_known {
+    struct intent_known *next;
+    struct intent *what; /* NULL: a tombstone, emptied or unreadable; only its age counts */
+    char name[INTENT_NAME_SIZE];
+    struct store_etag etag;
+    int64_t since_ns; /* this ETag was first seen, or written */
+    bool is_ours;     /* a call here is at it */
+    bool is_seen;     /* by the look under way */
+    bool is_tried;    /* by the mending under way */
+    uint64_t n_all, n_done;
+};
+
+/* 0; RENAME_AGAIN: a call here is at this name; -ENOMEM. */
+int intents_note(struct vfs *v, const char *name, const struct intent *what,
+                 const struct store_etag *etag, bool is_ours);
+void intents_forget(struct vfs *v, const char *name);
+struct intent_known *intents_of_locked(struct vfs *v, const struct intent_claim *cl);
+/* Is a call of this mount carrying this rename out? */
+bool intents_are_at_it(struct vfs *v, const struct intent *i);
+void intents_drop_lists(struct vfs *v, const struct intent *i);
+/* The thread that mends has something to do, perhaps. */
+void intents_wake(struct vfs *v);
+
+#endif
