@@ -28,8 +28,28 @@ static void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
         fuse_reply_lseek(req, (off_t)at);
 }
 
+/* The answer counts 32 bits. */
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t node, off_t off,
+                               struct fuse_file_info *fi, fuse_ino_t node_out, off_t off_out,
+                               struct fuse_file_info *fi_out, size_t len, int flags)
+{
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    ssize_t n = -EINVAL;
+
+    (void)node_out;
+    if (flags == 0)
+        n = vfs_copy_range(v, &x, fi->fh, (uint64_t)off, fi_out->fh, (uint64_t)off_out,
+                           len < UINT32_MAX ? len : UINT32_MAX);
+    if (n < 0)
+        reply_done(req, (int)n, "copy_file_range", node, NULL);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
 void ops_range_fill(struct fuse_lowlevel_ops *ops)
 {
     ops->fallocate = op_fallocate;
     ops->lseek = op_lseek;
+    ops->copy_file_range = op_copy_file_range;
 }

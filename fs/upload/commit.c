@@ -151,13 +151,20 @@ static int weak_first(struct job *j, struct store_obj *ret)
     return look(j, ret);
 }
 
+static int send(struct job *j, struct store_obj *ret)
+{
+    if (j->is_copy)
+        return copy_commit(j, ret);
+    return j->plan.n > 0 ? multipart_commit(j, ret) : put_commit(j, ret);
+}
+
 static int commit(struct job *j, struct store_obj *ret)
 {
     for (unsigned tries = 0;; tries++) {
         int w = weak_first(j, ret);
         if (w != LOOK_UNCHANGED)
             return outcome_of(w);
-        int r = j->plan.n > 0 ? multipart_commit(j, ret) : put_commit(j, ret);
+        int r = send(j, ret);
         if (r == 0 || r == LOOK_LANDED)
             return r == 0 ? 0 : UPLOAD_LANDED;
         if (r > 0)
@@ -171,6 +178,8 @@ static int commit(struct job *j, struct store_obj *ret)
             return in_doubt(j, r, &cause, seen);
         if (seen != LOOK_UNCHANGED)
             return outcome_of(seen);
+        if (j->is_copy && (r == STORE_PRECONDITION || r == STORE_NOT_FOUND))
+            return err_set(-ESTALE, "%s: what was to be copied has changed", j->src_key);
         if (r < 0 || tries + 1 == TRIES)
             return in_doubt(j, r, &cause, seen);
         pause_before_retry(tries);
@@ -196,6 +205,9 @@ static int choose_way(struct job *j)
     if (r != 0)
         return r;
     in.dirty = dirty;
+    j->is_copy = copy_is_the_way(j, &in);
+    if (j->is_copy)
+        return 0;
     r = plan_build(&in, &j->plan);
     if (r != 0)
         return r;

@@ -34,6 +34,7 @@ struct job {
     const struct upload_req *req;
     const char *src_key;
     struct store_cond cond;
+    bool is_copy; /* within the bucket, by one COPY */
     bool is_weak; /* the server will not look at the condition: we do, just before */
     struct store_hdrs hdrs;
     char mark[MARK_SIZE];
@@ -62,6 +63,11 @@ enum body_outcome { BODY_NO_ROOM = 1 };
 _must_check_ int body_init(struct body *b, struct upload *u, struct data_file *f, uint64_t off,
                            uint64_t len, bool may_wait);
 void body_done(struct body *b); /* idempotent; legal on a zeroed struct */
+
+/* --- copy.c --- */
+bool copy_is_the_way(const struct job *j, const struct plan_in *in);
+/* 0 and *ret, or what the COPY ended with. */
+_must_check_ int copy_commit(struct job *j, struct store_obj *ret);
 
 /* --- parts.c --- */
 /* Sends or copies every part of the plan, several at once. At the first failure it starts no more and waits for

@@ -151,9 +151,10 @@ static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
 void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
                  uint64_t change)
 {
-    uint64_t size = data_size(i->data);
+    uint64_t size;
 
     data_committed(i->data, key, now, change);
+    size = data_size(i->data);
     cache_obj_put(v->cache, key, now, clock_boot_ns());
     lock_take(&v->tree);
     if (i->parent != NULL) /* only a name that leads here was news to those who asked */

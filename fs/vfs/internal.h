@@ -260,6 +260,9 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
+/* What was the file at `change` is in the bucket now as *now (its headers are moved out). */
+void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
+                 uint64_t change);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);

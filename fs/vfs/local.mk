@@ -15,4 +15,5 @@ libvfs_a_SOURCES += %D%/access.c
 libvfs_a_SOURCES += %D%/access.h
 libvfs_a_SOURCES += %D%/range.c
 libvfs_a_SOURCES += %D%/intents.c %D%/intents.h %D%/mend.c %D%/moved.c %D%/moving.c
+libvfs_a_SOURCES += %D%/copy.c
 EXTRA_DIST += %D%/README.md

@@ -43,12 +43,17 @@ struct upload_req {
     const char *src_key;           /* key of the file's base (for part copies); NULL: key */
     /* Complete: content-type, x-amz-meta-*, with the marks of the version that cond names; this one's is added. */
     const struct store_hdrs *hdrs;
+    bool by_copy;                  /* a clean file: by one COPY of src_key if upload_can_copy() says so */
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);
  * an upload_outcome, with *ret what a HEAD showed where there is an object; or -errno (-EACCES, -ENOSPC, -EDQUOT,
  * -EIO, -EFBIG, -ENAMETOOLONG, -ETIMEDOUT: the bucket is as it was, or in doubt where err_text() says so). */
 _must_check_ int upload_commit(struct upload *u, const struct upload_req *req, struct store_obj *ret);
+
+/* Can the bucket copy an object of this size onto another key under such a condition there, without its bytes
+ * coming here? By one COPY, or by parts. */
+bool upload_can_copy(const struct upload *u, enum store_if kind, uint64_t size);
 
 /* Pure plan of a multipart upload, in fs/upload/plan.h. */
 

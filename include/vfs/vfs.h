@@ -137,6 +137,10 @@ _must_check_ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t 
                                uint64_t len);
 /* whence: SEEK_HOLE or SEEK_DATA, as lseek(2). */
 _must_check_ int vfs_lseek(struct vfs *v, uint64_t fh, uint64_t off, int whence, uint64_t *ret);
+/* copy_file_range(2): may copy less than len; 0 at the source's end. Where a whole stored file goes onto one that is
+ * empty and the server can, it is in the bucket when this returns. */
+_must_check_ ssize_t vfs_copy_range(struct vfs *v, const struct vfs_ctx *x, uint64_t fh_in, uint64_t off_in,
+                                    uint64_t fh_out, uint64_t off_out, uint64_t len);
 _must_check_ int vfs_flush(struct vfs *v, const struct vfs_ctx *x,
                            uint64_t fh); /* what close(2) returns */
 _must_check_ int vfs_fsync(struct vfs *v, uint64_t fh);

@@ -97,5 +97,34 @@ def t17_sparse_copy(rig):
     true(os.path.getsize(src) == 20 * MIB + 5, "the source")
 
 
+@check("copy_file_range of a whole file, small and large, and of ranges: the same bytes, another inode")
+def copy_range(rig):
+    m = rig.one()
+    for name, size in (("small", 12345), ("large", 33 * MIB + 7)):
+        data = os.urandom(4096) * (size // 4096 + 1)
+        write_file(m.path(name), data[:size])
+        out = m.path(name + ".copy")
+        with open(m.path(name), "rb") as a, open(out, "wb") as b:
+            left = size
+            while left > 0:
+                n = os.copy_file_range(a.fileno(), b.fileno(), left)
+                true(n > 0, "copied nothing")
+                left -= n
+            equal(os.copy_file_range(a.fileno(), b.fileno(), 100), 0, "at the end")
+        equal(digest(read_file(out)), digest(data[:size]), name)
+        true(os.stat(out).st_ino != os.stat(m.path(name)).st_ino, "inodes")
+        with open(m.path(name), "rb") as a, open(out, "r+b") as b:
+            equal(os.copy_file_range(a.fileno(), b.fileno(), 1000, 5, 77), 1000)
+        want = bytearray(data[:size])
+        want[77:1077] = data[5:1005]
+        equal(digest(read_file(out)), digest(bytes(want)), name + " after a range")
+        equal(digest(read_file(m.path(name))), digest(data[:size]), "the source")
+        subprocess.run(["cp", "-p", m.path(name), m.path(name + ".cp")], check=True)
+    m.unmount()
+    other = rig.mount()
+    for name in ("small", "large"):
+        equal(digest(read_file(other.path(name + ".cp"))), digest(read_file(other.path(name))), name)
+
+
 if __name__ == "__main__":
     main()

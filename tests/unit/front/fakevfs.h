@@ -32,7 +32,7 @@ struct vfs {
     bool paired;
     char xattr[64]; /* "name=value" */
     int xattr_flags, falloc_mode;
-    uint64_t falloc_off, falloc_len;
+    uint64_t falloc_off, falloc_len, copied_from, copied_to;
 };
 void fake_init(struct vfs *v);
 void fake_done(struct vfs *v);

@@ -170,6 +170,10 @@ static void test_ranges(void **state)
     assert_int_equal(lseek(fd, 2, SEEK_HOLE), 5);
     assert_int_equal(lseek(fd, 5, SEEK_DATA), -1);
     assert_int_equal(errno, ENXIO);
+    assert_int_equal(copy_file_range(fd, &(off_t){1}, fd, &(off_t){3}, 2, 0), 2);
+    seen = fake_look(&t.vfs);
+    assert_int_equal(seen.copied_from, 1);
+    assert_int_equal(seen.copied_to, 3);
     close(fd);
 }
 
