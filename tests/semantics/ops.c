@@ -346,6 +346,35 @@ static int do_rename_dir(struct rig *r)
     return rig_rename(r, "d", "e", 0);
 }
 
+static int do_copy(struct rig *r)
+{
+    uint64_t in, out;
+    ssize_t n = -1;
+    int x = rig_open_file(r, "f", O_RDONLY, &in), y = -1;
+
+    if (x == 0)
+        y = rig_creat(r, "copy", O_WRONLY | O_EXCL, 0644, &out);
+    if (y == 0) {
+        n = vfs_copy_range(r->vfs, &r->ctx, in, 0, out, 0, strlen(TEXT));
+        y = rig_shut(r, out);
+    }
+    if (x == 0)
+        x = rig_shut(r, in);
+    return n < 0 ? -1 : x < 0 ? x : y;
+}
+
+static int do_setxattr(struct rig *r)
+{
+    struct vfs_entry e;
+    int x = rig_walk(r, "f", &e);
+
+    if (x < 0)
+        return x;
+    x = vfs_setxattr(r->vfs, &r->ctx, e.node, "user.colour", "blue", 4, 0);
+    vfs_forget(r->vfs, e.node, 1);
+    return x;
+}
+
 static int do_readlink(struct rig *r)
 {
     char *target = NULL;
@@ -400,6 +429,8 @@ const struct op costs_ops[] = {
     {"creat, write 40 MiB, close", NULL, do_big},
     {"write 11 bytes into 40 MiB", have_big, do_range_in_big},
     {"truncate", have_file, do_truncate},
+    {"cp of a stored file within the mount", have_foreign_known, do_copy},
+    {"setxattr, removexattr of user.*", have_file, do_setxattr},
     {"chmod, chown, utimens of a file", have_file, do_chmod},
     {"chmod of a file of 40 MiB", have_big, do_chmod_big},
     {"chmod of a directory", have_dir, do_chmod_dir},
