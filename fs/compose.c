@@ -99,6 +99,9 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
 
 static int open_vfs(struct compose *m)
 {
+    static const enum vfs_excl excl[] = {[CONFIG_EXCL_OPEN] = VFS_EXCL_OPEN,
+                                         [CONFIG_EXCL_STRICT] = VFS_EXCL_STRICT,
+                                         [CONFIG_EXCL_CLOSE] = VFS_EXCL_CLOSE};
     const struct config *c = m->config;
     struct vfs_conf conf = {
         .prefix = c->prefix,
@@ -114,7 +117,7 @@ static int open_vfs(struct compose *m)
         .nocto = c->nocto,
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
-        .excl = c->excl == CONFIG_EXCL_CLOSE ? VFS_EXCL_CLOSE : VFS_EXCL_OPEN,
+        .excl = excl[c->excl],
         .mend_ns = 10 * NS_PER_S,
         .caps = m->caps,
         .invalidate = front_invalidate,

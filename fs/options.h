@@ -14,7 +14,7 @@
 enum config_source { CONFIG_S3, CONFIG_DIR };
 enum config_sse { CONFIG_SSE_NONE, CONFIG_SSE_AES256, CONFIG_SSE_KMS, CONFIG_SSE_C };
 enum config_weak { CONFIG_WEAK_WARN, CONFIG_WEAK_REFUSE };
-enum config_excl { CONFIG_EXCL_OPEN, CONFIG_EXCL_CLOSE };
+enum config_excl { CONFIG_EXCL_OPEN, CONFIG_EXCL_STRICT, CONFIG_EXCL_CLOSE };
 /* A name that is not known is asked of the bucket in any case: the first three are one. */
 enum config_lookupcache { CONFIG_LOOKUP_ALL, CONFIG_LOOKUP_POS, CONFIG_LOOKUP_POSITIVE, CONFIG_LOOKUP_NONE };
 enum config_log { CONFIG_LOG_AUTO, CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG };

@@ -9,4 +9,6 @@ libcoord_a_SOURCES += %D%/intent.c
 libcoord_a_SOURCES += include/coord/intent.h
 libcoord_a_SOURCES += %D%/lockset.c %D%/lockrec.c %D%/lockrec.h %D%/share.c
 libcoord_a_SOURCES += include/coord/lockset.h include/coord/share.h
+libcoord_a_SOURCES += %D%/reserve.c
+libcoord_a_SOURCES += include/coord/reserve.h
 EXTRA_DIST += %D%/README.md

@@ -230,6 +230,8 @@ int commit_inode(struct vfs *v, struct inode *i)
         r = commit_as(v, i, key, name);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);
+    else
+        strict_end(v, i);
     lock_take(&v->tree);
     i->failed = r;
     lock_drop(&v->tree);

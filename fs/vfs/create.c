@@ -106,8 +106,12 @@ static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
     i->is_excl = (flags & O_EXCL) != 0;
     lock_drop(&v->tree);
     r = content_open(v, i);
+    if (r == 0 && i->is_excl)
+        r = strict_reserve(v, i);
     if (r == 0)
         r = handle_new(v, i, flags, &h);
+    if (r < 0)
+        strict_end(v, i);
     inode_io_drop(v, i);
     if (r == 0) {
         h->is_fresh = true;

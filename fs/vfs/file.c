@@ -261,6 +261,8 @@ static void release_writer(struct vfs *v, struct handle *h)
     is_given_up = r < 0 && is_last;
     if (is_given_up)
         commit_give_up(v, i, r, "at the last close");
+    if (is_last)
+        strict_end(v, i);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     if (is_given_up && v->conf.invalidate != NULL) /* the kernel has the pages that were refused */

@@ -154,6 +154,7 @@ static void inode_free(struct inode *i)
     store_hdrs_done(&i->edits);
     lock_done(&i->io);
     free(i->last_name);
+    free(i->strict); /* of a mount that ends: the record goes with the session */
     free(i);
 }
 

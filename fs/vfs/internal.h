@@ -65,6 +65,7 @@ struct inode {
     int64_t dirty_since_ns;        /* 0: clean */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
+    struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
     bool is_dirty;                 /* bytes or attributes wait for a commit */
     bool is_busy;                  /* its io is held: content and version are in use */
     bool is_stale; /* another client's doing took the name: what is written has no place to go, */
@@ -260,9 +261,6 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
-/* What was the file at `change` is in the bucket now as *now (its headers are moved out). */
-void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
-                 uint64_t change);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);
@@ -308,6 +306,10 @@ bool name_is_ours(const struct vfs *v, const char *dir_key, const char *name);
 bool name_has_state(const struct vfs *v, const char *dir_key); /* is it at or below this directory? */
 /* "<state prefix><name>". -ENAMETOOLONG. */
 int name_state_key(const struct vfs *v, const char *name, char *ret, size_t size);
+
+/* --- strict.c: with i->io held --- */
+int strict_reserve(struct vfs *v, struct inode *i); /* under excl=strict; -EEXIST */
+void strict_end(struct vfs *v, struct inode *i);    /* the name is made, or will not be */
 
 /* --- winner.c --- */
 int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there);

@@ -16,4 +16,5 @@ libvfs_a_SOURCES += %D%/access.h
 libvfs_a_SOURCES += %D%/range.c
 libvfs_a_SOURCES += %D%/intents.c %D%/intents.h %D%/mend.c %D%/moved.c %D%/moving.c
 libvfs_a_SOURCES += %D%/copy.c
+libvfs_a_SOURCES += %D%/strict.c
 EXTRA_DIST += %D%/README.md

@@ -179,6 +179,9 @@ static void test_believed(void **state)
     config_done(&c);
     parse(&c, "excl=close");
     assert_int_equal(c.excl, CONFIG_EXCL_CLOSE);
+    config_done(&c);
+    parse(&c, "excl=strict");
+    assert_int_equal(c.excl, CONFIG_EXCL_STRICT);
 }
 
 static void test_actimeo(void **state)

@@ -25,3 +25,7 @@ tests_unit_coord_test_lockset_LDADD = $(coord_test_ldadd)
 tests_unit_coord_test_share_SOURCES = %D%/test_share.c
 tests_unit_coord_test_share_CPPFLAGS = $(coord_test_cppflags)
 tests_unit_coord_test_share_LDADD = $(coord_test_ldadd)
+coord_tests += tests/unit/coord/test_reserve
+tests_unit_coord_test_reserve_SOURCES = %D%/test_reserve.c
+tests_unit_coord_test_reserve_CPPFLAGS = $(coord_test_cppflags)
+tests_unit_coord_test_reserve_LDADD = $(coord_test_ldadd)

@@ -25,7 +25,7 @@
 #define MOUNTS 4
 #define MANY 100
 
-enum kind { CREATE, MKDIR, SYMLINK, RENAME };
+enum kind { CREATE, CREATE_STRICT, MKDIR, SYMLINK, RENAME };
 
 static struct rig mounts[MOUNTS];
 static atomic_uint empty_puts;
@@ -35,6 +35,7 @@ struct race {
     unsigned n, rounds;
     unsigned round; /* written between the barriers */
     char name[32];  /* of this round */
+    atomic_uint n_opened;
     pthread_barrier_t go, opened, done;
 };
 struct racer {
@@ -51,15 +52,18 @@ static void text_of(const struct racer *r, char text[32])
     snprintf(text, 32, "racer %u of round %u", r->id, r->race->round);
 }
 
-/* Every eighth round all racers are past their open before the first one closes: the PUT decides. In
- * the others each goes as fast as it can. (What a loser wrote is kept, and that is what takes time.) */
+/* Every 16th round all racers are past their open before the first one closes: the PUT decides.
+ * In the others each goes as fast as it can. (What a loser wrote is kept, and that is what takes
+ * time.) */
 static int create(struct racer *r)
 {
     char text[32];
     uint64_t fh;
     int x = rig_open_file(r->rig, r->race->name, O_CREAT | O_EXCL | O_WRONLY, &fh);
 
-    if (r->race->round % 8 == 0)
+    if (x == 0)
+        atomic_fetch_add(&r->race->n_opened, 1);
+    if (r->race->round % 16 == 0)
         pthread_barrier_wait(&r->race->opened);
     if (x < 0)
         return x;
@@ -102,6 +106,7 @@ static int once(struct racer *r)
 {
     switch (r->race->kind) {
     case CREATE:
+    case CREATE_STRICT:
         return create(r);
     case MKDIR:
         return rig_mkdir(r->rig, r->race->name, 0755);
@@ -142,6 +147,8 @@ static void judge(const struct race *race, const struct racer *racers, char why[
                      strerror(-racers[i].result));
     }
     snprintf(key, sizeof(key), "%s%s", race->name, race->kind == MKDIR ? "/" : "");
+    if (race->kind == CREATE_STRICT && atomic_load(&race->n_opened) != 1)
+        snprintf(why, 96, "round %u: %u were let in", race->round, atomic_load(&race->n_opened));
     if (winner == NULL) {
         snprintf(why, 96, "round %u: nobody won", race->round);
     } else if (memstore_get(mounts[0].store, key, NULL, &there) != 0) {
@@ -171,6 +178,7 @@ static void compete(enum kind kind, unsigned n, unsigned rounds)
     }
     for (unsigned i = 0; i < rounds; i++) {
         race.round = i;
+        atomic_store(&race.n_opened, 0);
         snprintf(race.name, sizeof(race.name), "name%u-%u", n, i);
         pthread_barrier_wait(&race.go);
         pthread_barrier_wait(&race.done);
@@ -211,6 +219,18 @@ static int setup(void **state)
     return r;
 }
 
+/* excl=strict: at open only one is let in, too. */
+static int setup_strict(void **state)
+{
+    int r = setup(state);
+
+    for (unsigned i = 0; i < MOUNTS && r == 0; i++) {
+        mounts[i].conf.excl = VFS_EXCL_STRICT;
+        r = rig_remount(&mounts[i]);
+    }
+    return r;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -232,25 +252,32 @@ static void a_hundred_racers(void **state)
     compete(CREATE, MANY, 100);
 }
 
+static void strict_lets_one_in(void **state)
+{
+    (void)state;
+    compete(CREATE_STRICT, 4, 500);
+    compete(CREATE_STRICT, MANY, 10);
+}
+
 static void mkdir_has_one_winner(void **state)
 {
     (void)state;
-    compete(MKDIR, 4, 2000);
-    compete(MKDIR, MANY, 20);
+    compete(MKDIR, 4, 1000);
+    compete(MKDIR, MANY, 10);
 }
 
 static void symlink_has_one_winner(void **state)
 {
     (void)state;
-    compete(SYMLINK, 4, 2000);
-    compete(SYMLINK, MANY, 20);
+    compete(SYMLINK, 4, 1000);
+    compete(SYMLINK, MANY, 10);
 }
 
 static void rename_noreplace_has_one_winner(void **state)
 {
     (void)state;
-    compete(RENAME, 4, 2000);
-    compete(RENAME, MANY, 20);
+    compete(RENAME, 4, 1000);
+    compete(RENAME, MANY, 10);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -259,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(ten_thousand_rounds),
         T(a_hundred_racers),
+        cmocka_unit_test_setup_teardown(strict_lets_one_in, setup_strict, teardown),
         T(mkdir_has_one_winner),
         T(symlink_has_one_winner),
         T(rename_noreplace_has_one_winner),
