@@ -56,6 +56,8 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
     is_ours = i->is_new || i->is_dirty || i->parent == NULL;
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
+    else if (is_trunc && (flags & O_ACCMODE) == O_RDONLY && handle_is_executed_locked(i))
+        r = err_set(-ETXTBSY, "%s is being executed", i->name); /* other writers: the kernel says so */
     lock_drop(&v->tree);
     if (r == 0 && !is_ours && !is_trunc && !is_believed)
         r = inode_check(v, i, (flags & O_ACCMODE) != O_WRONLY);

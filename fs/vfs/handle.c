@@ -72,6 +72,15 @@ void handle_free(struct vfs *v, struct handle *h)
     free(h);
 }
 
+bool handle_is_executed_locked(const struct inode *i)
+{
+    const struct handle *h = i->handles;
+
+    while (h != NULL && (h->flags & VFS_OPEN_EXEC) == 0)
+        h = h->next;
+    return h != NULL;
+}
+
 void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid)
 {
     pid_t tgid;

@@ -252,6 +252,7 @@ int handle_new(struct vfs *v, struct inode *i, int flags,
                struct handle **ret); /* references i (and its data) */
 struct handle *handle_get(struct vfs *v, uint64_t fh);
 void handle_free(struct vfs *v, struct handle *h);
+bool handle_is_executed_locked(const struct inode *i); /* a program that runs: ETXTBSY */
 void handle_note_writer(struct vfs *v, struct handle *h, pid_t tid);
 bool handle_wrote(struct vfs *v, const struct handle *h,
                   pid_t tid); /* did this thread's process write? */

@@ -120,7 +120,8 @@ _must_check_ ssize_t vfs_getxattr(struct vfs *v, uint64_t node, const char *name
 _must_check_ ssize_t vfs_listxattr(struct vfs *v, uint64_t node, void *buf, size_t size);
 _must_check_ int vfs_removexattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, const char *name);
 
-/* Files. flags as in open(2). keep_cache: the kernel's pages are still right. */
+#define VFS_OPEN_EXEC 0x20 /* the kernel's FMODE_EXEC: execve(2) opened it */
+/* Files. flags as in open(2), and VFS_OPEN_EXEC. keep_cache: the kernel's pages are still right. */
 _must_check_ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
                             mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh);
 _must_check_ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,

@@ -142,9 +142,11 @@ class Rig:
 
     def mount(self, source=None, env=None, **opts):
         """Mounts the bucket at a new directory, with a new cache unless cache_dir= is given."""
-        n = len(self.mounts)
-        d = self.path(f"mnt{n}")
-        m = mount.Mount(source or self.source, d, self.options(**opts), self.path(f"log{n}"), env)
+        return self.mount_at(self.path(f"mnt{len(self.mounts)}"), source, env, **opts)
+
+    def mount_at(self, d, source=None, env=None, **opts):
+        log = self.path(f"log{len(self.mounts)}")
+        m = mount.Mount(source or self.source, d, self.options(**opts), log, env)
         self.mounts.append(m)
         return m
 
