@@ -59,8 +59,10 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
     else if (is_trunc && (flags & O_ACCMODE) == O_RDONLY && handle_is_executed_locked(i))
         r = err_set(-ETXTBSY, "%s is being executed", i->name); /* other writers: the kernel says so */
     lock_drop(&v->tree);
-    if (r == 0 && !is_ours && !is_trunc && !is_believed)
-        r = inode_check(v, i, (flags & O_ACCMODE) != O_WRONLY);
+    /* Also who truncates: what he replaces must be the file that is there now, not one that another
+     * client has removed meanwhile, or its commit would have no place to go (protocol 2d). */
+    if (r == 0 && !is_ours && !is_believed)
+        r = inode_check(v, i, (flags & O_ACCMODE) != O_WRONLY && !is_trunc);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
     if (r == 0)

@@ -82,3 +82,7 @@ tests_unit_vfs_test_copy_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIB
 tests_unit_vfs_test_excl_strict_SOURCES = %D%/test_excl_strict.c
 tests_unit_vfs_test_excl_strict_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_excl_strict_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_between
+tests_unit_vfs_test_between_SOURCES = %D%/test_between.c
+tests_unit_vfs_test_between_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_between_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the model of several mounts (tests/model) found, each on its own: other mounts' doings
+ * within the attribute times, a foreign writer's file, and lost replies. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tests/lib/memstore.h"
+#include "tests/lib/rig.h"
+
+static struct rig a, b;
+
+static int setup(void **state)
+{
+    int r;
+
+    (void)state;
+    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
+    rig_set_has_fd(NULL);
+    r = rig_open(&a, NULL);
+    return r == 0 ? rig_join(&b, &a, NULL) : r;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close(&b);
+    rig_close(&a);
+    clock_fake_off();
+    return 0;
+}
+
+static void assert_file(struct rig *r, const char *path, const char *text)
+{
+    char buf[256] = {0};
+
+    assert_int_equal(rig_get(r, path, buf, sizeof(buf) - 1), strlen(text));
+    assert_string_equal(buf, text);
+}
+
+/* The name is known here from a moment ago, and by now it is another file, or none: who truncates
+ * it replaces what is there, and close() says 0. */
+static void truncating_open_takes_what_is_there(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "one", 3), 0);
+    assert_int_equal(rig_unlink(&b, "f"), 0);
+    assert_int_equal(rig_put(&a, "f", "two", 3), 0);
+    assert_file(&b, "f", "two");
+    assert_int_equal(memstore_put(a.store, "f", "foreign", 7, NULL, NULL), 0);
+    assert_int_equal(rig_put(&a, "f", "three", 5), 0);
+    assert_file(&b, "f", "three");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
