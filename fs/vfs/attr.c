@@ -101,17 +101,30 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
     }
 }
 
+/* What the caller was told has failed does not wait for the next commit, nor does it make a close
+ * fail that has nothing else to send. */
+static void take_back_locked(struct inode *i, const struct objattr *before)
+{
+    i->attr = *before;
+    i->is_dirty = false;
+    i->dirty_since_ns = 0;
+    i->failed = 0;
+    i->checked_ns = 0;
+}
+
 /* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one
  * that is not in the bucket yet, a change waits for the commit; otherwise it is committed now. */
 static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st,
                     int mask)
 {
-    bool waits, is_closed;
+    bool waits, is_closed, was_clean;
+    struct objattr before;
     int r = 0;
 
     lock_take(&v->tree);
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now", i->name);
+    was_clean = !i->is_dirty && (mask & VFS_SET_SIZE) == 0;
     waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) ||
             (i->is_dirty && i->n_writers > 0);
     lock_drop(&v->tree);
@@ -122,6 +135,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     if (r < 0)
         return r;
     lock_take(&v->tree);
+    before = i->attr;
     apply_attr_locked(i, st, mask);
     commit_mark_dirty_locked(i);
     is_closed = i->n_writers == 0;
@@ -129,8 +143,14 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     if (waits && !v->conf.sync_writes)
         return 0;
     r = commit_inode(v, i);
-    if (r < 0 && is_closed)
+    if (r == 0)
+        return 0;
+    if (is_closed)
         commit_give_up(v, i, r, "changing attributes or size");
+    lock_take(&v->tree);
+    if (!is_closed && was_clean)
+        take_back_locked(i, &before);
+    lock_drop(&v->tree);
     return r;
 }
 

@@ -59,10 +59,28 @@ static void truncating_open_takes_what_is_there(void **state)
     assert_file(&b, "f", "three");
 }
 
+/* chmod of an open file that others removed: its caller is told; the close, which has nothing to
+ * send, is not made to fail by it. */
+static void refused_chmod_does_not_fail_the_close(void **state)
+{
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "text", 4), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, &fh), 0);
+    assert_int_equal(rig_unlink(&b, "f"), 0);
+    assert_int_equal(rig_chmod(&a, "f", 0600), -ESTALE);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_stat(&a, "f", &st), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_chmod_does_not_fail_the_close, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
