@@ -393,9 +393,12 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
         i->attr.mtime_ns = dir_mtime; /* names that came and went are not in the marker, */
     if (is_dir && dir_ctime > i->attr.ctime_ns)
         i->attr.ctime_ns = dir_ctime; /* nor is its own change of name */
+    /* A made-up id stays as long as the version does; what a foreign writer put there is another
+     * file, and must not be taken for this one when two mounts write (protocol 2). */
     if (ino != 0 && id[0] != '\0' &&
-        (obj == NULL || store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL))
-        memcpy(i->attr.id, id, sizeof(id)); /* a made-up id stays for this inode's life */
+        (obj == NULL || (store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL &&
+                         (is_dir || store_etag_equal(&obj->etag, &i->etag)))))
+        memcpy(i->attr.id, id, sizeof(id));
     i->ino = objattr_ino(&i->attr);
     store_hdrs_done(&i->hdrs);
     i->etag = (struct store_etag){""};

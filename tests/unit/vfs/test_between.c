@@ -76,11 +76,30 @@ static void refused_chmod_does_not_fail_the_close(void **state)
     assert_int_equal(rig_stat(&a, "f", &st), -ENOENT);
 }
 
+/* A foreign object in the place of ours is another file, also for the mount that knew ours: what it
+ * appends there must not be taken for the old file by a third, which would overwrite it. */
+static void foreign_object_is_another_file(void **state)
+{
+    uint64_t fh, add;
+
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "ours", 4), 0);
+    assert_int_equal(rig_open_file(&b, "f", O_WRONLY | O_TRUNC, &fh), 0);
+    assert_int_equal(vfs_write(b.vfs, &b.ctx, fh, 0, "B", 1), 1);
+    assert_int_equal(memstore_put(a.store, "f", "foreign", 7, NULL, NULL), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_WRONLY | O_APPEND, &add), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, add, 7, "+A", 2), 2);
+    assert_int_equal(rig_shut(&a, add), 0);
+    assert_int_equal(rig_shut(&b, fh), -ESTALE);
+    assert_file(&a, "f", "foreign+A");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_chmod_does_not_fail_the_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(foreign_object_is_another_file, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
