@@ -292,6 +292,31 @@ static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
     return 0;
 }
 
+/* The reply of a new directory's PUT was lost, or its retry met what the first try had made: one
+ * HEAD tells, by the id that only this directory has. 0 and *ret_obj, or what r was. */
+static int marker_look(struct vfs *v, const char *key, const struct objattr *attr, int r,
+                       struct store_obj *ret_obj)
+{
+    const struct objattr_defaults d = vfs_defaults(v);
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    struct objattr theirs;
+    struct err_copy cause;
+
+    err_copy(&cause);
+    if (store_call(v->store, &req, &rsp) == 0) {
+        objattr_decode(&d, key, true, &rsp.obj, &theirs);
+        if (strcmp(theirs.id, attr->id) == 0) {
+            *ret_obj = (struct store_obj){.etag = rsp.obj.etag, .mtime_ns = rsp.obj.mtime_ns};
+            r = 0;
+        }
+    }
+    store_rsp_done(&rsp);
+    if (r != 0)
+        err_restore(&cause);
+    return r;
+}
+
 int marker_put(struct vfs *v, struct inode *dir)
 {
     const struct store_src empty = {.size = 0, .read = zero_read};
@@ -318,8 +343,11 @@ int marker_put(struct vfs *v, struct inode *dir)
         r = objattr_encode(&attr, key, &hdrs);
     if (r == 0)
         r = store_hdrs_set(&hdrs, "content-type", "application/x-directory");
-    if (r == 0)
+    if (r == 0) {
         r = store_call(v->store, &req, &rsp);
+        if (r != 0 && req.cond.kind == STORE_IF_ABSENT)
+            r = marker_look(v, key, &attr, r, &rsp.obj);
+    }
     if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_CONFLICT)
         r = err_set(-EEXIST, "%s was made or changed by another client", key);
     if (r == 0) {

@@ -94,12 +94,42 @@ static void foreign_object_is_another_file(void **state)
     assert_file(&a, "f", "foreign+A");
 }
 
+/* The reply of mkdir's PUT is lost: with the retry's 412, or for good. */
+static void mkdir_knows_its_own_marker(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    memstore_lose(a.store, STORE_PUT, 1, 1, STORE_PRECONDITION);
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    memstore_lose(a.store, STORE_PUT, 1, 1, -EIO);
+    assert_int_equal(rig_mkdir(&a, "e", 0700), 0);
+    assert_int_equal(rig_stat(&b, "e", &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 0700);
+    memstore_lose(a.store, STORE_PUT, 1, 1, STORE_PRECONDITION); /* and its marker can be rewritten */
+    assert_int_equal(rig_chmod(&a, "e", 0711), 0);
+}
+
+/* But not another mount's. */
+static void mkdir_knows_anothers_marker(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&b, "d", 0755), 0);
+    assert_int_equal(vfs_mkdir(a.vfs, &a.ctx, VFS_ROOT, "d", 0755, &e), -EEXIST);
+    memstore_fail(a.store, STORE_PUT, 1, 1, -EIO);
+    assert_int_equal(vfs_mkdir(a.vfs, &a.ctx, VFS_ROOT, "e", 0755, &e), -EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_chmod_does_not_fail_the_close, setup, teardown),
         cmocka_unit_test_setup_teardown(foreign_object_is_another_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(mkdir_knows_its_own_marker, setup, teardown),
+        cmocka_unit_test_setup_teardown(mkdir_knows_anothers_marker, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
