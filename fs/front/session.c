@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include "base/err.h"
 #include "base/log.h"
@@ -130,6 +132,17 @@ int front_new(const struct front_conf *conf, struct front **ret)
     return 0;
 }
 
+/* What the kernel calls the mount; our root is not asked for it. */
+static void tell_device(struct front *f)
+{
+    struct statx st;
+
+    if (statx(AT_FDCWD, f->mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0)
+        vfs_set_dev(f->vfs, makedev(st.stx_dev_major, st.stx_dev_minor));
+    else
+        log_warn("front.device", "mountpoint=%s cause=%s", LOG_Q(f->mountpoint), strerror(errno));
+}
+
 int front_start(struct front *f, struct vfs *v)
 {
     int r;
@@ -139,6 +152,7 @@ int front_start(struct front *f, struct vfs *v)
     if (fuse_session_mount(f->session, f->mountpoint) != 0)
         return err_set(-EIO, "cannot mount on %s: %s", f->mountpoint,
                        fuse_said[0] != '\0' ? fuse_said : "the kernel or fusermount3 refused");
+    tell_device(f);
     f->was_mounted = true;
     atomic_store(&f->mounted, true);
     r = init_patch(f->session);

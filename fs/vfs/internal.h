@@ -133,6 +133,7 @@ struct vfs {
     struct cond intents_due;
     pthread_t intents_thread;
     atomic_uint intents_hiding; /* directories' renames that are known */
+    atomic_ullong dev; /* of the mount; 0: not known (yet) */
     atomic_uint_fast64_t hidden, commits, commit_errors;
 };
 
@@ -321,7 +322,8 @@ bool creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, 
 
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);
-int proc_has_fd(pid_t pid, uint64_t ino);
+/* dev 0: not known, any file system. 1, 0, -errno: can't be seen. */
+int proc_has_fd(pid_t pid, dev_t dev, uint64_t ino);
 #define PROC_FDS_MAX                                                                               \
     256 /* of a process with more nothing is said: a look at each would cost more than it saves */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What /proc tells of a calling process (protocol 1): needs the same pid namespace; from another
- * one FUSE gives pid 0 and nothing is asked. stat() of the descriptors is never called: it would
- * come back to us. */
+ * one FUSE gives pid 0 and nothing is asked. A plain stat() of the descriptors is never called: it
+ * would come back to us. */
 #include "internal.h"
 
 #include <dirent.h>
@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/str.h"
 #include "base/sys.h"
@@ -51,7 +53,20 @@ int proc_tgid(pid_t tid)
     return (int)tgid;
 }
 
-int proc_has_fd(pid_t pid, uint64_t ino)
+/* A file of another file system, or of another mount of this bucket, may have the number too. Nobody
+ * is asked: the kernel tells what it knows (AT_STATX_DONT_SYNC). 1, 0, -errno. */
+static int is_on(const char *path, dev_t dev)
+{
+    struct statx st;
+
+    if (dev == 0)
+        return 1;
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
+}
+
+int proc_has_fd(pid_t pid, dev_t dev, uint64_t ino)
 {
     char path[320];
     struct dirent *e;
@@ -75,8 +90,10 @@ int proc_has_fd(pid_t pid, uint64_t ino)
             continue; /* closed meanwhile */
         if (!field(text, "ino:", &v))
             r = -EOPNOTSUPP; /* kernel before 5.14 */
-        else if (v == ino)
-            r = 1;
+        else if (v == ino) {
+            snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, e->d_name);
+            r = is_on(path, dev);
+        }
     }
     closedir(d);
     return r;

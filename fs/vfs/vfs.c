@@ -197,6 +197,11 @@ void vfs_free(struct vfs *v)
     free(v);
 }
 
+void vfs_set_dev(struct vfs *v, dev_t dev)
+{
+    atomic_store(&v->dev, dev);
+}
+
 struct dirty {
     struct vfs *vfs;
     struct inode **v;

@@ -65,6 +65,8 @@ _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struc
                          struct data *data, struct upload *upload,
                          struct coord *coord, struct vfs **ret);
 void vfs_free(struct vfs *v);
+/* It is mounted, as this device: files of others that have a number of ours are told apart by it. */
+void vfs_set_dev(struct vfs *v, dev_t dev);
 
 struct vfs_ctx { /* of the calling process */
     uid_t uid;

@@ -218,6 +218,13 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
     return 0;
 }
 
+void vfs_set_dev(struct vfs *v, dev_t dev)
+{
+    lock_take(&v->lock);
+    v->dev = dev;
+    lock_drop(&v->lock);
+}
+
 int vfs_statfs(struct vfs *v, struct statvfs *ret)
 {
     (void)v;

@@ -30,6 +30,7 @@ struct vfs {
     mode_t create_mode;
     unsigned rename_flags, pairs, opens, releases, flushes, dirs_open;
     bool paired;
+    dev_t dev;
     char xattr[64]; /* "name=value" */
     int xattr_flags, falloc_mode;
     uint64_t falloc_off, falloc_len, copied_from, copied_to;

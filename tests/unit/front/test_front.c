@@ -104,7 +104,11 @@ static void test_mount_table(void **state)
     bool found = false;
     FILE *f = fopen("/proc/self/mountinfo", "r");
 
+    struct stat st;
+
     (void)state;
+    assert_int_equal(stat(t.dir, &st), 0); /* the vfs was told of the device */
+    assert_int_equal(fake_look(&t.vfs).dev, st.st_dev);
     assert_non_null(f);
     while (fgets(line, sizeof(line), f) != NULL) {
         if (strstr(line, t.dir) == NULL)
