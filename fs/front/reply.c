@@ -21,7 +21,7 @@ struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x)
 }
 
 /* Answers that programs ask for every day are debug; what an operator must know is not. */
-static enum log_level level_of(int error)
+static enum log_level level_of(int error, const char *op)
 {
     static const int everyday[] = {ENOENT,  EEXIST,       ENOTEMPTY, ENOTDIR, EISDIR, EINVAL, EPERM,
                                    EROFS,   ENAMETOOLONG, EBADF,     EXDEV,   ELOOP,  EINTR,  EBUSY,
@@ -32,6 +32,8 @@ static enum log_level level_of(int error)
         if (everyday[i] == error)
             return LOG_LV_DEBUG;
     }
+    if (error == ESTALE && (strcmp(op, "open") == 0 || strcmp(op, "getattr") == 0))
+        return LOG_LV_DEBUG; /* another client's doing: the kernel looks the name up again */
     if (error == EACCES || error == ENOSPC || error == EDQUOT || error == EFBIG)
         return LOG_LV_WARN;
     return LOG_LV_ERROR;
@@ -39,7 +41,7 @@ static enum log_level level_of(int error)
 
 static void log_failure(int error, const char *op, uint64_t node, const char *name)
 {
-    enum log_level level = level_of(error);
+    enum log_level level = level_of(error, op);
     const char *cause = err_text();
 
     if (level > log_max())
