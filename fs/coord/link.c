@@ -95,9 +95,18 @@ static int take_line(struct link_group *g, const char *word, const char *value)
     bool is_member = strcmp(word, "member") == 0;
 
     if (strcmp(word, "generation") == 0)
-        return g->generation == 0 && str_u64(value, 10, &g->generation) == 0 && g->generation > 0
+        return g->generation == 0 && str_u64(value, 10, &g->generation) == 0 && g->generation > 0 &&
+                       g->generation <= INT64_MAX
                    ? 0
                    : -EBADMSG;
+    if (strcmp(word, "ctime") == 0) {
+        uint64_t ns;
+
+        if (g->ctime_ns != 0 || str_u64(value, 10, &ns) != 0 || ns == 0 || ns > INT64_MAX)
+            return -EBADMSG;
+        g->ctime_ns = (int64_t)ns;
+        return 0;
+    }
     if (!is_member && strcmp(word, "bytes") != 0 && strcmp(word, "maybe") != 0)
         return -EBADMSG;
     if (str_urldecode(&key, value, false) != 0 || key.len == 0 || key.len > KEY_MAX_LEN)
@@ -155,6 +164,8 @@ static void add_line(struct buf *out, const char *word, const char *key)
 int link_format(const struct link_group *g, struct buf *out)
 {
     buf_addf(out, "generation %" PRIu64 "\n", g->generation);
+    if (g->ctime_ns > 0)
+        buf_addf(out, "ctime %" PRId64 "\n", g->ctime_ns);
     add_line(out, "bytes", g->bytes);
     for (size_t i = 0; i < g->n; i++)
         add_line(out, g->v[i].is_maybe ? "maybe" : "member", g->v[i].key);

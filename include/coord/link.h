@@ -2,6 +2,7 @@
 /* Link groups: which keys are names of one file (protocol 9). One record, `links/<file id>`:
  *
  *     generation 7
+ *     ctime 1700000000000000000   when a name last came or went: newer than the objects'
  *     bytes a/b            the key that was written first at this generation
  *     member a/b           a name
  *     maybe a/c            a name that is being made or taken away, or whose maker died: look there
@@ -35,6 +36,7 @@ struct link_member {
 struct link_group {
     struct store_etag etag; /* of the record; unset: there is none */
     uint64_t generation;    /* 0: there is no group */
+    int64_t ctime_ns;       /* 0: none */
     char *bytes;            /* key; NULL in a group of generation 0 */
     struct link_member *v;
     size_t n, cap;

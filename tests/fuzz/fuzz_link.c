@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(link_format(&g, &text) == 0);
         CHECK(link_parse(buf_str(&text), text.len, &again) == 0);
         CHECK(again.generation == g.generation && again.n == g.n);
+        CHECK(again.ctime_ns == g.ctime_ns);
         CHECK(strcmp(again.bytes, g.bytes) == 0);
         for (size_t i = 0; i < g.n; i++) {
             CHECK(strcmp(again.v[i].key, g.v[i].key) == 0);

@@ -66,9 +66,9 @@ static void test_text(void **state)
                                       "generation 1\nbytes a\nmember\n",
                                       "generation 1\nbytes a\nmember a\nmaybe a\n",
                                       "generation 1\nbytes a\nmember a",
-                                      "other 1\n",
+                                      "other 1\n", "generation 1\nctime 0\nbytes a\n",
                                       "generation 1\ngeneration 2\nbytes a\n"};
-    const char text[] = "generation 7\nbytes a%0Ab\nmember a%0Ab\nmaybe a/%25\n";
+    const char text[] = "generation 7\nctime 5\nbytes a%0Ab\nmember a%0Ab\nmaybe a/%25\n";
     struct link_group g = {0};
     struct buf out = BUF_INIT(1000);
 
