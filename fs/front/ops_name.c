@@ -97,12 +97,14 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
     reply_done(req, vfs_rename(v, &x, dir, name, new_dir, new_name, flags), "rename", dir, name);
 }
 
-/* Without an answer of its own link(2) would say ENOSYS, which programs read as a broken kernel. */
 static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char *name)
 {
-    front_begin(req, NULL);
-    (void)node;
-    reply_done(req, err_set(-EOPNOTSUPP, "hard links are not supported yet"), "link", dir, name);
+    struct vfs_ctx x;
+    struct vfs *v = front_begin(req, &x);
+    struct vfs_entry e = {0};
+    int r = vfs_link(v, &x, node, dir, name, &e);
+
+    reply_entry(req, r, "link", dir, name, &e);
 }
 
 void ops_name_fill(struct fuse_lowlevel_ops *ops)

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "link.h"
 #include "mime.h"
 
 #define COMMIT_TRIES 16 /* against other writers of the same whole file */
@@ -173,7 +174,9 @@ void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_o
     atomic_fetch_add(&v->commits, 1);
 }
 
-static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name)
+/* group: what a hard link's commit does with its other names. */
+static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name,
+                     struct link_commit *group)
 {
     struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                               i->etag};
@@ -184,19 +187,24 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         struct store_hdrs hdrs = {0};
         struct store_obj now = {0};
 
-        r = commit_headers(v, i, key, name, &hdrs);
+        r = link_claim(v, i, key, group, &now);
+        if (r == 0)
+            r = commit_headers(v, i, key, name, &hdrs);
         if (r == 0) {
             const struct upload_req req = {
                 .key = key, .file = i->data, .hdrs = &hdrs, .cond = cond};
 
             r = upload_commit(v->upload, &req, &now);
         }
-        if (r == 0)
+        if (r == 0) {
             commit_took(v, i, key, &now, change);
-        else if (r > 0 && tries < COMMIT_TRIES)
+            r = link_spread(v, i, key, group);
+        } else if (r > 0 && tries < COMMIT_TRIES) {
             r = resolve(v, i, key, r, &now, &cond) ?: 1;
-        else
+            link_saw(v, i, key, &now, group);
+        } else {
             r = err_fold(r);
+        }
         store_hdrs_done(&hdrs);
         store_obj_done(&now);
         if (r <= 0)
@@ -204,7 +212,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
     }
 }
 
-int commit_inode(struct vfs *v, struct inode *i)
+/* One try, under the first name. */
+static int commit_first(struct vfs *v, struct inode *i, struct link_commit *group)
 {
     char key[VFS_KEY_MAX + 2], name[VFS_NAME_MAX + 1];
     bool needed;
@@ -227,7 +236,7 @@ int commit_inode(struct vfs *v, struct inode *i)
     if (r == 0)
         r = content_open(v, i);
     if (r == 0)
-        r = commit_as(v, i, key, name);
+        r = commit_as(v, i, key, name, group);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);
     else
@@ -236,6 +245,29 @@ int commit_inode(struct vfs *v, struct inode *i)
     i->failed = r;
     lock_drop(&v->tree);
     return r;
+}
+
+int commit_inode(struct vfs *v, struct inode *i)
+{
+    struct link_commit group;
+    int r;
+
+    do {
+        r = link_ready(v, i);
+        if (r < 0)
+            return r;
+        link_commit_begin(v, i, &group);
+        r = commit_first(v, i, &group);
+        link_commit_end(v, i, &group, r);
+    } while (r == -ESTALE && link_moves_on(v, i));
+    return r;
+}
+
+int commit_alone(struct vfs *v, struct inode *i)
+{
+    struct link_commit no_group = {0};
+
+    return commit_first(v, i, &no_group);
 }
 
 /* The file is what the bucket was last seen to have; nothing here or in the kernel knows better. */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "link.h"
 #include "validate.h"
 
 bool inode_is_file_of(const struct vfs *v, const struct inode *i, const char *key,
@@ -118,7 +119,8 @@ static void still_valid(struct vfs *v, struct inode *i, int64_t asked)
 static int gone_elsewhere(struct vfs *v, struct inode *i, const char *key)
 {
     lock_take(&v->tree);
-    inode_abandon_locked(v, i);
+    if (i->names != NULL)
+        dentry_abandon_locked(v, i->names);
     lock_drop(&v->tree);
     cache_obj_drop(v->cache, key);
     return err_set(-ESTALE, "%s was removed by another client", key);
@@ -132,13 +134,17 @@ static int ask(struct vfs *v, struct inode *i, bool wants_bytes, bool is_forced)
     struct store_etag known;
     uint64_t size;
     int64_t asked = clock_boot_ns();
-    int r;
+    int r = link_ready(v, i);
 
+    if (r < 0)
+        return r;
     lock_take(&v->tree);
     r = inode_key_locked(v, i, NULL, key);
     known = i->etag;
     size = wants_bytes ? i->attr.size : UINT64_MAX;
     lock_drop(&v->tree);
+    if (r == 0)
+        r = link_follow(v, i, key);
     if (r < 0)
         return r;
     r = data_fetch(v->data, key, &known, size, &obj);
@@ -223,7 +229,7 @@ struct inode *inode_follow_name(struct vfs *v, struct inode *dir, const char *na
 
     lock_take(&v->tree);
     i = inode_child_locked(v, dir, name);
-    if (i != NULL && !may_follow_locked(v, i))
+    if (i != NULL && (i->attr.link_gen != 0 || !may_follow_locked(v, i)))
         i = NULL;
     if (i != NULL)
         i->refs++;

@@ -40,6 +40,21 @@ struct inode *inode_by_node_locked(struct vfs *v, uint64_t node)
     return NULL;
 }
 
+struct inode *inode_by_id_locked(struct vfs *v, const char *id)
+{
+    struct objattr want = {0};
+    struct map_link *l;
+
+    memcpy(want.id, id, sizeof(want.id) - 1);
+    for (l = map_first(&v->locked.by_ino, objattr_ino(&want)); l != NULL; l = map_next(l)) {
+        struct inode *i = container_of(l, struct inode, by_ino);
+
+        if (i->names != NULL && !inode_is_dir(i) && strcmp(i->attr.id, want.id) == 0)
+            return i;
+    }
+    return NULL;
+}
+
 struct dentry *dentry_find_locked(struct vfs *v, const struct inode *dir, const char *name)
 {
     struct map_link *l = map_first(&v->locked.by_name, name_hash(dir, name));
@@ -80,6 +95,7 @@ int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const
     if (i->node == 0) {
         i->node = v->locked.next_node++;
         map_insert(&v->locked.by_node, &i->by_node, i->node);
+        map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
     }
     while (*last != NULL)
         last = &(*last)->other;
@@ -101,6 +117,8 @@ void dentry_detach_locked(struct vfs *v, struct dentry *d)
     struct inode *i = d->inode, *dir = d->parent;
     struct dentry **p = &i->names;
 
+    if (i->names == d && d->other != NULL)
+        i->has_lost_key = true;
     map_remove(&v->locked.by_name, &d->by_name);
     if (d->prev != NULL)
         d->prev->next = d->next;
@@ -118,6 +136,19 @@ void dentry_detach_locked(struct vfs *v, struct dentry *d)
     inode_unref_locked(v, dir);
 }
 
+void dentry_put_first_locked(struct dentry *d)
+{
+    struct inode *i = d->inode;
+    struct dentry **p = &i->names;
+
+    while (*p != d)
+        p = &(*p)->other;
+    *p = d->other;
+    d->other = i->names;
+    i->names = d;
+    note_first_name_locked(i);
+}
+
 void inode_detach_locked(struct vfs *v, struct inode *i)
 {
     while (i->names != NULL)
@@ -128,6 +159,16 @@ void inode_abandon_locked(struct vfs *v, struct inode *i)
 {
     i->is_stale = true;
     inode_detach_locked(v, i);
+}
+
+void dentry_abandon_locked(struct vfs *v, struct dentry *d)
+{
+    struct inode *i = d->inode;
+
+    if (d->other == NULL && i->names == d)
+        i->is_stale = true;
+    i->checked_ns = 0;
+    dentry_detach_locked(v, d);
 }
 
 void inode_io_take(struct vfs *v, struct inode *i)
@@ -168,8 +209,10 @@ static void free_if_unused_locked(struct vfs *v, struct inode *i)
         inode_detach_locked(v, i);
         if (dir != NULL)
             dir->refs--;
-        if (i->node != 0)
+        if (i->node != 0) {
             map_remove(&v->locked.by_node, &i->by_node);
+            map_remove(&v->locked.by_ino, &i->by_ino);
+        }
         inode_free(i);
         i = dir;
     }
@@ -326,7 +369,9 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
     *ret = (struct stat){
         .st_ino = i->ino,
         .st_mode = i->attr.mode,
-        .st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 1,
+        .st_nlink = i->attr.link_gen != 0                    ? i->nlink
+                    : i->parent == NULL && i->node != VFS_ROOT ? 0
+                                                               : 1,
         .st_uid = i->attr.uid,
         .st_gid = i->attr.gid,
         .st_rdev = i->attr.rdev,
@@ -347,6 +392,15 @@ bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
     if (i->is_new || i->is_dirty)
         return true;
     return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
+}
+
+bool dentry_is_fresh_locked(const struct vfs *v, const struct dentry *d)
+{
+    const struct inode *i = d->inode;
+
+    return inode_is_fresh_locked(v, i) &&
+           (i->attr.link_gen == 0 || i->is_dirty ||
+            validate_is_fresh(clock_boot_ns(), d->checked_ns, i->ac_ns));
 }
 
 /* The kernel keeps attributes no longer than we do, and at most a second: from then on a stat costs
@@ -400,6 +454,10 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
                          (is_dir || store_etag_equal(&obj->etag, &i->etag)))))
         memcpy(i->attr.id, id, sizeof(id));
     i->ino = objattr_ino(&i->attr);
+    if (i->by_ino.hash != i->ino && i->node > VFS_ROOT) {
+        map_remove(&v->locked.by_ino, &i->by_ino);
+        map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
+    }
     store_hdrs_done(&i->hdrs);
     i->etag = (struct store_etag){""};
     i->obj_mtime_ns = 0;

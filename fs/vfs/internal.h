@@ -33,11 +33,12 @@ struct dentry {
     struct dentry *next, *prev; /* the directory's other names */
     struct dentry *other;       /* the inode's next name */
     char *name;
+    int64_t checked_ns; /* hard links: when the bucket was last asked for this name */
 };
 
 /* A directory has at most one name, a file one for each of its hard links. */
 struct inode {
-    struct map_link by_node;
+    struct map_link by_node, by_ino; /* once it has had a name */
     uint64_t node, ino;
     struct dentry *names; /* NULL: the root, or no name leads here any more. The first one's key is */
     struct inode *parent; /* the key of the inode, and these two are the first one's too; */
@@ -51,6 +52,8 @@ struct inode {
     struct lock io;
 
     struct objattr attr;
+    unsigned nlink;    /* of a hard link (attr.link_gen != 0), as its group was last read */
+    bool has_lost_key; /* etag and data are of a name that went: link_ready() finds the others */
     atomic_uint type;       /* S_IFMT of attr.mode, to be read without a lock */
     struct store_hdrs hdrs; /* of the object, as the bucket has them */
     struct store_hdrs edits; /* and what its next commit changes in them (edits.c) */
@@ -121,7 +124,7 @@ struct vfs {
     pthread_rwlock_t names;
     struct lock tree;
     struct {
-        struct map by_node, by_name, handles;
+        struct map by_node, by_ino, by_name, handles;
         uint64_t next_node, next_fh;
         struct inode *root;
         struct asking *asking;
@@ -141,14 +144,19 @@ struct vfs {
 struct inode *inode_new(struct vfs *v); /* refs 1 */
 struct inode *inode_by_node_locked(struct vfs *v, uint64_t node);
 struct inode *inode_child_locked(struct vfs *v, const struct inode *dir, const char *name);
+/* The file with this id that stands under a name here, or NULL. */
+struct inode *inode_by_id_locked(struct vfs *v, const char *id);
 struct dentry *dentry_find_locked(struct vfs *v, const struct inode *dir, const char *name);
-/* Gives the inode one more name; -ENOMEM. */
+/* Gives the inode one more name, the last in its list; -ENOMEM. */
 int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name);
 /* This name no longer leads to its inode, which may be freed by it if nobody refers to it. */
 void dentry_detach_locked(struct vfs *v, struct dentry *d);
+void dentry_put_first_locked(struct dentry *d); /* the inode's key is this one's from now on */
 void inode_detach_locked(struct vfs *v, struct inode *i); /* none of its names leads here */
 /* The same, by another client's doing: whoever writes to it must be told (protocol 2d). */
 void inode_abandon_locked(struct vfs *v, struct inode *i);
+/* The same for one name: a file that has others lives on under those. */
+void dentry_abandon_locked(struct vfs *v, struct dentry *d);
 void inode_io_take(struct vfs *v, struct inode *i);
 void inode_io_drop(struct vfs *v, struct inode *i);
 void inode_unref_locked(struct vfs *v, struct inode *i);
@@ -174,6 +182,7 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
 void inode_entry_locked(struct vfs *v, struct inode *i,
                         struct vfs_entry *ret); /* takes a lookup reference */
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i);
+bool dentry_is_fresh_locked(const struct vfs *v, const struct dentry *d);
 int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i);
 void inode_touch_locked(struct inode *dir); /* a name in it changed */
 /* The node, referenced; -ESTALE if there is none. */
@@ -197,6 +206,8 @@ struct found {
     bool has_obj; /* the object itself, or the directory's marker */
     struct store_obj obj;
     int64_t checked_ns;
+    unsigned nlink; /* a hard link (link.h); else 0 */
+    int64_t link_ctime_ns;
 };
 /* Asks the bucket about a name: 0, -ENOENT, -errno. dir_first: it was a directory when last seen.
  */
@@ -263,6 +274,8 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
+/* The same under its first name alone, where the others are not to follow. */
+int commit_alone(struct vfs *v, struct inode *i);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);

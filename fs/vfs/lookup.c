@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "link.h"
 
 void found_done(struct found *f)
 {
@@ -74,7 +75,7 @@ int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret)
 {
     int r = STORE_NOT_FOUND;
 
-    *ret = (struct found){0};
+    found_done(ret);
     if (dir_first)
         r = ask_dir(v, key, ret);
     if (r == STORE_NOT_FOUND && strlen(key) <= VFS_KEY_MAX)
@@ -146,12 +147,18 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
     struct inode *i = inode_child_locked(v, dir, name);
     char full[VFS_KEY_MAX + 3];
 
+    if (f->nlink > 0)
+        return link_apply_locked(v, dir, name, key, f, ret);
     if (i == NULL)
         return adopt_locked(v, dir, name, key, f, ret);
     if (stays_locked(i) || (i->is_busy && !f->is_dir && is_same_version(i, f))) {
         i->refs++;
         *ret = i;
         return 0;
+    }
+    if (i->attr.link_gen != 0) { /* what is there is not a name of that file, or not any more */
+        dentry_abandon_locked(v, dentry_find_locked(v, dir, name));
+        return adopt_locked(v, dir, name, key, f, ret);
     }
     if (inode_is_dir(i) != f->is_dir ||
         (!f->is_dir && (i->n_open > 0 || i->is_busy) && !is_same_version(i, f))) {
@@ -169,8 +176,10 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
     return 0;
 }
 
-/* The bucket has no such name: 0 and *ret if it stands all the same, -ENOENT. */
-static int gone_locked(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
+/* The bucket has no such name: 0 and *ret if it stands all the same, -ENOENT. id: of the hard link
+ * that has lost it. */
+static int gone_locked(struct vfs *v, struct inode *dir, const char *name, char id[33],
+                       struct inode **ret)
 {
     struct inode *i = inode_child_locked(v, dir, name);
 
@@ -179,8 +188,10 @@ static int gone_locked(struct vfs *v, struct inode *dir, const char *name, struc
         *ret = i;
         return 0;
     }
+    if (i != NULL && i->attr.link_gen != 0)
+        memcpy(id, i->attr.id, sizeof(i->attr.id));
     if (i != NULL)
-        inode_abandon_locked(v, i);
+        dentry_abandon_locked(v, dentry_find_locked(v, dir, name));
     return -ENOENT;
 }
 
@@ -199,7 +210,7 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
         return r;
     i = inode_child_locked(v, dir, name);
     *ret_was_dir = i != NULL && inode_is_dir(i);
-    if (i == NULL || !inode_is_fresh_locked(v, i) || (anew && !i->is_new && !i->is_dirty))
+    if (i == NULL || !dentry_is_fresh_locked(v, dentry_find_locked(v, dir, name)) || (anew && !i->is_new && !i->is_dirty))
         return 1;
     i->refs++;
     *ret = i;
@@ -232,7 +243,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
                        struct inode **ret, bool *ret_again)
 {
     bool anew = x != NULL && v->conf.lookup_always, is_known;
-    char key[VFS_KEY_MAX + 2];
+    char key[VFS_KEY_MAX + 2], id[33] = "";
     struct found f = {0};
     struct asking a;
     bool was_dir = false;
@@ -250,7 +261,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
 
     if (!is_known && is_creators(v, x, dir, name, key)) {
         r = -ENOENT;
-    } else if (!anew && ask_cache(v, key, &f)) {
+    } else if (!anew && ask_cache(v, key, &f) && !link_is_doubtful(v, key, &f)) {
         r = 0;
     } else {
         intents_glance(v);
@@ -260,6 +271,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         found_done(&f);
         r = -ENOENT;
     }
+    if (r == 0)
+        r = link_look(v, key, &f);
 
     lock_take(&v->tree);
     asking_end_locked(v, &a);
@@ -268,8 +281,10 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     else if (r == 0)
         r = apply_locked(v, dir, name, key, &f, ret);
     else if (r == -ENOENT)
-        r = gone_locked(v, dir, name, ret);
+        r = gone_locked(v, dir, name, id, ret);
     lock_drop(&v->tree);
+    if (id[0] != '\0')
+        link_lost_name(v, id, key);
     found_done(&f);
     return r;
 }
@@ -323,7 +338,8 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     return r;
 }
 
-int inode_revalidate(struct vfs *v, struct inode *i)
+/* By its first name. 1: there was none of this name any more. */
+static int revalidate_first(struct vfs *v, struct inode *i)
 {
     char name[VFS_NAME_MAX + 1];
     struct inode *dir, *now = NULL;
@@ -345,10 +361,22 @@ int inode_revalidate(struct vfs *v, struct inode *i)
     if (r == 0 && now != i)
         r = err_set(-ESTALE, "%s is another file now", name);
     else if (r == -ENOENT)
-        r = err_set(-ESTALE, "%s was removed by another client", name);
+        r = 1;
     lock_take(&v->tree);
+    if (r == 1 && i->parent == NULL)
+        r = err_set(-ESTALE, "%s was removed by another client", name);
     inode_unref_locked(v, now);
     inode_unref_locked(v, dir);
     lock_drop(&v->tree);
+    return r;
+}
+
+int inode_revalidate(struct vfs *v, struct inode *i)
+{
+    int r;
+
+    do
+        r = revalidate_first(v, i);
+    while (r > 0);
     return r;
 }

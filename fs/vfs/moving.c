@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "link.h"
 
 #define MOVERS 16
 #define NEWER_TRIES 8 /* against a writer that goes on under the old name */
@@ -243,6 +244,8 @@ static int delete_source(struct move *m, struct moved *one)
 {
     int r = RENAME_CHANGED;
 
+    if (one->is_copied && !one->is_left)
+        link_moved(m->v, &one->now, one->from, one->to);
     for (int tries = 0; r == RENAME_CHANGED && one->is_copied && !one->is_left; tries++) {
         if (tries == NEWER_TRIES)
             return err_set(-EAGAIN, "%s is being written by another client", one->from);

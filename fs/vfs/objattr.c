@@ -178,6 +178,18 @@ static bool get_file_id(const struct store_hdrs *h, const char *key, char ret[33
     return str_unhex(ret, raw, 16) == 0;
 }
 
+/* "<file id> <generation>": bound to the key as the id is. */
+static uint64_t get_link(const struct store_hdrs *h, const char *id)
+{
+    const char *s = store_hdrs_get(h, META("s3efs-link"));
+    uint64_t gen;
+
+    if (s == NULL || strncmp(s, id, 32) != 0 || s[32] != ' ' || str_u64(s + 33, 10, &gen) != 0 ||
+        gen > INT64_MAX)
+        return 0;
+    return gen;
+}
+
 /* The kernel fails a lookup with EIO where the type is none of these. */
 static bool is_special(uint64_t mode)
 {
@@ -226,7 +238,9 @@ void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_d
         ret->atime_ns = ret->mtime_ns;
     if (get_u64(&obj->hdrs, META("s3efs-rdev"), 10, &rdev))
         ret->rdev = (dev_t)rdev;
-    if (!get_file_id(&obj->hdrs, key, ret->id)) {
+    if (get_file_id(&obj->hdrs, key, ret->id)) {
+        ret->link_gen = is_dir ? 0 : get_link(&obj->hdrs, ret->id);
+    } else {
         if (is_dir)
             objattr_id_of_name(key,
                                ret->id); /* markers are rewritten often; the name is what stays */
@@ -276,6 +290,9 @@ int objattr_encode(const struct objattr *a, const char *key, struct store_hdrs *
         r = set_f(hdrs, META("s3efs-ctime"), "%" PRId64 "ns", not_negative(a->ctime_ns));
     if (r == 0)
         r = set_f(hdrs, META("s3efs-id"), "%s %s", a->id, bound);
+    store_hdrs_remove(hdrs, META("s3efs-link"));
+    if (r == 0 && a->link_gen != 0)
+        r = set_f(hdrs, META("s3efs-link"), "%s %" PRIu64, a->id, a->link_gen);
     if (r == 0 && (S_ISCHR(a->mode) || S_ISBLK(a->mode)))
         r = set_f(hdrs, META("s3efs-rdev"), "%" PRIu64, (uint64_t)a->rdev);
     return r;

@@ -18,6 +18,7 @@ struct objattr {
     int64_t atime_ns, mtime_ns, ctime_ns;
     uint64_t size;
     dev_t rdev;
+    uint64_t link_gen; /* a hard link's generation (protocol 9); 0: no hard link */
     char id[33]; /* file id in hex (protocol 2); "" never: made up from key and version where none
                     is stored */
 };

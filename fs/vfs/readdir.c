@@ -49,6 +49,12 @@ int vfs_fsyncdir(struct vfs *v, uint64_t fh)
                                      : -EBADF; /* names are in the bucket when their calls return */
 }
 
+/* Of how many names only the record tells. */
+static bool is_link(const struct store_obj *obj)
+{
+    return store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-link") != NULL;
+}
+
 /* An inode for an entry whose attributes are known without asking: in memory, or in the cache and
  * confirmed by the listing. NULL: not known. */
 static struct inode *known_inode_locked(struct vfs *v, struct inode *dir,
@@ -58,8 +64,8 @@ static struct inode *known_inode_locked(struct vfs *v, struct inode *dir,
     struct inode *i = inode_child_locked(v, dir, d->name);
 
     if (i != NULL)
-        return inode_is_fresh_locked(v, i) ? i : NULL;
-    if (d->is_prefix || known == NULL)
+        return dentry_is_fresh_locked(v, dentry_find_locked(v, dir, d->name)) ? i : NULL;
+    if (d->is_prefix || known == NULL || is_link(&known->obj))
         return NULL;
     i = inode_new(v);
     if (i == NULL)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "link.h"
 
 int key_delete(struct vfs *v, const char *key)
 {
@@ -50,11 +51,12 @@ static int keep_for_readers(struct vfs *v, struct inode *i)
 static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
 {
     char key[VFS_KEY_MAX + 2];
-    bool is_ours, in_bucket;
+    bool is_ours, in_bucket, is_link;
     int r;
 
     lock_take(&v->tree);
-    is_ours = i->parent == dir && strcmp(i->name, name) == 0;
+    is_ours = inode_child_locked(v, dir, name) == i;
+    is_link = i->attr.link_gen != 0;
     in_bucket = !i->is_new || store_etag_is_set(&i->etag); /* it may have replaced an object */
     r = inode_key_locked(v, dir, name, key);
     lock_drop(&v->tree);
@@ -62,6 +64,8 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         return r;
     if (!is_ours)
         return err_set(-ENOENT, "%s was renamed or removed meanwhile", name);
+    if (is_link)
+        return link_unlink(v, dir, i, name);
     if (in_bucket) {
         r = keep_for_readers(v, i);
         if (r == 0) {
@@ -141,7 +145,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     /* Children that the kernel still knows were removed by others. */
     lock_take(&v->tree);
     while (i->child != NULL)
-        inode_abandon_locked(v, i->child->inode);
+        dentry_abandon_locked(v, i->child);
     subdirs_remove_locked(dir);
     lock_drop(&v->tree);
     cache_list_drop(v->cache, key);

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "link.h"
 #include "rename.h"
 
 #define RENAME_TRIES 8 /* against a target that other clients replace meanwhile */
@@ -73,8 +74,9 @@ static void move_name_locked(struct vfs *v, const struct rename_names *n, struct
 
     if (over != NULL) {
         over->attr.ctime_ns = clock_wall_ns();
-        over->is_new = over->is_dirty = false;
-        inode_detach_locked(v, over);
+        if (over->names->other == NULL)
+            over->is_new = over->is_dirty = false;
+        dentry_detach_locked(v, dentry_find_locked(v, n->new_dir, n->new_name));
     }
     names_changed_locked(v, n->dir, n->name, false, inode_is_dir(i));
     names_changed_locked(v, n->new_dir, n->new_name, !i->is_new, inode_is_dir(i));
@@ -228,7 +230,7 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     int r;
 
     lock_take(&v->tree);
-    r = i->parent == n->dir && strcmp(i->name, n->name) == 0
+    r = inode_child_locked(v, n->dir, n->name) == i
             ? 0
             : err_set(-ENOENT, "renamed or removed meanwhile");
     if (r == 0)
@@ -246,9 +248,14 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         move_new(v, n, i, over);
         return 0;
     }
-    if (i->torn != 0 || i->failed != 0 || i->is_stale)
+    if (i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0)
         r = commit_inode(v, i); /* says what is wrong with it */
-    return r == 0 ? move_stored(v, n, i, over, from, to, flags) : r;
+    if (r == 0)
+        r = i->attr.link_gen != 0 ? link_rename(v, n, i, over, flags)
+                                  : move_stored(v, n, i, over, from, to, flags);
+    if (r == 0 && over != NULL)
+        link_replaced(v, over, to);
+    return r;
 }
 
 static bool is_below(struct vfs *v, const struct inode *dir, const struct inode *top)

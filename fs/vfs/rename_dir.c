@@ -74,7 +74,8 @@ static void find_known_locked(struct vfs *v, const struct move *m, struct inode 
         i->checked_ns = 0;
         if (inode_is_dir(i))
             find_known_locked(v, m, i);
-        else if (m->n > 0 && i->data != NULL && inode_key_locked(v, i, NULL, key) == 0)
+        else if (m->n > 0 && i->data != NULL && i->names == d &&
+                 inode_key_locked(v, i, NULL, key) == 0)
             one = bsearch(&want, m->all, m->n, sizeof(*m->all), by_target);
         if (one == NULL || !one->is_copied)
             continue;
@@ -82,7 +83,7 @@ static void find_known_locked(struct vfs *v, const struct move *m, struct inode 
             one->inode = i;
             i->refs++;
         } else { /* another client's version was copied: who has the old one open keeps that */
-            inode_abandon_locked(v, i);
+            dentry_abandon_locked(v, d);
         }
     }
 }

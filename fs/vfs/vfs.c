@@ -80,6 +80,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     if (r == 0)
         r = map_init(&v->locked.by_node);
     if (r == 0)
+        r = map_init(&v->locked.by_ino);
+    if (r == 0)
         r = map_init(&v->locked.by_name);
     if (r == 0)
         r = map_init(&v->locked.handles);
@@ -189,6 +191,7 @@ void vfs_free(struct vfs *v)
         lock_drop(&v->tree);
     }
     map_done(&v->locked.by_node);
+    map_done(&v->locked.by_ino);
     map_done(&v->locked.by_name);
     map_done(&v->locked.handles);
     pthread_rwlock_destroy(&v->names);

@@ -90,6 +90,10 @@ _must_check_ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir,
 _must_check_ int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target,
                              uint64_t dir, const char *name, struct vfs_entry *ret);
 _must_check_ int vfs_readlink(struct vfs *v, uint64_t node, char **ret); /* free() it */
+/* One more name for a file, which is committed first: a whole object of its own, kept equal to the
+ * others (protocol 9). At most 1,000 names: -EMLINK. -EPERM for directories. */
+_must_check_ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir,
+                          const char *name, struct vfs_entry *ret);
 _must_check_ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name);
 _must_check_ int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name);
 /* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */

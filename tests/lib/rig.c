@@ -330,6 +330,26 @@ int rig_unlink(struct rig *r, const char *path)
     return x;
 }
 
+int rig_link(struct rig *r, const char *from, const char *to)
+{
+    struct vfs_entry e, linked;
+    const char *name;
+    uint64_t dir;
+    int x = rig_walk(r, from, &e);
+
+    if (x < 0)
+        return x;
+    x = rig_parent(r, to, &dir, &name);
+    if (x == 0) {
+        x = vfs_link(r->vfs, &r->ctx, e.node, dir, name, &linked);
+        if (x == 0)
+            put_node(r, linked.node);
+        put_node(r, dir);
+    }
+    put_node(r, e.node);
+    return x;
+}
+
 int rig_rmdir(struct rig *r, const char *path)
 {
     const char *name;

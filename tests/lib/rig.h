@@ -56,6 +56,7 @@ ssize_t rig_get(struct rig *r, const char *path, void *buf, size_t len); /* open
 int rig_shut(struct rig *r, uint64_t fh); /* flush + release: what close(2) returns */
 int rig_mkdir(struct rig *r, const char *path, mode_t mode);
 int rig_unlink(struct rig *r, const char *path);
+int rig_link(struct rig *r, const char *from, const char *to);
 int rig_rmdir(struct rig *r, const char *path);
 int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags);
 int rig_truncate(struct rig *r, const char *path, uint64_t size);

@@ -150,11 +150,15 @@ static void test_errors(void **state)
     assert_int_equal(errno, ENOTEMPTY);
 }
 
-static void test_unsupported(void **state)
+static void test_link(void **state)
 {
+    struct stat st;
+
     (void)state;
-    assert_int_equal(link(in("hello"), in("other")), -1);
-    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(stat(in("hello"), &st), 0);
+    assert_int_equal(link(in("hello"), in("other")), 0);
+    assert_int_equal(link(in("link"), in("other-link")), -1);
+    assert_int_equal(errno, EPERM);
 }
 
 static void test_ranges(void **state)
@@ -502,7 +506,7 @@ static void test_mount_fails(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_mount_table), TEST(test_errors), TEST(test_unsupported), TEST(test_ranges), TEST(test_xattr), TEST(test_create),
+        TEST(test_mount_table), TEST(test_errors), TEST(test_link), TEST(test_ranges), TEST(test_xattr), TEST(test_create),
         TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
         TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups), TEST(test_invalidation),
         TEST(test_invalidation_grows), TEST(test_reopen_drops_old_pages), TEST(test_unmount_in_use),

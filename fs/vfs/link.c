@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link(2), and what unlink(2) does to the names of a hard link. The record has a name in doubt
+ * while its object comes or goes, so that a mount which dies leaves nothing that counts wrongly. */
+#include "link.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define TRIES 3
+
+struct linking {
+    struct inode *i, *dir;
+    const char *name;
+    char id[33], from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+    uint64_t gen;
+};
+
+static int begin_locked(struct vfs *v, struct linking *l)
+{
+    char dir_key[VFS_KEY_MAX + 2];
+    int r = 0;
+
+    if (!inode_is_dir(l->dir))
+        return err_set(-ENOTDIR, "not a directory");
+    if (l->i->names == NULL || inode_is_gone_locked(v, l->i) || inode_is_gone_locked(v, l->dir))
+        return err_set(-ENOENT, "it has been removed");
+    if (inode_child_locked(v, l->dir, l->name) != NULL)
+        return err_set(-EEXIST, "%s exists", l->name);
+    r = inode_key_locked(v, l->dir, NULL, dir_key);
+    if (r == 0 && name_is_hidden(v, dir_key, l->name))
+        r = err_set(-EPERM, "%s is reserved", l->name);
+    if (r == 0)
+        r = inode_key_locked(v, l->i, NULL, l->from);
+    if (r == 0)
+        r = inode_key_locked(v, l->dir, l->name, l->to);
+    memcpy(l->id, l->i->attr.id, sizeof(l->id));
+    l->gen = l->i->attr.link_gen;
+    return r;
+}
+
+/* The source says from now on that it is a hard link, of the record's generation. */
+static int mark_source(struct vfs *v, struct linking *l, uint64_t gen)
+{
+    uint64_t was;
+    int r;
+
+    lock_take(&v->tree);
+    was = l->i->attr.link_gen;
+    l->i->attr.link_gen = gen;
+    commit_mark_dirty_locked(l->i);
+    lock_drop(&v->tree);
+    r = commit_alone(v, l->i);
+    lock_take(&v->tree);
+    if (r < 0) { /* nothing of the file's own waited, so nothing is lost with it */
+        l->i->attr.link_gen = was;
+        l->i->is_dirty = false;
+        l->i->dirty_since_ns = 0;
+        l->i->failed = 0;
+    }
+    lock_drop(&v->tree);
+    return r;
+}
+
+/* The new name's object. 0; -EEXIST; -errno. */
+static int put_name(struct vfs *v, struct linking *l)
+{
+    struct store_hdrs hdrs = {0};
+    struct store_obj now = {0};
+    struct objattr attr;
+    int r;
+
+    lock_take(&v->tree);
+    attr = l->i->attr;
+    r = store_hdrs_copy(&hdrs, &l->i->hdrs);
+    lock_drop(&v->tree);
+    if (r == 0) {
+        const struct link_copy c = {l->i->data, l->from, &attr, &hdrs};
+
+        r = link_copy_to(v, &c, l->to, (struct store_cond){.kind = STORE_IF_ABSENT}, &now);
+    }
+    if (r == UPLOAD_EXISTS)
+        r = err_set(-EEXIST, "%s was created by another client", l->to);
+    store_hdrs_done(&hdrs);
+    store_obj_done(&now);
+    return err_fold(r);
+}
+
+/* Another mount's commit came between: the new name has what was the file before it. */
+static int bring_up_new(struct vfs *v, struct linking *l, const struct link_group *g)
+{
+    struct store_obj obj = {0};
+    uint64_t gen;
+    int r = link_member(v, l->id, l->to, &obj, &gen);
+
+    if (r == 0)
+        r = link_settle(v, l->id, l->to, g, &obj, &gen);
+    store_obj_done(&obj);
+    return r == STORE_NOT_FOUND ? 0 : r; /* removed meanwhile, as it may be */
+}
+
+/* The name is not made after all, unless another mount has made it for the same file. Best effort:
+ * one in doubt does not count. */
+static void take_back(struct vfs *v, const struct linking *l)
+{
+    struct store_obj obj = {0};
+    struct link_group g = {0};
+    struct err_copy cause;
+    uint64_t gen;
+    int r;
+
+    err_copy(&cause);
+    r = link_member(v, l->id, l->to, &obj, &gen);
+    if (r == 0 || r == STORE_NOT_FOUND) {
+        const struct link_change c = {.gone = r == 0 ? NULL : l->to,
+                                      .member = r == 0 ? l->to : NULL};
+
+        r = link_change(v, l->id, &c, &g);
+    }
+    if (r < 0)
+        log_debug("link.take_back", "cause=%s", LOG_Q(err_text()));
+    store_obj_done(&obj);
+    link_group_done(&g);
+    err_restore(&cause);
+}
+
+/* There is a group of this id that the source does not belong to, as far as is known here. If it
+ * does by now, that must be known first; if it has left, it becomes a file of its own. */
+static int leave_group(struct vfs *v, struct linking *l)
+{
+    struct store_obj obj = {0};
+    uint64_t gen;
+    int r = link_member(v, l->id, l->from, &obj, &gen);
+
+    store_obj_done(&obj);
+    take_back(v, l);
+    if (r == STORE_NOT_FOUND)
+        r = objattr_new_id(l->id);
+    else if (r == 0)
+        r = err_set(-ESTALE, "%s was changed by another mount", l->from);
+    lock_take(&v->tree);
+    l->i->checked_ns = 0;
+    if (r == 0)
+        memcpy(l->i->attr.id, l->id, sizeof(l->id));
+    lock_drop(&v->tree);
+    return r;
+}
+
+/* The record says what is coming, and the source that it is a hard link. */
+static int prepare(struct vfs *v, struct linking *l, struct link_group *g)
+{
+    bool is_made = false;
+    const struct link_change doubt = {.member = l->gen != 0 ? l->from : NULL,
+                                      .maybe = l->gen == 0 ? l->from : NULL,
+                                      .maybe_too = l->to,
+                                      .bytes = l->from,
+                                      .generation = l->gen + 1,
+                                      .ret_made = &is_made};
+    int r = link_change(v, l->id, &doubt, g);
+
+    if (r == 0 && l->gen == 0 && !is_made && strcmp(g->bytes, l->from) != 0) {
+        r = leave_group(v, l);
+        if (r == 0)
+            r = link_change(v, l->id, &doubt, g);
+    }
+    if (r < 0 || l->gen == g->generation)
+        return r;
+    if (l->gen == 0 || is_made)
+        return mark_source(v, l, g->generation);
+    lock_take(&v->tree);
+    l->i->checked_ns = 0;
+    lock_drop(&v->tree);
+    return err_set(-ESTALE, "%s was changed by another mount", l->from);
+}
+
+/* In the bucket: the record in doubt, the objects, the record. */
+static int link_keys(struct vfs *v, struct linking *l, struct link_group *g)
+{
+    struct link_change done = {.member = l->from, .member_too = l->to};
+    int r = prepare(v, l, g);
+
+    if (r == 0)
+        r = put_name(v, l);
+    if (r < 0) {
+        take_back(v, l);
+        return r;
+    }
+    done.ctime_ns = clock_wall_ns();
+    r = link_change(v, l->id, &done, g);
+    return r == 0 ? bring_up_new(v, l, g) : r;
+}
+
+static int add_name(struct vfs *v, struct linking *l, struct vfs_entry *ret)
+{
+    struct link_group g = {0};
+    struct dentry *d;
+    int r;
+
+    lock_take(&v->tree);
+    r = begin_locked(v, l);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = content_open(v, l->i);
+    if (r == 0)
+        r = link_keys(v, l, &g);
+    lock_take(&v->tree);
+    if (r == 0)
+        r = inode_attach_locked(v, l->i, l->dir, l->name);
+    if (r == 0) {
+        link_set_count_locked(l->i, &g);
+        d = dentry_find_locked(v, l->dir, l->name);
+        d->checked_ns = l->i->names->checked_ns = clock_boot_ns();
+        names_changed_locked(v, l->dir, l->name, true, false);
+        inode_touch_locked(l->dir);
+        inode_entry_locked(v, l->i, ret);
+    }
+    lock_drop(&v->tree);
+    link_group_done(&g);
+    return r;
+}
+
+/* is_again: another mount's change stood in the way, so the bucket is asked first. */
+static int link_once(struct vfs *v, struct linking *l, bool is_again, struct vfs_entry *ret)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, l->i);
+    r = commit_inode(v, l->i);
+    if (r == 0 && is_again && l->i->names != NULL)
+        r = inode_check(v, l->i, true);
+    if (r == 0)
+        r = add_name(v, l, ret);
+    inode_io_drop(v, l->i);
+    pthread_rwlock_unlock(&v->names);
+    return r;
+}
+
+int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir_node,
+             const char *name, struct vfs_entry *ret)
+{
+    struct linking l = {.name = name};
+    int r = v->conf.read_only ? err_set(-EROFS, "mounted read-only") : name_check(name);
+
+    (void)x;
+    if (r == 0)
+        r = inode_get(v, node, &l.i);
+    if (r < 0)
+        return r;
+    r = inode_get(v, dir_node, &l.dir);
+    if (r == 0 && inode_is_dir(l.i))
+        r = err_set(-EPERM, "a directory can't have two names");
+    if (r == 0)
+        r = inode_revalidate(v, l.i);
+    if (r == 0)
+        r = link_once(v, &l, false, ret);
+    for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)
+        r = link_once(v, &l, true, ret);
+    inode_unref(v, l.dir);
+    inode_unref(v, l.i);
+    return r;
+}
+
+/* Whoever still has it open goes on reading, under another name's key if one is known here. */
+static int keep_for_readers(struct vfs *v, struct inode *i, const struct dentry *d)
+{
+    bool is_last, is_open;
+
+    lock_take(&v->tree);
+    is_last = i->names == d && d->other == NULL;
+    is_open = i->n_open > 0 && i->data != NULL;
+    lock_drop(&v->tree);
+    return is_last && is_open ? data_localise(i->data) : 0;
+}
+
+static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const char *name,
+                      const struct link_group *g)
+{
+    struct dentry *d;
+
+    lock_take(&v->tree);
+    d = dentry_find_locked(v, dir, name);
+    if (d != NULL && d->inode == i) {
+        names_changed_locked(v, dir, name, false, false);
+        dentry_detach_locked(v, d);
+    }
+    if (link_count(g) > 0 || i->names == NULL)
+        i->nlink = link_count(g);
+    else
+        i->nlink = 1; /* the record was lost */
+    i->attr.ctime_ns = clock_wall_ns();
+    inode_touch_locked(dir);
+    lock_drop(&v->tree);
+}
+
+int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
+{
+    char key[VFS_KEY_MAX + 2], id[33];
+    const struct link_change doubt = {.maybe = key};
+    struct link_change gone = {.gone = key};
+    struct link_group g = {0};
+    struct dentry *d;
+    int r = commit_inode(v, i); /* the bytes belong to the other names, too */
+
+    lock_take(&v->tree);
+    d = dentry_find_locked(v, dir, name);
+    if (r == 0)
+        r = inode_key_locked(v, dir, name, key);
+    memcpy(id, i->attr.id, sizeof(id));
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = keep_for_readers(v, i, d);
+    if (r == 0)
+        r = link_change(v, id, &doubt, &g);
+    if (r == 0) {
+        marker_keep(v, dir);
+        r = key_delete(v, key);
+    }
+    gone.ctime_ns = clock_wall_ns();
+    if (r == 0)
+        r = link_change(v, id, &gone, &g);
+    if (r == 0) {
+        cache_obj_drop(v->cache, key);
+        name_gone(v, dir, i, name, &g);
+        if (link_ready(v, i) < 0) /* tried again when the file is next used */
+            log_debug("link.first_name", "cause=%s", LOG_Q(err_text()));
+    }
+    link_group_done(&g);
+    return r;
+}
