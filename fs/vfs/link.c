@@ -265,16 +265,59 @@ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir
     return r;
 }
 
-/* Whoever still has it open goes on reading, under another name's key if one is known here. */
-static int keep_for_readers(struct vfs *v, struct inode *i, const struct dentry *d)
+static bool is_last_name(struct vfs *v, const struct inode *i)
 {
-    bool is_last, is_open;
+    bool is_last;
 
     lock_take(&v->tree);
-    is_last = i->names == d && d->other == NULL;
+    is_last = i->names == NULL || i->names->other == NULL;
+    lock_drop(&v->tree);
+    return is_last;
+}
+
+/* The name that a key has here becomes known; by that a hard link's inode gets it. */
+static int walk_to(struct vfs *v, const char *key)
+{
+    const char *rest = key + strlen(v->prefix), *slash;
+    struct inode *dir, *next = NULL;
+    int r = 0;
+
+    if (!str_starts(key, v->prefix))
+        return -ENOENT; /* out of this mount's sight */
+    r = inode_get(v, VFS_ROOT, &dir);
+    for (; r == 0 && *rest != '\0'; rest = *slash == '/' ? slash + 1 : slash) {
+        char name[VFS_NAME_MAX + 1] = "";
+
+        slash = strchrnul(rest, '/');
+        if ((size_t)(slash - rest) >= sizeof(name))
+            break;
+        memcpy(name, rest, (size_t)(slash - rest));
+        r = name_lookup(v, dir, name, &next);
+        if (r == 0) {
+            inode_unref(v, dir);
+            dir = next;
+        }
+    }
+    inode_unref(v, dir);
+    return r;
+}
+
+/* The last name that is known here goes, and the file is open: what is written on belongs to the
+ * others, so one of them must be known. Without any it is as with any file that is unlinked. */
+static int keep_for_handles(struct vfs *v, struct inode *i, const char *key,
+                            const struct link_group *g)
+{
+    bool is_open;
+
+    lock_take(&v->tree);
     is_open = i->n_open > 0 && i->data != NULL;
     lock_drop(&v->tree);
-    return is_last && is_open ? data_localise(i->data) : 0;
+    if (!is_open)
+        return 0;
+    for (size_t n = 0; n < g->n && is_last_name(v, i); n++)
+        if (strcmp(g->v[n].key, key) != 0 && walk_to(v, g->v[n].key) < 0)
+            log_debug("link.walk", "key=%s cause=%s", LOG_Q(g->v[n].key), LOG_Q(err_text()));
+    return is_last_name(v, i) ? data_localise(i->data) : 0;
 }
 
 static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const char *name,
@@ -303,19 +346,17 @@ int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *n
     const struct link_change doubt = {.maybe = key};
     struct link_change gone = {.gone = key};
     struct link_group g = {0};
-    struct dentry *d;
     int r = commit_inode(v, i); /* the bytes belong to the other names, too */
 
     lock_take(&v->tree);
-    d = dentry_find_locked(v, dir, name);
     if (r == 0)
         r = inode_key_locked(v, dir, name, key);
     memcpy(id, i->attr.id, sizeof(id));
     lock_drop(&v->tree);
     if (r == 0)
-        r = keep_for_readers(v, i, d);
-    if (r == 0)
         r = link_change(v, id, &doubt, &g);
+    if (r == 0)
+        r = keep_for_handles(v, i, key, &g);
     if (r == 0) {
         marker_keep(v, dir);
         r = key_delete(v, key);

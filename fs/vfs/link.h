@@ -95,8 +95,9 @@ struct rename_names;
 /* One name of a hard link becomes another, which may be over's. */
 int link_rename(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over,
                 unsigned flags);
-/* The object under this name of `over` was replaced by another file; nothing if it is no hard link.
+/* Another file is put under this name of `over`: before and after. Nothing if that is no hard link.
  */
+int link_replacing(struct vfs *v, struct inode *over, const char *key);
 void link_replaced(struct vfs *v, struct inode *over, const char *key);
 /* A directory's rename has made `copy` under the key `to` and will now delete `from`. Costs nothing
  * if it is no hard link. Best effort: what it leaves undone is put right by who looks there. */

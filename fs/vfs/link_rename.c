@@ -183,25 +183,40 @@ int link_rename(struct vfs *v, const struct rename_names *n, struct inode *i, st
     return r;
 }
 
-void link_replaced(struct vfs *v, struct inode *over, const char *key)
+/* 0 where it is no hard link. */
+static int change_over(struct vfs *v, struct inode *over, const struct link_change *c,
+                       struct link_group *g)
 {
-    const struct link_change c = {.gone = key, .ctime_ns = clock_wall_ns()};
-    struct link_group g = {0};
     char id[33];
     bool is_link;
-    int r;
 
     lock_take(&v->tree);
     is_link = over->attr.link_gen != 0;
     memcpy(id, over->attr.id, sizeof(id));
     lock_drop(&v->tree);
-    if (!is_link)
-        return;
-    r = link_change(v, id, &c, &g);
-    if (r < 0) /* whoever looks there finds another file's object */
+    return is_link ? link_change(v, id, c, g) : 0;
+}
+
+int link_replacing(struct vfs *v, struct inode *over, const char *key)
+{
+    const struct link_change c = {.maybe = key};
+    struct link_group g = {0};
+    int r = change_over(v, over, &c, &g);
+
+    link_group_done(&g);
+    return r;
+}
+
+void link_replaced(struct vfs *v, struct inode *over, const char *key)
+{
+    const struct link_change c = {.gone = key, .ctime_ns = clock_wall_ns()};
+    struct link_group g = {0};
+    int r = change_over(v, over, &c, &g);
+
+    if (r < 0) /* in doubt there, so it does not count */
         log_warn("link.record", "key=%s cause=%s", LOG_Q(key), LOG_Q(err_text()));
     lock_take(&v->tree);
-    if (r == 0) {
+    if (r == 0 && over->attr.link_gen != 0) {
         link_set_count_locked(over, &g);
         if (over->names == NULL)
             over->nlink = link_count(&g);

@@ -227,6 +227,7 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
                        struct inode *over, unsigned flags)
 {
     char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+    bool over_is_link;
     int r;
 
     lock_take(&v->tree);
@@ -244,16 +245,19 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         r = data_localise(over->data);
     if (r < 0)
         return r;
-    if (i->is_new && !store_etag_is_set(&i->etag)) {
+    over_is_link = over != NULL && over->attr.link_gen != 0;
+    if (i->is_new && !store_etag_is_set(&i->etag) && !over_is_link) {
         move_new(v, n, i, over);
         return 0;
     }
-    if (i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0)
+    if (i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */
+    if (r == 0 && over_is_link)
+        r = link_replacing(v, over, to);
     if (r == 0)
         r = i->attr.link_gen != 0 ? link_rename(v, n, i, over, flags)
                                   : move_stored(v, n, i, over, from, to, flags);
-    if (r == 0 && over != NULL)
+    if (r == 0 && over_is_link)
         link_replaced(v, over, to);
     return r;
 }

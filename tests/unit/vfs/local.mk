@@ -94,3 +94,7 @@ tests_unit_vfs_test_proc_LDADD = $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_link_SOURCES = %D%/test_link.c
 tests_unit_vfs_test_link_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_link_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_link_crash
+tests_unit_vfs_test_link_crash_SOURCES = %D%/test_link_crash.c %D%/dyingmount.h
+tests_unit_vfs_test_link_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_link_crash_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

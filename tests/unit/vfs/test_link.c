@@ -236,6 +236,55 @@ static void seen_elsewhere(void **state)
     assert_int_equal(y.st_nlink, 2);
 }
 
+/* The names that are left are known to the other mount only: what is written on through a handle
+ * reaches them. */
+static void unlinked_but_open(void **state)
+{
+    char buf[8] = {0};
+    uint64_t fh, other;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(rig_put(&a, "f", "one", 3), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, &fh), 0);
+    assert_int_equal(rig_link(&b, "f", "d/g"), 0);
+    pass(61);
+    assert_int_equal(rig_unlink(&a, "f"), 0);
+    assert_no_object("f");
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "TWO", 3), 3);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("d/g", "TWO");
+    assert_file(&b, "d/g", "TWO");
+    assert_nlink(&b, "d/g", 1);
+    assert_int_equal(rig_open_file(&a, "d/g", O_RDWR, &fh), 0);
+    assert_int_equal(rig_open_file(&a, "d/g", O_RDONLY, &other), 0);
+    assert_int_equal(rig_unlink(&a, "d/g"), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "gone", 4), 4);
+    assert_int_equal(vfs_read(a.vfs, other, 0, buf, 7), 4);
+    assert_string_equal(buf, "gone");
+    assert_int_equal(rig_shut(&a, other), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_no_object("d/g");
+}
+
+/* A new file, not in the bucket yet, takes one of the names. */
+static void replaced_by_a_new_file(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    make_pair();
+    assert_int_equal(rig_creat(&a, "tmp", O_WRONLY, 0644, &fh), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "new", 3), 3);
+    assert_int_equal(rig_rename(&a, "tmp", "f", 0), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("f", "new");
+    assert_object("g", "one");
+    assert_nlink(&a, "g", 1);
+    assert_nlink(&b, "g", 1);
+    assert_nlink(&b, "f", 1);
+}
+
 /* A file that this mount has open becomes a hard link by another mount's doing: it is the same node
  * still, and what is written through it reaches both names. */
 static void linked_while_open(void **state)
@@ -496,6 +545,7 @@ int main(void)
         T(foreign_delete),     T(foreign_copy),
         T(lost_record),        T(costs_nothing_for_others),
         T(too_many),           T(two_writers),
+        T(unlinked_but_open),  T(replaced_by_a_new_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

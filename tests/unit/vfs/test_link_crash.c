@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mount dies at every request of link, unlink, rename and a commit of a hard link, with that
+ * request done or not: what the other mount then finds is one consistent group, and no bytes that
+ * were there before are lost. */
+#include "dyingmount.h"
+
+#include "coord/link.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_set_has_fd(NULL);
+    open_both(NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close_both();
+    return 0;
+}
+
+static void start(void)
+{
+    gate.dies_at = 0;
+    open_both(NULL);
+}
+
+/* f and g, two names of one file, and h, a file of its own. */
+static void make_files(void)
+{
+    assert_int_equal(rig_put(&a, "f", "old", 3), 0);
+    assert_int_equal(rig_link(&a, "f", "g"), 0);
+    assert_int_equal(rig_put(&a, "h", "other", 5), 0);
+    time_passes();
+}
+
+/* What b sees under a name: its bytes, or "" where there is none. */
+static void text_of(const char *path, char buf[16], struct stat *st)
+{
+    ssize_t n;
+
+    memset(buf, 0, 16);
+    *st = (struct stat){0};
+    if (rig_stat(&b, path, st) == -ENOENT)
+        return;
+    n = rig_get(&b, path, buf, 15);
+    assert_true(n > 0);
+    assert_int_equal(rig_stat(&b, path, st), 0);
+}
+
+static const char *const names[] = {"f", "g", "h", "new"};
+#define N_NAMES 4
+
+/* Names with one number are one file: their bytes and attributes are equal, and there are as many
+ * of them as it says. And it goes on being so when one of them is written. */
+static void assert_consistent(unsigned k)
+{
+    char text[N_NAMES][16], again[N_NAMES][16];
+    struct stat st[N_NAMES], last;
+
+    for (int pass = 0; pass < 2; pass++) /* who looks mends; then it is right */
+        for (size_t n = 0; n < N_NAMES; n++)
+            text_of(names[n], text[n], &st[n]);
+    for (size_t n = 0; n < N_NAMES; n++) {
+        unsigned same = 0;
+
+        for (size_t o = 0; o < N_NAMES && st[n].st_ino != 0; o++) {
+            if (st[n].st_ino != st[o].st_ino)
+                continue;
+            same++;
+            if (strcmp(text[n], text[o]) != 0 || st[n].st_mode != st[o].st_mode)
+                fail_msg("death at %u: %s and %s differ", k, names[n], names[o]);
+        }
+        if (st[n].st_ino != 0 && st[n].st_nlink != same)
+            fail_msg("death at %u: %s has %u names, not %u", k, names[n], (unsigned)st[n].st_nlink,
+                     same);
+    }
+    if (st[1].st_ino == 0)
+        return;
+    assert_int_equal(rig_put(&b, "g", "after", 5), 0);
+    for (size_t n = 0; n < N_NAMES; n++) {
+        text_of(names[n], again[n], &last);
+        if (strcmp(again[n], st[n].st_ino == st[1].st_ino ? "after" : text[n]) != 0)
+            fail_msg("death at %u: %s is \"%s\" when g was written", k, names[n], again[n]);
+    }
+}
+
+/* Runs the operation with a death at each of its requests. */
+static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned k))
+{
+    for (int lost = 0; lost < 2; lost++) {
+        for (unsigned k = 1;; k++) {
+            unsigned n;
+            int r;
+
+            make_files();
+            a_dies_at(k, lost != 0);
+            r = operate();
+            n = atomic_load(&gate.n);
+            b_mends(); /* do_replace is a rename under an intent */
+            assert_consistent(k);
+            if (look != NULL)
+                look(r, k);
+            a_dies_at(1, false);
+            close_both();
+            start();
+            if (n < k) {
+                assert_int_equal(r, 0);
+                assert_true(k > 3);
+                break;
+            }
+        }
+    }
+}
+
+static int do_link(void)
+{
+    return rig_link(&a, "f", "new");
+}
+
+static int do_first_link(void)
+{
+    return rig_link(&a, "h", "new");
+}
+
+static int do_unlink(void)
+{
+    return rig_unlink(&a, "f");
+}
+
+static int do_rename(void)
+{
+    return rig_rename(&a, "f", "new", 0);
+}
+
+static int do_rename_over(void)
+{
+    return rig_rename(&a, "f", "h", 0);
+}
+
+static int do_replace(void)
+{
+    return rig_rename(&a, "h", "f", 0);
+}
+
+static int do_chmod(void)
+{
+    return rig_chmod(&a, "f", 0600);
+}
+
+static int do_write(void)
+{
+    return rig_put(&a, "f", "new bytes", 9);
+}
+
+/* What close acknowledged is there. */
+static void look_at_write(int r, unsigned k)
+{
+    (void)k;
+    if (r == 0)
+        assert_text(&b, "f", "after"); /* that of assert_consistent: f and g are one file still */
+}
+
+static void dies_in_link(void **state)
+{
+    (void)state;
+    at_every_request(do_link, NULL);
+    at_every_request(do_first_link, NULL);
+}
+
+static void dies_in_unlink(void **state)
+{
+    (void)state;
+    at_every_request(do_unlink, NULL);
+}
+
+static void dies_in_rename(void **state)
+{
+    (void)state;
+    at_every_request(do_rename, NULL);
+    at_every_request(do_rename_over, NULL);
+    at_every_request(do_replace, NULL);
+}
+
+static void dies_in_commit(void **state)
+{
+    (void)state;
+    at_every_request(do_write, look_at_write);
+    at_every_request(do_chmod, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(dies_in_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(dies_in_unlink, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(dies_in_rename, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(dies_in_commit, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
