@@ -146,6 +146,14 @@ bool data_is_whole(struct data_file *f)
     return v;
 }
 
+bool data_is_cut(struct data_file *f)
+{
+    lock_take(&f->lock);
+    bool v = f->has_base && f->base_valid < f->base_size;
+    lock_drop(&f->lock);
+    return v;
+}
+
 uint64_t data_change(struct data_file *f)
 {
     lock_take(&f->lock);

@@ -49,6 +49,7 @@ static void apply_attr_locked(struct inode *i, const struct stat *st, int mask)
     if ((mask & VFS_SET_MTIME) != 0)
         i->attr.mtime_ns = time_of(&st->st_mtim, now);
     i->attr.ctime_ns = now;
+    i->attr_set |= (unsigned)mask;
 }
 
 static int set_size(struct vfs *v, struct inode *i, uint64_t size)
@@ -68,6 +69,7 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     i->attr.mtime_ns = clock_wall_ns();
     i->attr.size = size;
     i->failed = 0;
+    tail_cut_locked(i, size);
     if (size <= i->torn_off)
         i->torn = 0;
     commit_mark_dirty_locked(i);
@@ -105,7 +107,11 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
  * fail that has nothing else to send. */
 static void take_back_locked(struct inode *i, const struct objattr *before)
 {
+    uint64_t size = i->attr.size; /* of the version that the commit may have moved to */
+
     i->attr = *before;
+    i->attr.size = size;
+    i->attr_set = 0;
     i->is_dirty = false;
     i->dirty_since_ns = 0;
     i->failed = 0;
@@ -117,20 +123,23 @@ static void take_back_locked(struct inode *i, const struct objattr *before)
 static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st,
                     int mask)
 {
-    bool waits, is_closed, was_clean;
+    bool waits, is_closed, was_clean, is_cut_now = false;
     struct objattr before;
     int r = 0;
 
     lock_take(&v->tree);
-    if (inode_is_stale_locked(v, i))
+    if (inode_is_stale_locked(v, i) && i->newer_key == NULL)
         r = err_set(-ESTALE, "%s is another file now", i->name);
     was_clean = !i->is_dirty && (mask & VFS_SET_SIZE) == 0;
     waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) ||
             (i->is_dirty && i->n_writers > 0);
     lock_drop(&v->tree);
     if (r == 0 && (mask & VFS_SET_SIZE) != 0) {
+        bool was_cut = i->data != NULL && data_is_cut(i->data);
+
         r = set_size(v, i, (uint64_t)st->st_size);
         waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer);
+        is_cut_now = !waits && !was_cut;
     }
     if (r < 0)
         return r;
@@ -138,6 +147,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     before = i->attr;
     apply_attr_locked(i, st, mask);
     commit_mark_dirty_locked(i);
+    i->is_cut_now = is_cut_now;
     is_closed = i->n_writers == 0;
     lock_drop(&v->tree);
     if (waits && !v->conf.sync_writes)
@@ -178,6 +188,7 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
             r = set_file(v, i, h, st, mask);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        inode_tell_kernel(v, i);
     }
     lock_take(&v->tree);
     if (r == 0) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bringing a file into the bucket (protocol 1-2): under If-None-Match:* when it is new here, else
- * under If-Match of the version it started from. Who replaced the whole content since it opened
- * owns it, and last close wins whole; everything else that meets a stranger's version fails loudly
- * and keeps its bytes in lost+found. */
+ * under If-Match of the version it started from. What happens to a commit that meets another
+ * version is in merge.c. */
 #include "internal.h"
 
 #include <errno.h>
@@ -10,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -18,7 +18,8 @@
 #include "link.h"
 #include "mime.h"
 
-#define COMMIT_TRIES 16 /* against other writers of the same whole file */
+#define COMMIT_TRIES                                                                               \
+    64 /* against other writers of the same file; each try means that one of them got through */
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -84,6 +85,8 @@ static int set_content_type(struct inode *i, const char *name, struct data_file 
         return old != NULL ? 0 : store_hdrs_set(hdrs, "content-type", MIME_UNKNOWN);
     if (f != NULL && (data_is_dirty(f) || mime_is_vague(old)))
         n = data_read(f, 0, head, sizeof(head));
+    if (n == -ESTALE) /* the version below is gone: the commit will meet the one that is there */
+        n = 0;
     if (n < 0)
         return (int)n;
     type = mime_from_bytes(head, (size_t)n);
@@ -124,31 +127,6 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
     return r;
 }
 
-/* Somebody else's version is there. 0: try again under `cond`; else the errno of the close. */
-static int resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
-                   const struct store_obj *there, struct store_cond *cond)
-{
-    int r = 0;
-
-    switch (outcome) {
-    case UPLOAD_EXISTS:
-        if (i->is_excl)
-            return err_set(-EEXIST, "%s was created by another client first", key);
-        r = winner_adopt(v, i, key, there);
-        break;
-    case UPLOAD_CHANGED:
-        if (!data_is_whole(i->data) || !inode_is_file_of(v, i, key, there))
-            return err_set(-ESTALE, "%s was changed by another client", key);
-        break;
-    case UPLOAD_GONE:
-        return err_set(-ESTALE, "%s was removed by another client", key);
-    default:
-        return err_fold(outcome);
-    }
-    *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
-    return r;
-}
-
 void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,
                  uint64_t change)
 {
@@ -158,25 +136,36 @@ void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_o
     size = data_size(i->data);
     cache_obj_put(v->cache, key, now, clock_boot_ns());
     lock_take(&v->tree);
-    if (i->parent != NULL) /* only a name that leads here was news to those who asked */
-        names_changed_locked(v, i->parent, i->name, true, false);
     inode_moved_locked(i, now);
     store_hdrs_done(&i->hdrs);
     i->hdrs = now->hdrs;
     now->hdrs = (struct store_hdrs){0};
-    store_hdrs_done(&i->edits);
     i->attr.size = size;
     i->checked_ns = clock_boot_ns();
     i->ac_ns = v->conf.acregmin_ns;
-    i->is_new = i->is_dirty = false;
-    i->dirty_since_ns = 0;
+    merge_clean_locked(v, i);
     lock_drop(&v->tree);
     atomic_fetch_add(&v->commits, 1);
 }
 
-/* group: what a hard link's commit does with its other names. */
+/* Several that append to one file would else meet each other again and again. */
+static void pause_between(int tries)
+{
+    int shift = tries < 6 ? tries : 6;
+    struct timespec ts = {.tv_nsec = (clock_boot_ns() / 64 % 1000 + 1) * 1000L << shift};
+
+    if (tries > 0)
+        nanosleep(&ts, NULL);
+}
+
+/* Who asks, and what a hard link's commit does with its other names. */
+struct commit_way {
+    bool is_waited; /* a close or fsync */
+    struct link_commit group;
+};
+
 static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name,
-                     struct link_commit *group)
+                     struct commit_way *way)
 {
     struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                               i->etag};
@@ -187,7 +176,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         struct store_hdrs hdrs = {0};
         struct store_obj now = {0};
 
-        r = link_claim(v, i, key, group, &now);
+        r = link_claim(v, i, key, &way->group, &now);
         if (r == 0)
             r = commit_headers(v, i, key, name, &hdrs);
         if (r == 0) {
@@ -198,22 +187,41 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         }
         if (r == 0) {
             commit_took(v, i, key, &now, change);
-            r = link_spread(v, i, key, group);
+            r = link_spread(v, i, key, &way->group);
+        } else if (r == UPLOAD_LANDED) {
+            r = merge_landed(v, i, key, &now);
         } else if (r > 0 && tries < COMMIT_TRIES) {
-            r = resolve(v, i, key, r, &now, &cond) ?: 1;
-            link_saw(v, i, key, &now, group);
-        } else {
-            r = err_fold(r);
+            r = merge_resolve(v, i, key, r, &now, way->is_waited, &cond) ?: 1;
+            link_saw(v, i, key, &now, &way->group);
+        } else if (r > 0) {
+            r = err_set(-EIO, "%s: others keep writing to it", key);
         }
         store_hdrs_done(&hdrs);
         store_obj_done(&now);
         if (r <= 0)
             return r;
+        change = data_change(i->data);
+        pause_between(tries);
     }
 }
 
+/* Where the inode's bytes belong. */
+static int key_of_locked(struct vfs *v, struct inode *i, char key[VFS_KEY_MAX + 2],
+                         char name[VFS_NAME_MAX + 1])
+{
+    int r;
+
+    if (inode_is_stale_locked(v, i) && i->newer_key != NULL)
+        r = str_copy(key, VFS_KEY_MAX + 2, i->newer_key);
+    else if (inode_is_stale_locked(v, i))
+        r = err_set(-ESTALE, "%s was replaced or removed by another client", i->name);
+    else
+        r = inode_key_locked(v, i, NULL, key);
+    return r == 0 ? str_copy(name, VFS_NAME_MAX + 1, i->name) : r;
+}
+
 /* One try, under the first name. */
-static int commit_first(struct vfs *v, struct inode *i, struct link_commit *group)
+static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
 {
     char key[VFS_KEY_MAX + 2], name[VFS_NAME_MAX + 1];
     bool needed;
@@ -221,13 +229,8 @@ static int commit_first(struct vfs *v, struct inode *i, struct link_commit *grou
 
     lock_take(&v->tree);
     needed = inode_is_owed_locked(v, i);
-    if (needed && inode_is_stale_locked(v, i)) {
-        r = err_set(-ESTALE, "%s was replaced or removed by another client", i->name);
-    } else if (needed) {
-        r = inode_key_locked(v, i, NULL, key);
-        if (r == 0)
-            r = str_copy(name, sizeof(name), i->name);
-    }
+    if (needed)
+        r = key_of_locked(v, i, key, name);
     if (needed && r == 0 && i->torn != 0)
         r = err_set(i->torn, "a write to %s failed, so it is not sent", key);
     lock_drop(&v->tree);
@@ -236,38 +239,49 @@ static int commit_first(struct vfs *v, struct inode *i, struct link_commit *grou
     if (r == 0)
         r = content_open(v, i);
     if (r == 0)
-        r = commit_as(v, i, key, name, group);
+        r = commit_as(v, i, key, name, way);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);
     else
         strict_end(v, i);
     lock_take(&v->tree);
     i->failed = r;
+    i->is_cut_now = false;
     lock_drop(&v->tree);
     return r;
 }
 
-int commit_inode(struct vfs *v, struct inode *i)
+static int commit(struct vfs *v, struct inode *i, bool is_waited)
 {
-    struct link_commit group;
+    struct commit_way way = {.is_waited = is_waited};
     int r;
 
     do {
         r = link_ready(v, i);
         if (r < 0)
             return r;
-        link_commit_begin(v, i, &group);
-        r = commit_first(v, i, &group);
-        link_commit_end(v, i, &group, r);
+        link_commit_begin(v, i, &way.group);
+        r = commit_first(v, i, &way);
+        link_commit_end(v, i, &way.group, r);
     } while (r == -ESTALE && link_moves_on(v, i));
     return r;
 }
 
+int commit_inode(struct vfs *v, struct inode *i)
+{
+    return commit(v, i, true);
+}
+
+int commit_inode_unwaited(struct vfs *v, struct inode *i)
+{
+    return commit(v, i, false);
+}
+
 int commit_alone(struct vfs *v, struct inode *i)
 {
-    struct link_commit no_group = {0};
+    struct commit_way way = {.is_waited = true};
 
-    return commit_first(v, i, &no_group);
+    return commit_first(v, i, &way);
 }
 
 /* The file is what the bucket was last seen to have; nothing here or in the kernel knows better. */
@@ -290,12 +304,15 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
 
     snprintf(why, sizeof(why), "%s: %s: %s", when, strerror(-error), err_text());
     lock_take(&v->tree);
-    if (inode_key_locked(v, i, NULL, key) < 0 && str_copy(key, sizeof(key), i->name) < 0)
+    if (inode_key_locked(v, i, NULL, key) < 0 &&
+        str_copy(key, sizeof(key), i->newer_key != NULL ? i->newer_key : i->name) < 0)
         key[0] = '\0';
     f = i->data;
     i->data = NULL;
-    i->is_dirty = false;
+    i->is_dirty = i->is_trunc = false;
     i->dirty_since_ns = 0;
+    i->attr_set = 0;
+    i->tail = (struct tail){0};
     i->failed = i->torn = 0;
     if (i->is_new) {
         names_changed_locked(v, i->parent, i->name, false, false);
@@ -362,7 +379,8 @@ int marker_put(struct vfs *v, struct inode *dir)
     lock_take(&v->tree);
     r = inode_key_locked(v, dir, NULL, key);
     if (r == 0 && dir == v->locked.root && key[0] == '\0')
-        r = name_state_key(v, "root", key, sizeof(key)); /* the bucket's top has no key of its own */
+        r = name_state_key(v, "root", key,
+                           sizeof(key)); /* the bucket's top has no key of its own */
     attr = dir->attr;
     if (r == 0)
         r = store_hdrs_copy(&hdrs, &dir->hdrs);

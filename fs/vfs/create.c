@@ -104,6 +104,7 @@ static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
     inode_io_take(v, i);
     lock_take(&v->tree);
     i->is_excl = (flags & O_EXCL) != 0;
+    i->is_trunc = (flags & O_TRUNC) != 0;
     lock_drop(&v->tree);
     r = content_open(v, i);
     if (r == 0 && i->is_excl)

@@ -39,6 +39,7 @@ static int truncate_all(struct vfs *v, struct inode *i)
     i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
     i->attr.size = 0;
     i->torn = i->failed = 0;
+    tail_cut_locked(i, 0);
     commit_mark_dirty_locked(i);
     lock_drop(&v->tree);
     return 0;
@@ -150,6 +151,7 @@ static int commit_handle(struct vfs *v, struct handle *h)
         h->has_written = h->is_fresh = false;
     inode_io_drop(v, h->inode);
     pthread_rwlock_unlock(&v->names);
+    inode_tell_kernel(v, h->inode);
     return r;
 }
 
@@ -184,6 +186,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     lock_take(&v->tree);
     note_write_locked(i, off, off + len, r);
     if (r == 0) {
+        tail_note_locked(i, off, off + len, (h->flags & O_APPEND) != 0);
         i->attr.mtime_ns = i->attr.ctime_ns = clock_wall_ns();
         if (h->data == i->data && off + len > i->attr.size)
             i->attr.size = off + len;
@@ -263,16 +266,18 @@ static void release_writer(struct vfs *v, struct handle *h)
     if (r < 0)
         err_set(r, "as close or fsync said");
     else if (is_dirty && (is_last || h->has_written || h->is_fresh))
-        r = commit_inode(v, i);
+        r = commit_inode_unwaited(v, i);
     is_given_up = r < 0 && is_last;
     if (is_given_up)
         commit_give_up(v, i, r, "at the last close");
     if (is_last)
         strict_end(v, i);
+    lock_take(&v->tree);
+    i->is_kernel_behind |= is_given_up; /* it has the pages that were refused */
+    lock_drop(&v->tree);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
-    if (is_given_up && v->conf.invalidate != NULL) /* the kernel has the pages that were refused */
-        v->conf.invalidate(v->conf.invalidate_arg, i->node);
+    inode_tell_kernel(v, i);
 }
 
 void vfs_release(struct vfs *v, uint64_t fh)

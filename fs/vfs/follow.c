@@ -172,8 +172,8 @@ static int follow(struct vfs *v, struct inode *i, bool is_forced)
 
     lock_take(&v->tree);
     is_stale = inode_is_stale_locked(v, i);
-    is_settled = i->is_new || inode_is_dir(i) || inode_is_gone_locked(v, i) ||
-                 (!is_forced && !is_read_out_locked(i));
+    is_settled = i->is_new || inode_is_dir(i) || merge_owns_whole_locked(i) ||
+                 inode_is_gone_locked(v, i) || (!is_forced && !is_read_out_locked(i));
     is_dirty = i->is_dirty;
     if (is_stale)
         err_set(-ESTALE, "%s is another file now", i->name);

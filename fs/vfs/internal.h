@@ -36,6 +36,13 @@ struct dentry {
     int64_t checked_ns; /* hard links: when the bucket was last asked for this name */
 };
 
+/* What went to the file's end through O_APPEND since the last commit (merge.c). */
+struct tail {
+    uint64_t off, end;
+    bool is_on;
+    bool is_mixed; /* with other writes, or not at the end of the version here: fixed offsets */
+};
+
 /* A directory has at most one name, a file one for each of its hard links. */
 struct inode {
     struct map_link by_node, by_ino; /* once it has had a name */
@@ -69,6 +76,10 @@ struct inode {
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
+    bool is_trunc;                 /* made with O_TRUNC, or cut to 0 since the last commit */
+    bool is_cut_now;               /* attr.size was set by the call that waits for the commit */
+    unsigned attr_set;             /* VFS_SET_* since the last commit */
+    struct tail tail;
     bool is_dirty;                 /* bytes or attributes wait for a commit */
     bool is_busy;                  /* its io is held: content and version are in use */
     bool is_stale; /* another client's doing took the name: what is written has no place to go, */
@@ -243,6 +254,19 @@ void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
 /* With no lock held: the kernel drops what it has of the inode, if that is out of date. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
 
+/* --- merge.c: a commit that meets another version (protocol 2) --- */
+void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append); /* a write */
+void tail_cut_locked(struct inode *i, uint64_t size);
+/* It began at O_TRUNC or truncate(0) and has committed nothing since. */
+bool merge_owns_whole_locked(const struct inode *i);
+/* With io held. `there` (an upload_outcome's) is in the way. 0: the inode is based on it now, try
+ * again under *cond; else the errno of the close. is_waited: by a close or fsync. */
+int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
+                  const struct store_obj *there, bool is_waited, struct store_cond *cond);
+/* UPLOAD_LANDED: what was written here is in the bucket, and `now` came on top of it. */
+int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now);
+void merge_clean_locked(struct vfs *v, struct inode *i); /* all of it is in the bucket */
+
 /* --- listing.c --- */
 struct dir_snapshot {
     struct cache_listing list; /* sorted by name, no name twice */
@@ -276,6 +300,9 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 int commit_inode(struct vfs *v, struct inode *i);
 /* The same under its first name alone, where the others are not to follow. */
 int commit_alone(struct vfs *v, struct inode *i);
+/* The same where no close or fsync waits for it: never takes the whole content of another version's
+ * place (protocol 2a). */
+int commit_inode_unwaited(struct vfs *v, struct inode *i);
 /* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
 void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);

@@ -66,6 +66,7 @@ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, int mode,
     if (is_changed || (r < 0 && (mode & ~FALLOC_FL_KEEP_SIZE) != 0))
         note_write_locked(h->inode, off, off + len, r);
     if (is_changed) {
+        tail_note_locked(h->inode, off, off + len, false);
         h->inode->attr.mtime_ns = h->inode->attr.ctime_ns = clock_wall_ns();
         if (h->data == h->inode->data)
             h->inode->attr.size = data_size(h->data);

@@ -55,6 +55,8 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
             r = upload_commit(v->upload, &req, ret);
         }
         store_hdrs_done(&hdrs);
+        if (r == UPLOAD_LANDED) /* and another client has written there since: that stays */
+            return data_follow(i->data, to, ret);
         if (r > 0 && (tries == RENAME_TRIES || (flags & RENAME_NOREPLACE) != 0))
             return err_set(r == UPLOAD_EXISTS ? -EEXIST : -EAGAIN,
                            "%s is being written by another client", to);
@@ -98,6 +100,7 @@ static void move_new(struct vfs *v, const struct rename_names *n, struct inode *
         i->etag = over->etag;
         i->obj_size = over->obj_size;
         i->is_excl = false;
+        i->is_trunc = true; /* all of what stands there is replaced */
     }
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);

@@ -248,7 +248,7 @@ static int drain_once(struct vfs *v, size_t *ret_n)
         int r;
 
         inode_io_take(v, d.v[n]);
-        r = commit_inode(v, d.v[n]);
+        r = commit_inode_unwaited(v, d.v[n]);
         inode_io_drop(v, d.v[n]);
         inode_unref(v, d.v[n]);
         *ret_n += r == 0;

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* No lost update (protocol 2): what a commit does that meets another version than the one it
+ * started from. Of another file (another id, none, gone) nothing of ours may be put onto it:
+ * ESTALE. Of the same file:
+ *
+ *   (a) the whole content is replaced here, and somebody waits for it: it goes over theirs, whole
+ *   (b) byte ranges: they are put onto the new version, and so is a size set here:
+ *       - grown by truncate: at least so long; theirs may be longer
+ *       - cut by truncate to n > 0: theirs is cut to n. If theirs has grown meanwhile that would
+ * take away bytes that the one who cut has never seen: ESTALE, unless the cut is being made now
+ *         (truncate(2) by path), when it is simply the later of the two
+ *   (c) what went to the end through O_APPEND, all of it: to the new end. If other writes have
+ *       touched the same bytes, or the end was not that of the version here, they stand at fixed
+ *       offsets, which are only honest while theirs ends where ours did: else ESTALE
+ *
+ * The caller of ESTALE keeps the bytes: lost+found. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append)
+{
+    struct tail *t = &i->tail;
+
+    if (is_append && !t->is_on)
+        *t = (struct tail){off, end, true, off != i->obj_size || data_is_cut(i->data)};
+    else if (is_append)
+        t->is_mixed |= off != t->end;
+    else if (t->is_on && end > t->off)
+        t->is_mixed = true;
+    if (t->is_on && end > t->end)
+        t->end = end;
+}
+
+void tail_cut_locked(struct inode *i, uint64_t size)
+{
+    struct tail *t = &i->tail;
+
+    if (size == 0)
+        i->is_trunc = true;
+    if (!t->is_on)
+        return;
+    t->is_on = size > t->off;
+    t->is_mixed |= size > t->end;
+    t->end = size;
+}
+
+bool merge_owns_whole_locked(const struct inode *i)
+{
+    return i->data != NULL && data_is_whole(i->data) && (!i->is_new || i->is_trunc);
+}
+
+/* Attributes that were not set here are theirs. */
+static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
+                             const struct store_obj *there)
+{
+    const struct objattr_defaults d = vfs_defaults(v);
+    struct objattr theirs;
+
+    objattr_decode(&d, key, false, there, &theirs);
+    if ((i->attr_set & VFS_SET_MODE) == 0)
+        i->attr.mode = theirs.mode;
+    if ((i->attr_set & VFS_SET_UID) == 0)
+        i->attr.uid = theirs.uid;
+    if ((i->attr_set & VFS_SET_GID) == 0)
+        i->attr.gid = theirs.gid;
+    if ((i->attr_set & VFS_SET_ATIME) == 0)
+        i->attr.atime_ns = theirs.atime_ns;
+    if ((i->attr_set & VFS_SET_MTIME) == 0 && !data_is_dirty(i->data))
+        i->attr.mtime_ns = theirs.mtime_ns;
+}
+
+static int take_version(struct vfs *v, struct inode *i, const char *key,
+                        const struct store_obj *there, bool is_merged)
+{
+    struct store_hdrs hdrs = {0};
+    int r = store_hdrs_copy(&hdrs, &there->hdrs);
+
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    take_attr_locked(v, i, key, there);
+    store_hdrs_done(&i->hdrs);
+    i->hdrs = hdrs;
+    inode_moved_locked(i, there);
+    if (is_merged) {
+        i->attr.size = data_size(i->data);
+        i->kernel_etag = (struct store_etag){""};
+        i->is_kernel_behind = true;
+        if (i->tail.is_on && !i->tail.is_mixed) {
+            i->tail.off = there->size;
+            i->tail.end = i->attr.size;
+        }
+    }
+    lock_drop(&v->tree);
+    return 0;
+}
+
+static int merge_bytes(struct inode *i, const char *key, const struct store_obj *there)
+{
+    const struct tail *t = &i->tail;
+    uint64_t was = i->obj_size;
+    int r;
+
+    if (data_is_cut(i->data) && there->size > was && !i->is_cut_now)
+        return err_set(-ESTALE, "%s was cut off here and has grown on another client", key);
+    if (t->is_on && t->is_mixed && there->size != was)
+        return err_set(-ESTALE,
+                       "%s was appended to and written to at the same place, and another "
+                       "client has changed its length",
+                       key);
+    r = data_merge(i->data, key, there, t->is_on && !t->is_mixed ? t->off : DATA_NO_TAIL);
+    if (r == 0 && i->is_cut_now)
+        r = data_truncate(i->data, i->attr.size);
+    return r;
+}
+
+int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
+                  const struct store_obj *there, bool is_waited, struct store_cond *cond)
+{
+    bool is_whole = merge_owns_whole_locked(i);
+    int r = 0;
+
+    if (outcome == UPLOAD_EXISTS && i->is_excl)
+        return err_set(-EEXIST, "%s was created by another client first", key);
+    if (outcome == UPLOAD_GONE)
+        return err_set(-ESTALE, "%s was removed by another client", key);
+    if (outcome == UPLOAD_EXISTS)
+        r = winner_adopt(v, i, key, there);
+    else if (outcome != UPLOAD_CHANGED)
+        r = err_fold(outcome);
+    else if (!inode_is_file_of(v, i, key, there))
+        r = err_set(-ESTALE, "%s is another file now", key);
+    if (r == 0 && is_whole && !is_waited)
+        r = err_set(-ESTALE, "%s was changed by another client, and nobody waits for this content",
+                    key);
+    if (r == 0 && !is_whole)
+        r = merge_bytes(i, key, there);
+    if (r == 0)
+        r = take_version(v, i, key, there, !is_whole);
+    if (r == 0)
+        *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
+    return r;
+}
+
+void merge_clean_locked(struct vfs *v, struct inode *i)
+{
+    for (struct dentry *d = i->names; d != NULL; d = d->other)
+        names_changed_locked(v, d->parent, d->name, true, false);
+    store_hdrs_done(&i->edits);
+    i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = false;
+    i->dirty_since_ns = 0;
+    i->attr_set = 0;
+    i->tail = (struct tail){0};
+}
+
+int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now)
+{
+    int64_t asked = clock_boot_ns();
+    int r = 0;
+
+    if (inode_is_file_of(v, i, key, now))
+        r = inode_move(v, i, key, now, asked);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    merge_clean_locked(v, i);
+    if (!store_etag_equal(&i->etag, &now->etag)) /* theirs is another file */
+        inode_abandon_locked(v, i);
+    lock_drop(&v->tree);
+    return 0;
+}
