@@ -10,7 +10,8 @@
 #include "base/str.h"
 
 static const char *const kinds[LOCK_KINDS] = {[LOCK_POSIX] = "posix", [LOCK_FLOCK] = "flock"};
-static const char *const types[] = {[LOCK_NONE] = "", [LOCK_READ] = "read", [LOCK_WRITE] = "write"};
+static const char *const types[] = {
+    [LOCK_TYPE_NONE] = "", [LOCK_TYPE_READ] = "read", [LOCK_TYPE_WRITE] = "write"};
 
 static void holder_done(struct lockrec_holder *h)
 {

@@ -92,7 +92,7 @@ int lockset_set(struct lockset *s, uint64_t owner, int pid, enum lock_type type,
         }
         insert(&now, e);
     }
-    if (type != LOCK_NONE)
+    if (type != LOCK_TYPE_NONE)
         insert(&now, (struct lock_entry){owner, range, type, pid});
     join(&now);
     if (now.n > LOCKSET_MAX && now.n > s->n) {
@@ -111,7 +111,7 @@ const struct lock_entry *lockset_conflict(const struct lockset *s, uint64_t owne
         const struct lock_entry *e = &s->v[i];
 
         if (e->owner != owner && overlap(e->range, range) &&
-            (type == LOCK_WRITE || e->type == LOCK_WRITE))
+            (type == LOCK_TYPE_WRITE || e->type == LOCK_TYPE_WRITE))
             return e;
     }
     return NULL;
@@ -144,7 +144,7 @@ bool lockset_covers(const struct lockset *s, uint64_t owner, enum lock_type type
 
 int lockset_union(const struct lockset *s, uint64_t owner, struct lockset *ret)
 {
-    static const enum lock_type types[] = {LOCK_READ, LOCK_WRITE};
+    static const enum lock_type types[] = {LOCK_TYPE_READ, LOCK_TYPE_WRITE};
     int r = 0;
 
     for (size_t t = 0; t < ARRAY_LEN(types); t++)

@@ -23,6 +23,7 @@ struct share {
     struct store_etag etag; /* of our copy */
     struct lockrec rec;     /* our copy, without what we hold */
     bool is_current;        /* as far as we know, nothing has changed since our copy */
+    bool is_fresh;          /* it was read since share_doubt() */
     bool is_unsure, was_taken;
 };
 
@@ -37,6 +38,11 @@ int share_new(struct coord *c, const char *name, struct share **ret)
     sh->coord = c;
     *ret = sh;
     return 0;
+}
+
+void share_doubt(struct share *sh)
+{
+    sh->is_fresh = false;
 }
 
 static void forget_held(struct share *sh)
@@ -104,7 +110,7 @@ static int read_record(struct share *sh)
         r = lockrec_parse(now.body, &sh->rec);
     if (r == 0) {
         sh->etag = now.etag;
-        sh->is_current = true;
+        sh->is_current = sh->is_fresh = true;
     }
     record_done(&now);
     return r;
@@ -129,7 +135,6 @@ static int judge(struct share *sh, const struct lockrec_holder *holder, bool *ta
 /* Our copy of the record is current, and nothing in it is in the way. 0, SHARE_BUSY, -errno. */
 static int clear_way(struct share *sh, const struct lockset *want, bool *taken)
 {
-    bool is_fresh = false;
     int r = 0;
 
     while (r == 0) {
@@ -137,13 +142,12 @@ static int clear_way(struct share *sh, const struct lockset *want, bool *taken)
 
         if (!sh->is_current) {
             r = read_record(sh);
-            is_fresh = true;
             continue;
         }
         holder = lockrec_conflict(&sh->rec, sh->session, want);
         if (holder == NULL)
             return 0;
-        if (is_fresh)
+        if (sh->is_fresh)
             r = judge(sh, holder, taken);
         else
             sh->is_current = false; /* our copy may be an old one */
@@ -240,7 +244,7 @@ int share_test(struct share *sh, enum lock_kind kind, const struct lock_entry *w
 
     e.owner = 0;
     sets[kind] = (struct lockset){.v = &e, .n = 1};
-    sh->is_current = false;
+    sh->is_current = sh->is_fresh = false;
     r = clear_way(sh, sets, &taken);
     holder = r == SHARE_BUSY ? lockrec_conflict(&sh->rec, sh->session, sets) : NULL;
     if (taken)

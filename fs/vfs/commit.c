@@ -176,7 +176,9 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         struct store_hdrs hdrs = {0};
         struct store_obj now = {0};
 
-        r = link_claim(v, i, key, &way->group, &now);
+        r = locks_before_commit(v, i);
+        if (r == 0)
+            r = link_claim(v, i, key, &way->group, &now);
         if (r == 0)
             r = commit_headers(v, i, key, name, &hdrs);
         if (r == 0) {
@@ -191,7 +193,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         } else if (r == UPLOAD_LANDED) {
             r = merge_landed(v, i, key, &now);
         } else if (r > 0 && tries < COMMIT_TRIES) {
-            r = merge_resolve(v, i, key, r, &now, way->is_waited, &cond) ?: 1;
+            r = locks_may_rebase(v, i)
+                    ?: merge_resolve(v, i, key, r, &now, way->is_waited, &cond) ?: 1;
             link_saw(v, i, key, &now, &way->group);
         } else if (r > 0) {
             r = err_set(-EIO, "%s: others keep writing to it", key);
@@ -329,6 +332,7 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         log_error("commit.failed", "key=%s cause=%s kept=%s", LOG_Q(key), LOG_Q(why),
                   path != NULL ? LOG_Q(path) : "-");
     vfs_set_error(v, "%s: %s", key, why);
+    locks_gave_up(v, i);
     data_file_unref(f);
     free(path);
 }

@@ -187,8 +187,9 @@ void inode_io_drop(struct vfs *v, struct inode *i)
     lock_drop(&i->io);
 }
 
-static void inode_free(struct inode *i)
+static void inode_free(struct vfs *v, struct inode *i)
 {
+    inode_forget_locks_locked(v, i);
     data_file_unref(i->data);
     free(i->newer_key);
     store_hdrs_done(&i->hdrs);
@@ -213,7 +214,7 @@ static void free_if_unused_locked(struct vfs *v, struct inode *i)
             map_remove(&v->locked.by_node, &i->by_node);
             map_remove(&v->locked.by_ino, &i->by_ino);
         }
-        inode_free(i);
+        inode_free(v, i);
         i = dir;
     }
 }

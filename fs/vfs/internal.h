@@ -86,6 +86,9 @@ struct inode {
     char *newer_key;       /* but here, where its file was seen in a newer version (NULL: nowhere) */
     bool is_kernel_behind; /* its pages and attributes: inode_tell_kernel() */
     struct handle *handles;
+    struct lockfile *locks; /* once it was locked */
+    uint64_t lock_seen;     /* lockfile.grown when it was last revalidated for a lock */
+    bool is_barred; /* what was written under a lock met a stranger: it is never sent, by no one */
     int failed; /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
     int torn; /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
     uint64_t torn_off,
@@ -132,6 +135,7 @@ struct vfs {
     struct data *data;
     struct upload *upload;
     struct coord *coord;
+    struct locktable *locks;
     pthread_rwlock_t names;
     struct lock tree;
     struct {
@@ -339,6 +343,21 @@ void intents_glance(struct vfs *v);
 /* Is this key not to be shown: the half of a directory's rename that does not hold? */
 bool intents_hide(struct vfs *v, const char *key);
 void intents_stats_locked(struct vfs *v, struct vfs_stats *ret);
+
+/* --- lockrules.c: locks and commits, with names (read) and i->io held --- */
+/* May what was written be sent? 0, -EIO: it was written under a lock that is lost; -errno. Before
+ * each try. */
+int locks_before_commit(struct vfs *v, struct inode *i);
+/* The object is not what the commit started from, and the file is locked here: may its bytes be
+ * written over that? 0, -EIO, -errno. */
+int locks_may_rebase(struct vfs *v, struct inode *i);
+/* The inode is as the bucket has it: what was written under a lost lock is out of the way. */
+void locks_gave_up(struct vfs *v, struct inode *i);
+
+/* --- locktable.c --- */
+_must_check_ int locktable_new(struct locktable **ret);
+void locktable_free(struct vfs *v); /* every inode is gone */
+void inode_forget_locks_locked(struct vfs *v, struct inode *i);
 
 /* --- names.c --- */
 int name_check(const char *name); /* 0, -ENAMETOOLONG, -EINVAL: what can't be made here */

@@ -86,6 +86,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     if (r == 0)
         r = map_init(&v->locked.handles);
     if (r == 0)
+        r = locktable_new(&v->locks);
+    if (r == 0)
         r = make_root(v);
     if (r < 0) {
         vfs_free(v);
@@ -181,6 +183,8 @@ void vfs_free(struct vfs *v)
     if (v == NULL)
         return;
     intents_done(v);
+    if (v->locks != NULL)
+        vfs_lock_stop(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
     if (v->locked.handles.slots != NULL)
@@ -190,6 +194,7 @@ void vfs_free(struct vfs *v)
         free_inodes_locked(v);
         lock_drop(&v->tree);
     }
+    locktable_free(v);
     map_done(&v->locked.by_node);
     map_done(&v->locked.by_ino);
     map_done(&v->locked.by_name);

@@ -11,8 +11,10 @@
 
 enum lock_rank {
     LOCK_INODE_IO = 30,    /* vfs: bytes of one file; held over store calls */
+    LOCK_FILE_LOCKS = 40,  /* vfs: what the owners of one file hold; held over store calls */
     LOCK_RANK_NO_BLOCK = 50,
     LOCK_TREE = 50,        /* vfs: inode table, dentries, attributes */
+    LOCK_LOCK_TABLE = 55,  /* vfs: who holds and who waits */
     LOCK_DATA_FILE = 60,   /* data: fields of one file, for their change only (its gate is no lock) */
     LOCK_COORD = 65,       /* coord: sessions, locks, intents as they are known here */
     LOCK_UPLOAD = 70,      /* upload: queue */

@@ -12,14 +12,14 @@
 
 #define LOCK_END UINT64_MAX /* "to the end, however far it grows" */
 
-enum lock_type { LOCK_NONE, LOCK_READ, LOCK_WRITE };
+enum lock_type { LOCK_TYPE_NONE, LOCK_TYPE_READ, LOCK_TYPE_WRITE };
 struct lock_range {
     uint64_t start, end; /* both in it */
 };
 struct lock_entry {
     uint64_t owner;
     struct lock_range range;
-    enum lock_type type; /* not LOCK_NONE */
+    enum lock_type type; /* not LOCK_TYPE_NONE */
     int pid;             /* who is to be named by F_GETLK */
 };
 struct lockset { /* zeroed: empty */
@@ -29,7 +29,7 @@ struct lockset { /* zeroed: empty */
 #define LOCKSET_MAX 4096 /* entries */
 
 void lockset_done(struct lockset *s); /* idempotent */
-/* From now on the owner has type (LOCK_NONE: nothing) there. 0, -ENOMEM, -ENOLCK (too many); nothing
+/* From now on the owner has type (LOCK_TYPE_NONE: nothing) there. 0, -ENOMEM, -ENOLCK (too many); nothing
  * has changed then. */
 _must_check_ int lockset_set(struct lockset *s, uint64_t owner, int pid, enum lock_type type,
                              struct lock_range range);

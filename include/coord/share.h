@@ -33,6 +33,9 @@ void share_free(struct share *sh);
  * -errno: it is not known what the record says (share_is_sure), so it is to be called again, at
  * least with what was held before. */
 _must_check_ int share_set(struct share *sh, const struct lockset want[LOCK_KINDS]);
+/* From now on a conflict counts only if the record was read after this. Who tries several times in one
+ * go calls it once; who never calls it keeps what was read first. */
+void share_doubt(struct share *sh);
 /* Would `want` (of nobody here) conflict with another mount? One GET. 0 or SHARE_BUSY and a range
  * that does; -errno. */
 _must_check_ int share_test(struct share *sh, enum lock_kind kind, const struct lock_entry *want,

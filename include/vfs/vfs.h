@@ -10,6 +10,7 @@
 #ifndef S3EFS_VFS_VFS_H
 #define S3EFS_VFS_VFS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 #include "base/macros.h"
 #include "cache/cache.h"
 #include "coord/coord.h"
+#include "coord/share.h"
 #include "data/data.h"
 #include "store/store.h"
 #include "upload/upload.h"
@@ -164,6 +166,41 @@ _must_check_ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus
                              void *arg);
 void vfs_releasedir(struct vfs *v, uint64_t fh);
 _must_check_ int vfs_fsyncdir(struct vfs *v, uint64_t fh);
+
+/* Locks, held between mounts (protocol 6). Taking one revalidates the file, giving it up commits it
+ * first. posix: fcntl(2)'s byte ranges, flock: whole files; they do not see each other. Owners are
+ * numbers of the kernel's, apart for each kind. */
+struct vfs_lock {
+    enum lock_kind kind;
+    enum lock_type type; /* LOCK_TYPE_NONE: unlock */
+    struct lock_range range;
+    uint64_t owner;
+    int pid;
+};
+enum { VFS_LOCK_WAITS = 1 };
+/* Who waits. The memory is the caller's until done is called (once, from another thread, with no lock
+ * held; r: 0 or -errno), or until vfs_lock_set() gives something else than VFS_LOCK_WAITS. */
+struct vfs_lock_wait {
+    void (*done)(struct vfs_lock_wait *w, int r);
+    atomic_bool is_interrupted;
+    struct vfs_lock_wait *next; /* from here on the vfs's own */
+    struct vfs_lock want;
+    struct inode *inode;
+    struct lockfile *file;
+};
+/* wait NULL: -EAGAIN where another owner holds it. Also -EDEADLK, -EINTR, -EIO (the lease is lost, or
+ * the bucket does not answer), -ENOLCK, -ESTALE; of an unlock what the commit said: it is unlocked. */
+_must_check_ int vfs_lock_set(struct vfs *v, uint64_t node, const struct vfs_lock *l,
+                              struct vfs_lock_wait *wait);
+/* A lock that is in the way, or type LOCK_TYPE_NONE; pid 0: on another mount. */
+_must_check_ int vfs_lock_get(struct vfs *v, uint64_t node, struct vfs_lock *l);
+/* A signal came: done gets -EINTR if the lock is not granted meanwhile. Also before vfs_lock_set(). */
+void vfs_lock_interrupt(struct vfs *v, struct vfs_lock_wait *wait);
+/* An owner has closed the file: it holds nothing of it any more. 0, or what the commit said. */
+_must_check_ int vfs_lock_close(struct vfs *v, uint64_t node, enum lock_kind kind, uint64_t owner);
+/* Nobody waits any more (-EINTR), and nobody will: to be called before those are gone who are
+ * waited for. */
+void vfs_lock_stop(struct vfs *v);
 
 /* Commits everything that is dirty, as fsync on every file would. 0 or the first error. */
 _must_check_ int vfs_drain(struct vfs *v);

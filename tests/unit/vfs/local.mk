@@ -104,3 +104,7 @@ vfs_tests += tests/unit/vfs/test_link_crash
 tests_unit_vfs_test_link_crash_SOURCES = %D%/test_link_crash.c %D%/dyingmount.h
 tests_unit_vfs_test_link_crash_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_link_crash_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_locks
+tests_unit_vfs_test_locks_SOURCES = %D%/test_locks.c
+tests_unit_vfs_test_locks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_locks_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Locks, as the files of vfs share them.
+ *
+ * A lockfile is what is locked: all inodes of one file share it (VFS-5 gives a file a second inode
+ * when it changes elsewhere while it is open). It knows who holds what on this mount, and holds in
+ * the bucket what they have together.
+ *
+ * LOCKS-1  `change` is held by whoever changes what the file's owners hold, over the requests that
+ *          takes. LOCKS-2  The local sets, the waiters and the table are guarded by table.lock, for
+ *          memory work only, and change only with `change` held too (waiters: without). LOCKS-3  A
+ *          lock is granted when the bucket has it and the file was revalidated since; it is given
+ * up in the bucket when what was written under it is there. LOCKS-4  A waiter is answered once,
+ *          with no lock held.
+ * Order: names, io, change, tree, table.lock. */
+#ifndef S3EFS_VFS_LOCKS_H
+#define S3EFS_VFS_LOCKS_H
+
+#include "base/clock.h"
+#include "coord/share.h"
+#include "internal.h"
+
+#define LOCKFILE_NAME_SIZE 48
+#define LOCK_THREADS 2
+#define LOCK_POLL_MIN_NS (50 * NS_PER_MS)
+#define LOCK_POLL_MAX_NS NS_PER_S
+
+enum lock_try {                      /* none of these is an outcome of share.h */
+                TRY_BUSY_HERE = 11,  /* another owner on this mount is in the way */
+                TRY_BUSY_THERE = 12, /* another mount is */
+};
+
+struct lockfile {
+    struct lockfile *next;
+    unsigned refs; /* inodes, calls, and one while it is due */
+    char name[LOCKFILE_NAME_SIZE];
+    struct lock change;
+    struct share *share;    /* NULL: no name leads to the file, nobody else can open it */
+    struct share *id_share; /* the share is of the key; this is of the id that the file has got */
+    char id_name[33];       /* which id */
+    struct lockset held[LOCK_KINDS];
+    uint64_t grown; /* counts what was got from the bucket: inodes revalidate after it */
+    bool is_lost;   /* the lease was lost while somebody held something, who may not know yet */
+    struct vfs_lock_wait *waiters; /* oldest first */
+    int64_t due_ns, poll_ns;       /* when to try again; INT64_MAX: not */
+    bool is_served;                /* a thread is at it */
+};
+
+struct locktable {
+    struct lock lock;
+    struct cond wake; /* something is due */
+    struct lockfile *files;
+    pthread_t threads[LOCK_THREADS];
+    unsigned n_threads;
+    bool is_stopping;
+};
+
+/* --- locktable.c --- */
+/* The inode's lockfile, referenced. 0 or -errno. */
+_must_check_ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret);
+void lockfile_unref(struct vfs *v, struct lockfile *lf); /* NULL is fine */
+bool lockfile_is_free_locked(const struct lockfile *lf); /* nobody here holds or waits */
+/* Would this wait of a posix owner close a circle of waits? */
+bool lock_closes_circle_locked(const struct locktable *t, const struct lockfile *lf,
+                               const struct vfs_lock *l);
+bool inode_has_id_locked(const struct inode *i); /* the object in the bucket carries it */
+
+/* --- locks.c --- */
+/* Tries once to give the owner what it wants: 0, an enum lock_try, -errno. */
+int lock_try(struct vfs *v, struct inode *i, struct lockfile *lf, const struct vfs_lock *l);
+/* Writes what is held here into the bucket if that is in doubt. 0, or -errno: try again. */
+int lock_settle(struct lockfile *lf);
+
+/* --- lockshare.c: with lf->change held --- */
+/* The bucket has what the file's owners hold when `want` takes the place of held[kind]. 0,
+ * SHARE_BUSY, SHARE_LOST, -errno. */
+int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want);
+void lockshare_lost(struct lockfile *lf); /* after SHARE_LOST */
+/* The file's id is in the bucket, or is about to be: the same locks under its name too. */
+int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id);
+int lockshare_check(struct lockfile *lf); /* is what is held still ours? As share_check() */
+bool lockshare_is_by_key(const struct lockfile *lf);
+
+/* --- lockwait.c --- */
+/* Waits without a thread: VFS_LOCK_WAITS, or -EDEADLK, -EINTR, -errno (then w is the caller's). */
+int lock_park(struct vfs *v, struct inode *i, struct lockfile *lf, const struct vfs_lock *l,
+              struct vfs_lock_wait *w, bool is_there);
+/* Something changed: try for those who wait, now. */
+void lock_wake(struct vfs *v, struct lockfile *lf);
+void lock_wake_locked(struct vfs *v, struct lockfile *lf, int64_t delay_ns);
+
+#endif

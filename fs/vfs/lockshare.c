@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the bucket says of a file's locks, under one name or, while a file gets its id, two. */
+#include "locks.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+
+bool lockshare_is_by_key(const struct lockfile *lf)
+{
+    return str_starts(lf->name, "key-");
+}
+
+static void sets_done(struct lockset sets[LOCK_KINDS])
+{
+    for (unsigned k = 0; k < LOCK_KINDS; k++)
+        lockset_done(&sets[k]);
+}
+
+/* What the owners hold together, with `want` in the place of held[kind]. */
+static int together(const struct lockfile *lf, enum lock_kind kind, const struct lockset *want,
+                    struct lockset ret[LOCK_KINDS])
+{
+    int r = 0;
+
+    for (unsigned k = 0; k < LOCK_KINDS && r == 0; k++)
+        r = lockset_union(k == kind ? want : &lf->held[k], 0, &ret[k]);
+    return r;
+}
+
+static int set_both(struct lockfile *lf, const struct lockset *sets)
+{
+    int r = share_set(lf->share, sets);
+
+    if (r == 0 && lf->id_share != NULL)
+        r = share_set(lf->id_share, sets);
+    return r;
+}
+
+int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want)
+{
+    struct lockset sets[LOCK_KINDS] = {0}, before[LOCK_KINDS] = {0};
+    int r;
+
+    if (lf->share == NULL)
+        return 0;
+    r = together(lf, kind, want, sets);
+    if (r == 0)
+        r = together(lf, kind, &lf->held[kind], before);
+    if (r == 0)
+        r = set_both(lf, sets);
+    /* Half a lock is none. What this can't undo is in doubt, and is settled later. */
+    if (r == SHARE_BUSY && lf->id_share != NULL && share_set(lf->share, before) != 0)
+        log_debug("locks.undo", "name=%s cause=%s", lf->name, LOG_Q(err_text()));
+    sets_done(sets);
+    sets_done(before);
+    return r;
+}
+
+void lockshare_lost(struct lockfile *lf)
+{
+    log_warn("locks.lost", "name=%s", lf->name);
+    share_forget(lf->share);
+    if (lf->id_share != NULL)
+        share_forget(lf->id_share);
+    lf->is_lost = lf->held[LOCK_POSIX].n + lf->held[LOCK_FLOCK].n > 0;
+}
+
+int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id)
+{
+    struct lockset sets[LOCK_KINDS] = {0};
+    int r = 0;
+
+    if (lf->share == NULL || !lockshare_is_by_key(lf))
+        return 0;
+    if (lf->id_share == NULL || strcmp(lf->id_name, id) != 0) {
+        struct share *share;
+
+        r = share_new(v->coord, id, &share);
+        if (r < 0)
+            return r;
+        /* An id that was given up for another's (protocol 2) is nobody's: its record can wait. */
+        share_free(lf->id_share);
+        lf->id_share = share;
+        memcpy(lf->id_name, id, strlen(id) + 1);
+    }
+    r = together(lf, LOCK_POSIX, &lf->held[LOCK_POSIX], sets);
+    if (r == 0)
+        r = share_set(lf->id_share, sets);
+    sets_done(sets);
+    return r;
+}
+
+int lockshare_check(struct lockfile *lf)
+{
+    int r = lf->share != NULL ? share_check(lf->share) : 0;
+
+    return r == 0 && lf->id_share != NULL ? share_check(lf->id_share) : r;
+}
