@@ -78,9 +78,22 @@ static int open_coord(struct compose *m)
     return coord_new(&conf, m->store, &m->coord);
 }
 
+/* May locks be held in the bucket? */
+static bool can_lock(const struct compose *m)
+{
+    if (m->config->read_only || m->config->local_lock == CONFIG_LOCK_ALL)
+        return false; /* nothing is ever sent to the bucket, or it is not wanted */
+    if (m->caps.put_absent && m->caps.put_match)
+        return true;
+    log_warn("mount.locks", "source=%s effect=\"locks hold on this mount only: the server's PUT has no conditions\"",
+             LOG_Q(m->config->source));
+    return false;
+}
+
 static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_arg)
 {
     const struct config *c = m->config;
+    bool between = can_lock(m);
     struct front_conf conf = {
         .mountpoint = c->mountpoint,
         .source = c->source,
@@ -88,6 +101,8 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .read_only = c->read_only,
         .allow_other = c->allow_other,
         .default_permissions = c->default_permissions,
+        .posix_locks = between && c->local_lock != CONFIG_LOCK_POSIX,
+        .flock_locks = between && c->local_lock != CONFIG_LOCK_FLOCK,
         .extra_options = c->kernel_options,
         .threads = c->threads,
         .ready = ready,

@@ -219,6 +219,8 @@ int config_finish(struct config *c)
         return err_set(-EINVAL, "option timeo=0: a soft mount needs a time");
     if (c->cache_dir != NULL && c->cache_dir[0] != '/')
         return err_set(-EINVAL, "option cache_dir=%s: must be an absolute path", c->cache_dir);
+    if (c->nolock)
+        c->local_lock = CONFIG_LOCK_ALL;
     c->file_mode &= ~c->umask;
     c->dir_mode &= ~c->umask;
     return c->cache_dir == NULL ? default_cache_dir(c) : 0;

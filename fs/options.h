@@ -17,6 +17,7 @@ enum config_weak { CONFIG_WEAK_WARN, CONFIG_WEAK_REFUSE };
 enum config_excl { CONFIG_EXCL_OPEN, CONFIG_EXCL_STRICT, CONFIG_EXCL_CLOSE };
 /* A name that is not known is asked of the bucket in any case: the first three are one. */
 enum config_lookupcache { CONFIG_LOOKUP_ALL, CONFIG_LOOKUP_POS, CONFIG_LOOKUP_POSITIVE, CONFIG_LOOKUP_NONE };
+enum config_lock { CONFIG_LOCK_NONE, CONFIG_LOCK_FLOCK, CONFIG_LOCK_POSIX, CONFIG_LOCK_ALL }; /* what stays here */
 enum config_log { CONFIG_LOG_AUTO, CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG };
 
 struct config {
@@ -31,9 +32,9 @@ struct config {
     /* options.def */
     char *endpoint, *region, *profile, *ca_bundle, *bucket_owner, *state_prefix;
     char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir;
-    bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nocto, soft, foreground;
+    bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nolock, nocto, soft, foreground;
     bool nosubtype;
-    unsigned weak, sse, commit, lookupcache, excl, log_target, log_level; /* enums above, enum log_level */
+    unsigned weak, sse, commit, lookupcache, excl, local_lock, log_target, log_level; /* enums above, enum log_level */
     uint32_t uid, gid, umask, file_mode, dir_mode;
     int64_t acregmin_s, acregmax_s, acdirmin_s, acdirmax_s, drain_timeout_s;
     unsigned timeo, retrans, threads;

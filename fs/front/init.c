@@ -21,12 +21,15 @@ static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FU
                                FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
                                FUSE_CAP_ASYNC_DIO;
 
+/* Wanted where the mount was asked to hold locks between mounts, as it is by default: */
+static const unsigned wanted_posix = FUSE_CAP_POSIX_LOCKS, wanted_flock = FUSE_CAP_FLOCK_LOCKS;
+
 /* Not wanted, though libfuse would:
  *   AUTO_INVAL_DATA       would drop our own pages at every mtime we make; OPEN (keep_cache) and the invalidations
  *                         of the vfs say when pages are old, and the kernel drops them when the size changes
  *   WRITEBACK_CACHE       takes size and mtime away from us; an error could not reach close()
  *   HANDLE_KILLPRIV       the kernel clears set-id bits by SETATTR, which is right as it is
- *   FLOCK, POSIX_LOCKS    locks stay the kernel's own, within this mount
+ *   FLOCK, POSIX_LOCKS    as above: else locks stay the kernel's own, within this mount
  *   EXPORT_SUPPORT        no lookup of "." by a node number of an earlier mount */
 static const unsigned unwanted = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_EXPLICIT_INVAL_DATA |
                                  FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV |
@@ -34,10 +37,14 @@ static const unsigned unwanted = FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_EXPLICIT_IN
                                  FUSE_CAP_POSIX_ACL | FUSE_CAP_NO_OPEN_SUPPORT |
                                  FUSE_CAP_NO_OPENDIR_SUPPORT;
 
-void init_negotiate(struct fuse_conn_info *conn)
+void init_negotiate(const struct front *f, struct fuse_conn_info *conn)
 {
     conn->want |= conn->capable & wanted;
     conn->want &= ~unwanted;
+    if (f->posix_locks)
+        conn->want |= conn->capable & wanted_posix;
+    if (f->flock_locks)
+        conn->want |= conn->capable & wanted_flock;
     conn->max_write = MAX_WRITE;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;

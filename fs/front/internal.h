@@ -18,6 +18,7 @@ struct front {
     struct notify *notify;
     char *mountpoint;
     unsigned threads;
+    bool posix_locks, flock_locks;
     bool was_mounted;
     atomic_bool mounted; /* front_unmount() comes from any thread */
     void (*ready)(void *arg);
@@ -37,11 +38,15 @@ void reply_attr(fuse_req_t req, int r, const char *op, uint64_t node, const stru
 /* e as the kernel wants it. */
 struct fuse_entry_param reply_entry_param(const struct vfs_entry *e);
 
+/* ops_lock.c: the owner closed the file. 0, or -errno of what that committed. */
+int lock_close(fuse_req_t req, uint64_t node, const struct fuse_file_info *fi, enum lock_kind kind);
+
 /* One family of calls each */
 void ops_name_fill(struct fuse_lowlevel_ops *ops);
 void ops_attr_fill(struct fuse_lowlevel_ops *ops);
 void ops_data_fill(struct fuse_lowlevel_ops *ops);
 void ops_dir_fill(struct fuse_lowlevel_ops *ops);
+void ops_lock_fill(struct fuse_lowlevel_ops *ops);
 void ops_range_fill(struct fuse_lowlevel_ops *ops);
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 
@@ -51,7 +56,7 @@ void notify_stop(struct notify *n);
 void notify_free(struct notify *n); /* stops; NULL is fine */
 
 /* init.c */
-void init_negotiate(struct fuse_conn_info *conn);
+void init_negotiate(const struct front *f, struct fuse_conn_info *conn);
 /* After the mount: libfuse before 3.17 leaves FUSE_PARALLEL_DIROPS out of its answer to INIT. */
 _must_check_ int init_patch(struct fuse_session *session);
 

@@ -73,7 +73,9 @@ static void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
 
-    reply_done(req, vfs_flush(v, &x, fi->fh), "flush", node, NULL);
+    int r = vfs_flush(v, &x, fi->fh), closed = lock_close(req, node, fi, LOCK_POSIX);
+
+    reply_done(req, r != 0 ? r : closed, "flush", node, NULL);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
@@ -86,8 +88,11 @@ static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_
 
 static void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    vfs_release(front_begin(req, NULL), fi->fh);
-    reply_done(req, 0, "release", node, NULL);
+    struct vfs *v = front_begin(req, NULL);
+    int r = fi->flock_release ? lock_close(req, node, fi, LOCK_FLOCK) : 0;
+
+    vfs_release(v, fi->fh);
+    reply_done(req, r, "release", node, NULL); /* nobody hears it; the log does */
 }
 
 void ops_data_fill(struct fuse_lowlevel_ops *ops)

@@ -38,7 +38,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct front *f = userdata;
 
-    init_negotiate(conn);
+    init_negotiate(f, conn);
     log_info("front.ready", "mountpoint=%s protocol=%u.%u libfuse=%s", LOG_Q(f->mountpoint),
              conn->proto_major, conn->proto_minor, fuse_pkgversion());
     if (f->ready != NULL)
@@ -94,6 +94,7 @@ static int make_session(struct front *f, const struct front_conf *conf)
     ops_attr_fill(&ops);
     ops_data_fill(&ops);
     ops_dir_fill(&ops);
+    ops_lock_fill(&ops);
     ops_range_fill(&ops);
     ops_xattr_fill(&ops);
     if (r == 0) {
@@ -119,6 +120,8 @@ int front_new(const struct front_conf *conf, struct front **ret)
     if (f == NULL)
         return err_set(-ENOMEM, "out of memory");
     f->threads = conf->threads == 0 ? THREADS_DEFAULT : conf->threads;
+    f->posix_locks = conf->posix_locks;
+    f->flock_locks = conf->flock_locks;
     f->ready = conf->ready;
     f->ready_arg = conf->ready_arg;
     f->mountpoint = strdup(conf->mountpoint);
@@ -249,6 +252,8 @@ void front_free(struct front *f)
 {
     if (f == NULL)
         return;
+    if (f->vfs != NULL)
+        vfs_lock_stop(f->vfs); /* whoever waits is answered while there is a session */
     if (atomic_load(&f->mounted))
         fuse_session_unmount(f->session);
     else if (f->was_mounted)

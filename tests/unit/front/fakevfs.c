@@ -487,3 +487,56 @@ ssize_t vfs_copy_range(struct vfs *v, const struct vfs_ctx *x, uint64_t fh_in, u
     lock_drop(&v->lock);
     return (ssize_t)len;
 }
+
+int vfs_lock_set(struct vfs *v, uint64_t node, const struct vfs_lock *l, struct vfs_lock_wait *wait)
+{
+    int r;
+
+    (void)node;
+    lock_take(&v->lock);
+    v->lock_seen = *l;
+    r = v->fail_lock < 0 ? VFS_LOCK_WAITS : -v->fail_lock;
+    if (r == VFS_LOCK_WAITS && wait == NULL)
+        r = -EAGAIN;
+    if (r == VFS_LOCK_WAITS)
+        v->waiting = wait;
+    cond_broadcast(&v->changed);
+    lock_drop(&v->lock);
+    return r;
+}
+
+int vfs_lock_get(struct vfs *v, uint64_t node, struct vfs_lock *l)
+{
+    (void)node;
+    lock_take(&v->lock);
+    v->lock_seen = *l;
+    *l = v->holder;
+    lock_drop(&v->lock);
+    return 0;
+}
+
+void vfs_lock_interrupt(struct vfs *v, struct vfs_lock_wait *wait)
+{
+    (void)v;
+    atomic_store(&wait->is_interrupted, true);
+}
+
+int vfs_lock_close(struct vfs *v, uint64_t node, enum lock_kind kind, uint64_t owner)
+{
+    (void)node;
+    (void)owner;
+    lock_take(&v->lock);
+    if (kind == LOCK_POSIX)
+        v->posix_closes++;
+    else
+        v->flock_closes++;
+    lock_drop(&v->lock);
+    return 0;
+}
+
+void vfs_lock_stop(struct vfs *v)
+{
+    lock_take(&v->lock);
+    v->lock_stops++;
+    lock_drop(&v->lock);
+}

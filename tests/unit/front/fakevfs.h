@@ -33,6 +33,10 @@ struct vfs {
     dev_t dev;
     char xattr[64]; /* "name=value" */
     int xattr_flags, falloc_mode;
+    struct vfs_lock lock_seen, holder; /* holder: what vfs_lock_get() says */
+    struct vfs_lock_wait *waiting;
+    int fail_lock; /* errno, 0: none; -1: who can wait does */
+    unsigned posix_closes, flock_closes, lock_stops;
     uint64_t falloc_off, falloc_len, copied_from, copied_to;
 };
 void fake_init(struct vfs *v);
