@@ -365,16 +365,38 @@ static void unsee(struct vfs *v)
 }
 
 /* What is not there any more is over; what came since was not listed, and is read the next time. */
-static void forget_unseen(struct vfs *v)
+static struct intent *forget_one(struct vfs *v, bool *ret_found)
 {
+    struct intent *what = NULL;
+
+    *ret_found = false;
     lock_take(&v->tree);
-    for (struct intent_known **p = &v->locked.intents; *p != NULL;) {
-        if ((*p)->is_seen || (*p)->is_ours)
+    for (struct intent_known **p = &v->locked.intents; *p != NULL && !*ret_found;) {
+        if ((*p)->is_seen || (*p)->is_ours) {
             p = &(*p)->next;
-        else
-            remove_locked(v, p);
+            continue;
+        }
+        *ret_found = true;
+        if (hides(*p))
+            atomic_fetch_sub(&v->intents_hiding, 1);
+        what = steal(&(*p)->what);
+        remove_locked(v, p);
     }
     lock_drop(&v->tree);
+    return what;
+}
+
+/* Listings that were made while one of a directory's names was hidden are no news any more. */
+static void forget_unseen(struct vfs *v)
+{
+    bool found = true;
+
+    while (found) {
+        _cleanup_free_ struct intent *what = forget_one(v, &found);
+
+        if (what != NULL)
+            intents_drop_lists(v, what);
+    }
 }
 
 int intents_look(struct vfs *v)

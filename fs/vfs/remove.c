@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "link.h"
 
 int key_delete(struct vfs *v, const char *key)
@@ -126,6 +127,27 @@ static int check_empty(struct vfs *v, struct inode *i, const char *key)
     return r;
 }
 
+/* The marker of an empty directory goes; if another mount made a file there meanwhile, it comes back
+ * with its attributes (protocol 8). One LIST more, so that no directory vanishes under its files. */
+static int remove_marker(struct vfs *v, struct inode *i, const char *key)
+{
+    struct err_copy cause;
+    int r = key_delete(v, key);
+
+    if (r == 0)
+        r = check_empty(v, i, key);
+    if (r != -ENOTEMPTY)
+        return r;
+    err_copy(&cause);
+    lock_take(&v->tree);
+    i->etag = (struct store_etag){""};
+    lock_drop(&v->tree);
+    if (marker_put(v, i) < 0)
+        log_debug("dir.marker", "cause=%s", LOG_Q(err_text())); /* its files imply it all the same */
+    err_restore(&cause);
+    return r;
+}
+
 static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
 {
     char key[VFS_KEY_MAX + 2];
@@ -138,7 +160,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
         r = check_empty(v, i, key);
     if (r == 0) {
         marker_keep(v, dir);
-        r = key_delete(v, key);
+        r = remove_marker(v, i, key);
     }
     if (r < 0)
         return r;

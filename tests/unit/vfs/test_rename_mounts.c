@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Renames on one mount while another one lists, writes, creates, renames and removes. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "fs/vfs/rename.h"
+
+#include "twomounts.h"
+
+/* Something done once, before or after a request about a key. */
+struct once {
+    enum store_op op;
+    const char *key;
+    void (*run)(void);
+    bool is_done;
+    int result; /* of what a mount was asked for in it: an assertion there would not be caught */
+};
+static struct once once;
+
+static void run_once(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (once.is_done || req->op != once.op || req->key == NULL || strcmp(req->key, once.key) != 0)
+        return;
+    once.is_done = true;
+    once.run();
+}
+
+static void before(enum store_op op, const char *key, void (*run)(void))
+{
+    once = (struct once){.op = op, .key = key, .run = run};
+    memstore_set_hooks(a.store, run_once, NULL, NULL);
+}
+
+static void after(enum store_op op, const char *key, void (*run)(void))
+{
+    once = (struct once){.op = op, .key = key, .run = run};
+    memstore_set_hooks(a.store, NULL, run_once, NULL);
+}
+
+static void it_was_done(void)
+{
+    assert_true(once.is_done);
+    assert_int_equal(once.result, 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+}
+
+static bool is_object(const char *key)
+{
+    return memstore_get(a.store, key, NULL, NULL) == 0;
+}
+
+static void time_passes(void)
+{
+    clock_fake_add(100 * NS_PER_S);
+}
+
+static unsigned puts_of_files;
+
+static void count_puts(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    puts_of_files += req->op == STORE_PUT && strncmp(req->key, ".s3efs/", 7) != 0;
+}
+
+/* Bytes that wait go up once, under the new name. */
+static void dirty_file_goes_up_once(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "old text", 8), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, &fh), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "new", 3), 3);
+    puts_of_files = 0;
+    memstore_set_hooks(a.store, count_puts, NULL, NULL);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_int_equal(puts_of_files, 1);
+    assert_false(is_object("f"));
+    assert_file(&b, "g", "new text");
+    assert_file(&a, "g", "new text");
+}
+
+/* What it costs, once the session is there (rename.c). */
+static void requests_of_a_rename(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "text", 4), 0);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    assert_int_equal(rig_stat(&a, "h", &(struct stat){0}), -ENOENT);
+    memstore_count_reset(a.store);
+    assert_int_equal(rig_rename(&a, "g", "h", 0), 0);
+    assert_int_equal(memstore_count(a.store, STORE_PUT), 2);    /* the intent, the file */
+    assert_int_equal(memstore_count(a.store, STORE_DELETE), 2); /* the file, the intent */
+    assert_int_equal(memstore_count(a.store, STORE_GET), 0);
+    assert_int_equal(memstore_count(a.store, STORE_HEAD), 2); /* the lookup of h, the source */
+}
+
+static atomic_bool listing_ends;
+
+static void *list_on(void *arg)
+{
+    struct rig *r = arg;
+    char names[4096];
+    struct stat st;
+
+    while (!atomic_load(&listing_ends)) {
+        time_passes();
+        (void)rig_ls(r, "", names, sizeof(names));
+        for (int i = 0; i < 2; i++)
+            (void)rig_stat(r, i ? "g" : "f", &st);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* T11: a listing that overlaps takes no rename here for a removal elsewhere, and no bytes away. */
+static void t11_dirty_files_renamed_while_listed(void **state)
+{
+    pthread_t listers[2];
+    char text[32];
+
+    (void)state;
+    atomic_store(&listing_ends, false);
+    assert_int_equal(pthread_create(&listers[0], NULL, list_on, &a), 0);
+    assert_int_equal(pthread_create(&listers[1], NULL, list_on, &b), 0);
+    assert_int_equal(rig_put(&a, "f", "0", 1), 0);
+    for (int n = 1; n <= 60; n++) {
+        const char *from = n % 2 ? "f" : "g", *to = n % 2 ? "g" : "f";
+        int len = snprintf(text, sizeof(text), "%d", n);
+        uint64_t fh;
+
+        assert_int_equal(rig_open_file(&a, from, O_RDWR, &fh), 0);
+        assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, text, (size_t)len), len);
+        assert_int_equal(rig_rename(&a, from, to, 0), 0);
+        assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, (uint64_t)len, "!", 1), 1);
+        assert_int_equal(rig_shut(&a, fh), 0);
+        text[len++] = '!';
+        text[len] = '\0';
+        assert_object(to, text);
+        assert_false(is_object(from));
+        assert_int_equal(rig_truncate(&a, to, 0), 0);
+    }
+    atomic_store(&listing_ends, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(listers[i], NULL);
+}
+
+static void b_creates(void)
+{
+    once.result = rig_put(&b, "d/new", "late", 4);
+}
+
+/* T19: a file that another mount made in the directory while it moved goes with it. */
+static void t19_create_in_a_directory_that_moves(void **state)
+{
+    static const struct {
+        enum store_op op;
+        const char *key;
+    } whens[] = {
+        {STORE_PUT, "e/1"}, {STORE_PUT, "e/"}, {STORE_DELETE, "d/1"}, {STORE_DELETE, "d/"}};
+    unsigned n_refused = 0;
+    bool was_refused;
+    char names[64];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(whens); i++) {
+        assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+        assert_int_equal(rig_put(&a, "d/1", "1", 1), 0);
+        time_passes();
+        assert_int_equal(rig_ls(&b, "d", names, sizeof(names)), 0);
+        after(whens[i].op, whens[i].key, b_creates);
+        assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+        was_refused = once.result == -ENOENT; /* it came too late, and was told so */
+        once.result = was_refused ? 0 : once.result;
+        it_was_done();
+        assert_true(is_object("e/new") != was_refused);
+        assert_false(is_object("d/new"));
+        time_passes();
+        assert_int_equal(rig_ls(&b, "", names, sizeof(names)), 0);
+        assert_string_equal(names, "e");
+        n_refused += was_refused;
+        if (!was_refused) {
+            assert_file(&b, "e/new", "late");
+            assert_int_equal(rig_unlink(&b, "e/new"), 0);
+        }
+        assert_int_equal(rig_unlink(&b, "e/1"), 0);
+        assert_int_equal(rig_rmdir(&b, "e"), 0);
+        time_passes();
+    }
+    assert_true(n_refused < 2);
+}
+
+static void b_overwrites_in_d(void)
+{
+    once.result = rig_put(&b, "d/1", "newer", 5);
+}
+
+/* What another mount closed under the old name after it was copied is not lost. */
+static void overwrite_in_a_directory_that_moves(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(rig_put(&a, "d/1", "1", 1), 0);
+    assert_file(&b, "d/1", "1");
+    after(STORE_PUT, "e/1", b_overwrites_in_d);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    it_was_done();
+    assert_object("e/1", "newer");
+    assert_false(is_object("d/1"));
+    time_passes();
+    assert_file(&a, "e/1", "newer");
+}
+
+static void b_overwrites_f(void)
+{
+    once.result = rig_put(&b, "f", "newer", 5);
+}
+
+/* Protocol 4: the same file's newer version is copied again. */
+static void overwrite_of_a_file_that_moves(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "1", 1), 0);
+    assert_file(&b, "f", "1");
+    after(STORE_PUT, "g", b_overwrites_f);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    it_was_done();
+    assert_object("g", "newer");
+    assert_false(is_object("f"));
+    assert_file(&a, "g", "newer");
+}
+
+static void b_replaces_f(void)
+{
+    once.result = rig_unlink(&b, "f") ?: rig_put(&b, "f", "another", 7);
+}
+
+/* Another file by that name stays: the rename was done before it came. */
+static void other_file_under_the_old_name(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "1", 1), 0);
+    assert_file(&b, "f", "1");
+    after(STORE_PUT, "g", b_replaces_f);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    it_was_done();
+    assert_object("g", "1");
+    assert_object("f", "another");
+}
+
+/* What is known here of the source may be old: who comes second finds no such file. */
+static void second_rename_of_a_file_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "1", 1), 0);
+    assert_file(&b, "f", "1"); /* b would believe that for a while */
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    assert_int_equal(rig_rename(&b, "f", "h", 0), -ENOENT);
+    assert_false(is_object("h"));
+    assert_object("g", "1");
+}
+
+static int result_of_b;
+
+static void *b_renames(void *arg)
+{
+    (void)arg;
+    result_of_b = rig_rename(&b, "f", "h", 0);
+    return NULL;
+}
+
+static pthread_t b_thread;
+
+/* a stands on f; b is let go on when it has seen that. */
+static void b_begins(void)
+{
+    uint64_t gets = memstore_count(a.store, STORE_GET);
+
+    once.result = -pthread_create(&b_thread, NULL, b_renames, NULL);
+    while (memstore_count(a.store, STORE_GET) < gets + 2)
+        sched_yield();
+}
+
+static void rename_waits_for_the_one_before(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "1", 1), 0);
+    assert_file(&b, "f", "1");
+    before(STORE_PUT, "g", b_begins);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    it_was_done();
+    pthread_join(b_thread, NULL);
+    assert_int_equal(result_of_b, -ENOENT);
+    assert_false(is_object("h"));
+    assert_object("g", "1");
+}
+
+static struct vfs_stats seen;
+
+static void look_at_a(void)
+{
+    vfs_stats_get(a.vfs, &seen);
+    once.result = intents_look(b.vfs);
+}
+
+static void look_at_both(void)
+{
+    struct stat st;
+
+    look_at_a();
+    once.result = once.result ?: rig_stat(&b, "e/1", &st) ?: rig_stat(&a, "e/1", &st);
+    if (rig_stat(&b, "d/1", &st) != -ENOENT || rig_stat(&a, "d/1", &st) != -ENOENT)
+        once.result = -EEXIST;
+}
+
+static void directory_shows_under_one_name(void **state)
+{
+    char names[64];
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(rig_put(&a, "d/1", "1", 1), 0);
+    after(STORE_PUT, "e/1", look_at_a);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    it_was_done();
+    assert_int_equal(seen.renames, 1);
+    assert_int_equal(seen.moved_all, 4); /* the marker and the file, twice */
+    assert_true(seen.moved_done < 2);
+    assert_int_equal(rig_ls(&b, "", names, sizeof(names)), 0);
+    assert_string_equal(names, ""); /* b has not heard that it is over */
+    assert_int_equal(intents_look(b.vfs), 0);
+    assert_int_equal(rig_ls(&b, "", names, sizeof(names)), 0);
+    assert_string_equal(names, "e");
+    assert_int_equal(rig_rename(&a, "e", "d", 0), 0);
+    time_passes();
+    before(STORE_DELETE, "d/1", look_at_both);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    it_was_done();
+    assert_true(seen.moved_done >= 2);
+    vfs_stats_get(a.vfs, &seen);
+    assert_int_equal(seen.renames, 0);
+}
+
+static void b_creates_in_d(void)
+{
+    once.result = rig_put(&b, "d/new", "late", 4);
+}
+
+/* Protocol 8: the marker comes back, with what it said. */
+static void rmdir_that_raced_a_create(void **state)
+{
+    struct stat st;
+    char names[64];
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0710), 0);
+    assert_int_equal(rig_ls(&b, "d", names, sizeof(names)), 0);
+    before(STORE_DELETE, "d/", b_creates_in_d);
+    assert_int_equal(rig_rmdir(&a, "d"), -ENOTEMPTY);
+    it_was_done();
+    assert_true(is_object("d/"));
+    time_passes();
+    assert_int_equal(rig_stat(&b, "d", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0710);
+    assert_int_equal(rig_unlink(&a, "d/new"), 0);
+    assert_int_equal(rig_rmdir(&a, "d"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(dirty_file_goes_up_once),
+        T(requests_of_a_rename),
+        T(t11_dirty_files_renamed_while_listed),
+        T(t19_create_in_a_directory_that_moves),
+        T(overwrite_in_a_directory_that_moves),
+        T(overwrite_of_a_file_that_moves),
+        T(other_file_under_the_old_name),
+        T(second_rename_of_a_file_fails),
+        T(rename_waits_for_the_one_before),
+        T(directory_shows_under_one_name),
+        T(rmdir_that_raced_a_create),
+    };
+
+    return cmocka_run_group_tests_name("vfs/rename_mounts", tests, NULL, NULL);
+}
