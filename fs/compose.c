@@ -133,12 +133,20 @@ static int open_vfs(struct compose *m)
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
         .excl = excl[c->excl],
+        .enforces_user = c->posix_user != NULL,
+        .user = {.uid = c->user.uid, .gid = c->user.gid, .n_groups = c->user.n_groups},
+        .makes_root = c->root_creation != NULL,
+        .root_uid = c->root.uid,
+        .root_gid = c->root.gid,
+        .root_mode = c->root.mode,
         .mend_ns = 10 * NS_PER_S,
         .caps = m->caps,
         .invalidate = front_invalidate,
         .invalidate_arg = m->front,
     };
 
+    for (size_t i = 0; i < c->user.n_groups; i++)
+        conf.user.groups[i] = c->user.groups[i];
     return vfs_new(&conf, m->store, m->cache, m->data, m->upload, m->coord, &m->vfs);
 }
 

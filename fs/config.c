@@ -209,6 +209,8 @@ int config_finish(struct config *c)
         r = check_times(c);
     if (r == 0)
         r = check_state_prefix(c);
+    if (r == 0)
+        r = config_access_point(c);
     if (r < 0)
         return r;
     if (c->threads < 2)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What of the program itself the tests link: options and mount points.
 noinst_LIBRARIES += libprog.a
-libprog_a_SOURCES = %D%/config.c %D%/options.h %D%/mountpoint.c %D%/mountpoint.h %D%/options.c %D%/options.def \
+libprog_a_SOURCES = %D%/config.c %D%/config_access.c %D%/options.h %D%/mountpoint.c %D%/mountpoint.h %D%/options.c %D%/options.def \
 	%D%/usage.c
 
 bin_PROGRAMS += s3efs

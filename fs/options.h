@@ -10,6 +10,7 @@
 #include "base/macros.h"
 
 #define CONFIG_OPTIONS_MAX 128
+#define CONFIG_GROUPS_MAX 16
 
 enum config_source { CONFIG_S3, CONFIG_DIR };
 enum config_sse { CONFIG_SSE_NONE, CONFIG_SSE_AES256, CONFIG_SSE_KMS, CONFIG_SSE_C };
@@ -31,14 +32,22 @@ struct config {
 
     /* options.def */
     char *endpoint, *region, *profile, *ca_bundle, *bucket_owner, *state_prefix;
-    char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir;
-    bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nolock, nocto, soft, foreground;
+    char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir, *posix_user, *root_creation;
+    bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nolock, nocto, soft,
+        foreground;
     bool nosubtype;
     unsigned weak, sse, commit, lookupcache, excl, local_lock, log_target, log_level; /* enums above, enum log_level */
     uint32_t uid, gid, umask, file_mode, dir_mode;
     int64_t acregmin_s, acregmax_s, acdirmin_s, acdirmax_s, drain_timeout_s;
     unsigned timeo, retrans, threads;
     uint64_t cache_size, cache_free, mem_limit;
+    struct { /* posix_user, where it is given */
+        uint32_t uid, gid, groups[CONFIG_GROUPS_MAX];
+        size_t n_groups;
+    } user;
+    struct { /* root_creation, where it is given */
+        uint32_t uid, gid, mode;
+    } root;
     char none; /* where options without a field point */
 
     char *kernel_options; /* "nodev,noexec" for the kernel, or NULL */
@@ -61,6 +70,7 @@ _must_check_ int config_source(struct config *c, const char *text);
 /* What only all options together tell: actimeo, noac, sse's key, cache_dir's default. source and mountpoint are
  * set. -EINVAL. */
 _must_check_ int config_finish(struct config *c);
+int config_access_point(struct config *c); /* its part of posix_user and root_creation */
 /* Nanoseconds after which a soft mount gives up; 0: hard. */
 int64_t config_soft_timeout_ns(const struct config *c);
 

@@ -51,6 +51,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *want, int t
     reply_attr(req, r, "setattr", node, &st, attr_ns);
 }
 
+/* access(2), chdir(2): asked only where the kernel does not check itself. */
+static void op_access(fuse_req_t req, fuse_ino_t node, int mask)
+{
+    reply_done(req, vfs_access(front_begin(req, NULL), node, mask), "access", node, NULL);
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t node)
 {
     struct vfs *v = front_begin(req, NULL);
@@ -67,5 +73,6 @@ void ops_attr_fill(struct fuse_lowlevel_ops *ops)
 {
     ops->getattr = op_getattr;
     ops->setattr = op_setattr;
+    ops->access = op_access;
     ops->statfs = op_statfs;
 }

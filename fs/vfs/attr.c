@@ -168,6 +168,7 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
                 const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns)
 {
     struct handle *h = fh != 0 ? handle_get(v, fh) : NULL;
+    struct stat allowed = *st;
     struct inode *i;
     int r;
 
@@ -179,13 +180,15 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
         return r;
     if (h == NULL)
         r = inode_revalidate(v, i);
+    if (r == 0)
+        r = enforce_setattr(v, i, h != NULL && h->is_writer, &allowed, &mask);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);
         if (inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0)
-            r = set_dir(v, i, st, mask);
+            r = set_dir(v, i, &allowed, mask);
         else
-            r = set_file(v, i, h, st, mask);
+            r = set_file(v, i, h, &allowed, mask);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
         inode_tell_kernel(v, i);

@@ -50,6 +50,7 @@ static int add_inode(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, 
     i->ino = objattr_ino(&i->attr);
     lock_take(&v->tree);
     set_new_attr(x, dir, mode, &i->attr);
+    enforce_new_locked(v, dir, &i->attr);
     atomic_store(&i->type, mode & S_IFMT);
     if (r == 0)
         r = inode_key_locked(v, dir, name, key);
@@ -165,7 +166,9 @@ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         r = inode_get(v, dir_node, &dir);
     if (r < 0)
         return r;
-    r = create_in(v, x, dir, name, mode, flags, ret, ret_fh);
+    r = enforce_name(v, dir, NULL);
+    if (r == 0)
+        r = create_in(v, x, dir, name, mode, flags, ret, ret_fh);
     if (r == -EEXIST)
         r = create_existing(v, x, dir, name, flags, ret, ret_fh);
     inode_unref(v, dir);
@@ -183,8 +186,10 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         r = inode_get(v, dir_node, &dir);
     if (r < 0)
         return r;
+    r = enforce_name(v, dir, NULL);
     pthread_rwlock_rdlock(&v->names);
-    r = add_inode(v, x, dir, name, mode, &i);
+    if (r == 0)
+        r = add_inode(v, x, dir, name, mode, &i);
     if (r == 0) {
         inode_io_take(v, i);
         lock_take(&v->tree);

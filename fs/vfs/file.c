@@ -92,6 +92,11 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
     r = pin_file(v, node, &i);
     if (r < 0)
         return r;
+    r = enforce_open(v, i, flags);
+    if (r < 0) {
+        inode_unref(v, i);
+        return r;
+    }
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     r = open_locked_io(v, i, flags, &h, ret_keep_cache);

@@ -368,6 +368,19 @@ bool name_has_state(const struct vfs *v, const char *dir_key); /* is it at or be
 /* "<state prefix><name>". -ENAMETOOLONG. */
 int name_state_key(const struct vfs *v, const char *name, char *ret, size_t size);
 
+/* --- enforce.c: 0 at once where no user is enforced; -EACCES, -EPERM, -ESTALE --- */
+struct access_user;
+int enforce(struct vfs *v, struct inode *i, unsigned want); /* ACCESS_* of access.h */
+int enforce_name(struct vfs *v, struct inode *dir, const struct inode *victim); /* NULL: a new one */
+int enforce_rename(struct vfs *v, const struct inode *dir, const struct inode *i,
+                   const struct inode *new_dir, const struct inode *over);
+int enforce_open(struct vfs *v, struct inode *i, int flags);
+int enforce_setattr(struct vfs *v, const struct inode *i, bool is_by_writer, struct stat *st,
+                    int *mask);
+void enforce_new_locked(const struct vfs *v, const struct inode *dir, struct objattr *a);
+void enforce_user(const struct vfs *v, struct access_user *who); /* the enforced one, if there is one */
+int enforce_root(struct vfs *v, struct inode *root);
+
 /* --- strict.c: with i->io held --- */
 int strict_reserve(struct vfs *v, struct inode *i); /* under excl=strict; -EEXIST */
 void strict_end(struct vfs *v, struct inode *i);    /* the name is made, or will not be */

@@ -257,6 +257,8 @@ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir
     if (r == 0)
         r = inode_revalidate(v, l.i);
     if (r == 0)
+        r = enforce_name(v, l.dir, NULL);
+    if (r == 0)
         r = link_once(v, &l, false, ret);
     for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)
         r = link_once(v, &l, true, ret);

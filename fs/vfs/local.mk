@@ -20,4 +20,5 @@ libvfs_a_SOURCES += %D%/intents.c %D%/intents.h %D%/mend.c %D%/moved.c %D%/movin
 libvfs_a_SOURCES += %D%/copy.c
 libvfs_a_SOURCES += %D%/strict.c
 libvfs_a_SOURCES += %D%/locks.c %D%/locks.h %D%/lockrules.c %D%/lockshare.c %D%/locktable.c %D%/lockwait.c
+libvfs_a_SOURCES += %D%/enforce.c
 EXTRA_DIST += %D%/README.md

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a name to an inode. What is known is answered within the attribute times; what is not is
  * asked of the bucket, always: another pod may have closed it a moment ago. */
+#include "access.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -327,6 +328,8 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         return r;
     i = inode_follow_name(v, dir, name);
     if (i == NULL)
+        r = enforce(v, dir, ACCESS_X);
+    if (r == 0)
         r = look_up(v, x, dir, name, &i);
     lock_take(&v->tree);
     if (r == 0) {

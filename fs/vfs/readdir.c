@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading directories: a handle shows one snapshot of the names, so an entry is seen once while
  * others come and go. */
+#include "access.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -22,6 +23,8 @@ int vfs_opendir(struct vfs *v, uint64_t node, uint64_t *ret_fh)
         return r;
     if (!inode_is_dir(i))
         r = err_set(-ENOTDIR, "not a directory");
+    if (r == 0)
+        r = enforce(v, i, ACCESS_R);
     if (r == 0)
         r = handle_new(v, i, 0, &h);
     if (r == 0) {
@@ -178,6 +181,7 @@ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn
         h->dir = again;
     }
     h->is_read = true;
+    plus = plus && enforce(v, h->inode, ACCESS_X) == 0; /* attributes need more than names */
     if (emit_dots(v, h, off, emit, arg) != 0)
         return 0;
     for (size_t n = off > 2 ? (size_t)(off - 2) : 0; n < h->dir->list.n; n++)

@@ -93,6 +93,8 @@ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     r = name_lookup(v, dir, name, &i);
     if (r == 0 && inode_is_dir(i))
         r = err_set(-EISDIR, "%s is a directory", name);
+    if (r == 0)
+        r = enforce_name(v, dir, i);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);
@@ -190,6 +192,8 @@ int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const c
     r = name_lookup(v, dir, name, &i);
     if (r == 0 && !inode_is_dir(i))
         r = err_set(-ENOTDIR, "%s is not a directory", name);
+    if (r == 0)
+        r = enforce_name(v, dir, i);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         r = remove_dir(v, dir, i);

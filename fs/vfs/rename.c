@@ -356,6 +356,8 @@ static int rename_once(struct vfs *v, const struct rename_names *n, unsigned fla
         r = err_set(-ENOTDIR, "not a directory");
     if (r == 0 && i != over)
         r = check_kinds(i, over, flags);
+    if (r == 0)
+        r = enforce_rename(v, n->dir, i, n->new_dir, over);
     if (r == 0 && i != over)
         r = rename_under_locks(v, n, i, over, flags);
     inode_unref(v, over);

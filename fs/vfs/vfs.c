@@ -12,7 +12,7 @@
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
  * there is no prefix. */
-static int load_root(struct vfs *v, struct inode *root)
+static int load_root(struct vfs *v, struct inode *root, bool *ret_is_made)
 {
     char key[VFS_KEY_MAX + 2];
     struct store_req req = {.op = STORE_HEAD, .key = key};
@@ -29,15 +29,18 @@ static int load_root(struct vfs *v, struct inode *root)
         if (root->attr.mtime_ns == 0)
             root->attr.mtime_ns = root->attr.ctime_ns = root->attr.atime_ns = clock_wall_ns();
         lock_drop(&v->tree);
-        r = 0;
+        r = r == STORE_NOT_FOUND ? enforce_root(v, root) : 0;
     }
     store_rsp_done(&rsp);
-    return err_fold(r);
+    *ret_is_made = r == 1;
+    return r == 1 ? 0 : err_fold(r);
 }
 
 static int make_root(struct vfs *v)
 {
     struct inode *root = inode_new(v);
+    bool is_made = false;
+    int r;
 
     if (root == NULL)
         return -ENOMEM;
@@ -50,7 +53,10 @@ static int make_root(struct vfs *v)
     v->locked.next_node = VFS_ROOT + 1;
     v->locked.next_fh = 1;
     map_insert(&v->locked.by_node, &root->by_node, root->node);
-    return root->name != NULL ? load_root(v, root) : -ENOMEM;
+    r = root->name != NULL ? load_root(v, root, &is_made) : -ENOMEM;
+    if (r == 0 && is_made) /* what it is now, whoever was first */
+        r = load_root(v, root, &is_made);
+    return r;
 }
 
 int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,

@@ -28,6 +28,7 @@ int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct s
     lock_take(&v->tree);
     who = (struct access_user){.uid = i->attr.uid, .gid = i->attr.gid};
     lock_drop(&v->tree);
+    enforce_user(v, &who);
     r = access_check(&who, &f, ACCESS_W);
     if (r < 0)
         return err_set(r, "%s exists, and its creator may not write to it", key);

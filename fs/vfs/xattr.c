@@ -2,6 +2,7 @@
 /* Extended attributes. user.* stands in one header of the object's metadata; user.s3efs.* are the
  * object's own headers, not listed, so that no tool copies them. Everything else is refused as EFS
  * refuses it, quietly enough for cp -a, tar and rsync. */
+#include "access.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -121,6 +122,8 @@ static ssize_t look_up(struct vfs *v, uint64_t node, const char *name, void *buf
     if (r < 0)
         return r;
     r = inode_revalidate(v, i);
+    if (r == 0 && name != NULL)
+        r = enforce(v, i, ACCESS_R);
     if (r == 0)
         r = headers_now(v, i, &hdrs, &etag);
     if (r == 0)
@@ -340,6 +343,8 @@ static int change(struct vfs *v, uint64_t node, const struct change *c)
     if (r < 0)
         return r;
     r = inode_revalidate(v, i);
+    if (r == 0)
+        r = enforce(v, i, ACCESS_W);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);

@@ -5,7 +5,7 @@
  *
  * Node numbers are handed out with a reference each (lookup, create, mkdir, symlink, mknod,
  * readdirplus entries) and given back by vfs_forget. Node VFS_ROOT is always there. Permissions are
- * the kernel's (default_permissions); what the kernel can't know is checked here. Kernel
+ * the kernel's (default_permissions), or checked here (enforces_user). Kernel
  * invalidations go up through conf.invalidate, called with no lock held. */
 #ifndef S3EFS_VFS_VFS_H
 #define S3EFS_VFS_VFS_H
@@ -36,6 +36,15 @@ enum vfs_excl {
     VFS_EXCL_CLOSE,  /* a creator's lookup asks nothing: the PUT alone decides */
 };
 
+/* posix_user=: every caller is this user. */
+#define VFS_GROUPS_MAX 16 /* as EFS's access points have */
+struct vfs_user {
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[VFS_GROUPS_MAX];
+    size_t n_groups;
+};
+
 struct vfs;
 struct vfs_conf {
     const char *prefix; /* "" or ends in '/' */
@@ -48,6 +57,12 @@ struct vfs_conf {
     bool lookup_always; /* lookupcache=none: no name is believed, here or by the kernel */
     bool sync_writes;   /* noac: a write is in the bucket before it returns */
     enum vfs_excl excl;
+    bool enforces_user; /* permissions are checked here, of user, not of the caller by the kernel */
+    struct vfs_user user;
+    bool makes_root; /* root_creation=: of a prefix that is not there; without it that fails, -ENOENT, */
+    uid_t root_uid;  /* where a user is enforced */
+    gid_t root_gid;
+    mode_t root_mode;
     /* How often renames of other mounts that stand are looked at, and finished if their mount is
      * dead, by a thread that only runs while there are any. 0: never, and nobody looks for them. */
     int64_t mend_ns;
@@ -116,6 +131,8 @@ _must_check_ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct s
 _must_check_ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh,
                              const struct stat *st, int mask, struct stat *ret,
                              int64_t *ret_attr_ns);
+/* access(2), with R_OK, W_OK, X_OK; always 0 where the kernel checks. */
+_must_check_ int vfs_access(struct vfs *v, uint64_t node, int mask);
 _must_check_ int vfs_statfs(struct vfs *v, struct statvfs *ret);
 
 /* Extended attributes: user.* (others -EOPNOTSUPP) as setxattr(2), getxattr(2) and so on, with their flags and

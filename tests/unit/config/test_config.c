@@ -125,6 +125,28 @@ static void test_times(void **state)
     }
 }
 
+static void test_access_point(void **state)
+{
+    _cleanup_config_ struct config c;
+
+    (void)state;
+    assert_int_equal(finish(&c, ""), 0);
+    assert_true(c.default_permissions);
+    config_done(&c);
+    assert_int_equal(finish(&c, "posix_user=1000:2000,root_creation=0:5:2750"), 0);
+    assert_false(c.default_permissions); /* the kernel would check its callers */
+    assert_int_equal(c.user.uid, 1000);
+    assert_int_equal(c.user.gid, 2000);
+    assert_int_equal(c.user.n_groups, 0);
+    assert_int_equal(c.root.uid, 0);
+    assert_int_equal(c.root.gid, 5);
+    assert_int_equal(c.root.mode, 02750);
+    config_done(&c);
+    assert_int_equal(finish(&c, "posix_user=0:0:1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16"), 0);
+    assert_int_equal(c.user.n_groups, 16);
+    assert_int_equal(c.user.groups[15], 16);
+}
+
 static void test_contradictions(void **state)
 {
     static const char *const bad[] = {
@@ -132,6 +154,11 @@ static void test_contradictions(void **state)
         "sse_kms_key_id=k",      "sse=c,sse_kms_key_id=k", "threads=1",      "mem_limit=1M",
         "soft,timeo=0",          "cache_dir=rel/ative",   "state_prefix=x",  "state_prefix=/x/",
         "state_prefix=a//b/",    "state_prefix=../",
+        "posix_user=1000",       "posix_user=a:b",        "posix_user=1:2:",  "posix_user=:1",
+        "posix_user=-1:2",       "posix_user=4294967295:1", "posix_user=1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19",
+        "posix_user=1:2,default_permissions",
+        "root_creation=1:2",     "root_creation=1:2:9",   "root_creation=1:2:755:3", "root_creation=x:2:755",
+        "root_creation=1:2:10000",
     };
 
     (void)state;
@@ -178,7 +205,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_s3_sources), cmocka_unit_test(test_directory_sources),
         cmocka_unit_test(test_bad_sources), cmocka_unit_test(test_times),
-        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_umask),
+        cmocka_unit_test(test_access_point), cmocka_unit_test(test_contradictions), cmocka_unit_test(test_umask),
         cmocka_unit_test(test_cache_dir),
     };
 
