@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Of many who make one name at once, on four mounts of a bucket, exactly one is told that it has:
- * by open(O_EXCL) and close together, by mkdir, by symlink, by rename with NOREPLACE. All others
+ * by open(O_EXCL) and close together, by mkdir, symlink, link, rename with NOREPLACE. All others
  * are told EEXIST. And a file that got bytes is never seen without them. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@
 #define MOUNTS 4
 #define MANY 100
 
-enum kind { CREATE, CREATE_STRICT, MKDIR, SYMLINK, RENAME };
+enum kind { CREATE, CREATE_STRICT, MKDIR, SYMLINK, RENAME, LINK };
 
 static struct rig mounts[MOUNTS];
 static atomic_uint empty_puts;
@@ -102,6 +102,24 @@ static int move(struct racer *r)
     return x;
 }
 
+static int hard_link(struct racer *r)
+{
+    char from[48], text[32];
+    struct vfs_entry f, e;
+    int x;
+
+    snprintf(from, sizeof(from), "from%u-%u-%u", r->race->n, r->id, r->race->round);
+    text_of(r, text);
+    if (memstore_put(r->rig->store, from, text, strlen(text), NULL, NULL) < 0 ||
+        rig_walk(r->rig, from, &f) < 0)
+        return -EIO;
+    x = vfs_link(r->rig->vfs, &r->rig->ctx, f.node, VFS_ROOT, r->race->name, &e);
+    if (x == 0)
+        vfs_forget(r->rig->vfs, e.node, 1);
+    vfs_forget(r->rig->vfs, f.node, 1);
+    return x;
+}
+
 static int once(struct racer *r)
 {
     switch (r->race->kind) {
@@ -114,6 +132,8 @@ static int once(struct racer *r)
         return make_link(r);
     case RENAME:
         return move(r);
+    case LINK:
+        return hard_link(r);
     }
     return -EINVAL;
 }
@@ -280,6 +300,13 @@ static void rename_noreplace_has_one_winner(void **state)
     compete(RENAME, MANY, 10);
 }
 
+static void link_has_one_winner(void **state)
+{
+    (void)state;
+    compete(LINK, 4, 300);
+    compete(LINK, MANY, 5);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -290,6 +317,7 @@ int main(void)
         T(mkdir_has_one_winner),
         T(symlink_has_one_winner),
         T(rename_noreplace_has_one_winner),
+        T(link_has_one_winner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
