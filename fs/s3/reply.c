@@ -133,6 +133,13 @@ static int read_list(struct call *c)
     return 0;
 }
 
+static int read_tags(struct call *c)
+{
+    free(c->rsp->tags);
+    c->rsp->tags = NULL;
+    return response_tags(&c->http, &c->rsp->tags);
+}
+
 int reply_read(struct call *c)
 {
     switch (c->req->op) {
@@ -153,6 +160,8 @@ int reply_read(struct call *c)
         return read_result(c);
     case STORE_MPU_LIST:
         return read_uploads(c);
+    case STORE_GET_TAGS:
+        return read_tags(c);
     case STORE_DELETE_MANY:
         return remove_many_reply(c);
     case STORE_DELETE:

@@ -152,7 +152,8 @@ static int write_headers(struct message *m, const struct s3_conf *conf,
     if (r == 0 && conf->storage_class != NULL)
         r = message_header(m, "x-amz-storage-class", conf->storage_class);
     for (size_t i = 0; r == 0 && hdrs != NULL && i < hdrs->n; i++)
-        r = message_header(m, hdrs->v[i].name, hdrs->v[i].value);
+        if (strcmp(hdrs->v[i].name, STORE_TAG_COUNT) != 0)
+            r = message_header(m, hdrs->v[i].name, hdrs->v[i].value);
     return r;
 }
 
@@ -287,6 +288,8 @@ static int build_copy(struct message *m, const struct s3_conf *conf, const struc
         r = source_headers(m, conf, req);
     if (r == 0 && req->replace)
         r = message_header(m, "x-amz-metadata-directive", "REPLACE");
+    if (r == 0 && req->replace)
+        r = message_header(m, "x-amz-tagging-directive", "REPLACE");
     return r == 0 ? write_headers(m, conf, req->replace ? req->hdrs : NULL) : r;
 }
 
@@ -356,6 +359,14 @@ static int build_mpu_list(struct message *m, const struct store_req *req)
     return r;
 }
 
+static int build_get_tags(struct message *m)
+{
+    m->method = "GET";
+    m->kind = METER_GET;
+    m->has_xml_reply = true;
+    return message_query(m, "tagging", "");
+}
+
 static int build_head_bucket(struct message *m)
 {
     m->method = "HEAD";
@@ -390,6 +401,8 @@ static int build_op(struct message *m, const struct s3_conf *conf, const struct 
         return build_mpu_end(m, conf, req);
     case STORE_MPU_LIST:
         return build_mpu_list(m, req);
+    case STORE_GET_TAGS:
+        return build_get_tags(m);
     case STORE_HEAD_BUCKET:
         return build_head_bucket(m);
     case STORE_OPS:

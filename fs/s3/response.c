@@ -13,6 +13,7 @@
 static const char *const kept_headers[] = {
     "content-type",     "cache-control", "content-disposition", "content-encoding",
     "content-language", "expires",       "x-amz-storage-class", "x-amz-website-redirect-location",
+    STORE_TAG_COUNT,
 };
 
 static bool is_kept(const char *name)

@@ -37,6 +37,9 @@ struct response_result {
 };
 _must_check_ int response_result(const struct http_call *call, struct response_result *ret);
 
+/* tags.c: *ret to free() */
+_must_check_ int response_tags(const struct http_call *call, char **ret);
+
 /* list.c */
 _must_check_ int response_list(const struct http_call *call, struct store_list *ret);
 _must_check_ int response_uploads(const struct http_call *call, struct store_rsp *ret);

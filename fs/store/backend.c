@@ -56,6 +56,30 @@ int store_hdrs_check(const struct store_hdrs *h)
     return 0;
 }
 
+int store_tags_show(struct store_hdrs *h)
+{
+    const char *tags = store_hdrs_get(h, STORE_TAGS);
+    unsigned n = tags != NULL && tags[0] != '\0';
+    char text[16];
+    for (const char *p = tags; n > 0 && *p != '\0'; p++)
+        n += *p == '&';
+    store_hdrs_remove(h, STORE_TAGS);
+    store_hdrs_remove(h, STORE_TAG_COUNT);
+    if (n == 0)
+        return 0;
+    snprintf(text, sizeof(text), "%u", n);
+    return store_hdrs_set(h, STORE_TAG_COUNT, text) == 0
+               ? 0
+               : err_set(-ENOMEM, "no memory for an object's headers");
+}
+
+int store_tags_get(const struct store_hdrs *h, char **ret)
+{
+    const char *tags = store_hdrs_get(h, STORE_TAGS);
+    *ret = strdup(tags != NULL ? tags : "");
+    return *ret != NULL ? 0 : err_set(-ENOMEM, "no memory for an object's tags");
+}
+
 int store_cond_read(const struct store_cond *c, const struct store_etag *current)
 {
     if (current == NULL)
@@ -107,6 +131,7 @@ enum meter_kind store_op_kind(enum store_op op)
         [STORE_MPU_COMPLETE] = METER_MPU_COMPLETE,
         [STORE_MPU_ABORT] = METER_MPU_ABORT,
         [STORE_MPU_LIST] = METER_LIST_MPU,
+        [STORE_GET_TAGS] = METER_GET, /* S3 bills it as one */
         [STORE_HEAD_BUCKET] = METER_HEAD_BUCKET,
     };
     return kinds[op];

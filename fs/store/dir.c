@@ -55,6 +55,8 @@ static int apply(const struct dir_store *d, const struct store_req *req, struct 
         return dir_mpu_abort(d, req);
     case STORE_MPU_LIST:
         return dir_mpu_list(d, req, rsp);
+    case STORE_GET_TAGS:
+        return dir_get_tags(d, req, rsp);
     case STORE_HEAD_BUCKET:
         return head_bucket(d);
     case STORE_OPS:

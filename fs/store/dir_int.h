@@ -152,6 +152,7 @@ _must_check_ int dir_source(const struct dir_store *d, const struct store_req *r
                             struct dir_file *ret);
 
 int dir_read(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
+int dir_get_tags(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_put(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_delete(const struct dir_store *d, const struct store_req *req);
 int dir_delete_many(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);

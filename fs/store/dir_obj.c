@@ -40,7 +40,17 @@ int dir_read(const struct dir_store *d, const struct store_req *req, struct stor
         return r;
     rsp->body_len = len;
     tell(&f.meta, size, true, &rsp->obj);
-    return 0;
+    return store_tags_show(&rsp->obj.hdrs);
+}
+
+int dir_get_tags(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
+{
+    struct dir_name n;
+    _cleanup_dirfile_ struct dir_file f = DIR_FILE_INIT;
+    int r = dir_name_make(req->key, &n);
+    if (r == 0)
+        r = dir_file_current(d, &n, &f);
+    return r == 0 ? store_tags_get(&f.meta.hdrs, &rsp->tags) : r;
 }
 
 /* S3 shows milliseconds. */

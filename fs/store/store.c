@@ -175,6 +175,7 @@ void store_rsp_done(struct store_rsp *r)
     store_obj_done(&r->obj);
     store_list_done(&r->list);
     free(r->upload_id);
+    free(r->tags);
     free(r->key_results);
     for (size_t i = 0; i < r->uploads.n; i++) {
         free(r->uploads.v[i].key);
@@ -200,6 +201,7 @@ const char *store_op_name(enum store_op op)
         [STORE_MPU_COMPLETE] = "MPU_COMPLETE",
         [STORE_MPU_ABORT] = "MPU_ABORT",
         [STORE_MPU_LIST] = "MPU_LIST",
+        [STORE_GET_TAGS] = "GET_TAGS",
         [STORE_HEAD_BUCKET] = "HEAD_BUCKET",
     };
     return (unsigned)op < STORE_OPS ? names[op] : "?";

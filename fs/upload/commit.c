@@ -61,6 +61,7 @@ void job_result(struct job *j, struct store_obj *told, struct store_obj *ret)
     *told = (struct store_obj){0};
     store_hdrs_done(&ret->hdrs);
     ret->hdrs = j->hdrs;
+    store_hdrs_remove(&ret->hdrs, STORE_TAGS); /* others change them without a new version: read again */
     j->hdrs = (struct store_hdrs){0};
     ret->size = j->size;
 }
@@ -268,6 +269,8 @@ static int job_init(struct job *j, struct upload *u, const struct upload_req *re
     int r = req->hdrs ? store_hdrs_copy(&j->hdrs, req->hdrs) : 0;
     if (r == 0)
         r = set_marks(j);
+    if (r == 0)
+        r = upload_tags(u, req->by_copy ? req->key : j->src_key, &j->hdrs);
     return r == 0 ? choose_way(j) : r;
 }
 

@@ -397,6 +397,8 @@ int marker_put(struct vfs *v, struct inode *dir)
         r = objattr_encode(&attr, key, &hdrs);
     if (r == 0)
         r = store_hdrs_set(&hdrs, "content-type", "application/x-directory");
+    if (r == 0)
+        r = upload_tags(v->upload, key, &hdrs);
     if (r == 0) {
         r = store_call(v->store, &req, &rsp);
         if (r != 0 && req.cond.kind == STORE_IF_ABSENT)

@@ -21,6 +21,11 @@ _must_check_ int store_key_check(const char *key);
  * NULL is fine. */
 _must_check_ int store_hdrs_check(const struct store_hdrs *h);
 
+/* Headers as they were written, in the form in which a read tells them: the number of tags in their
+ * place. 0 or -ENOMEM. And the tags themselves (free() them). */
+_must_check_ int store_tags_show(struct store_hdrs *h);
+_must_check_ int store_tags_get(const struct store_hdrs *h, char **ret);
+
 /* A condition against the current ETag (NULL: no such key). 0, STORE_NOT_FOUND, STORE_NOT_MODIFIED
  * or STORE_PRECONDITION, as S3 answers: for a read the missing key wins, for a write see the
  * contract. */

@@ -43,8 +43,12 @@ struct store_etag store_etag_make(const char *s); /* strips quotes and W/ */
 
 /* Headers that are kept with an object: lower-case HTTP names. User metadata has the prefix
  * STORE_USER_META; the rest is content-type, cache-control, content-disposition, content-encoding,
- * content-language, expires, x-amz-storage-class, x-amz-website-redirect-location. */
+ * content-language, expires, x-amz-storage-class, x-amz-website-redirect-location.
+ * Tags: a write takes them as STORE_TAGS ("key=value&..." percent-encoded; without it the new version
+ * has none), a read tells their number as STORE_TAG_COUNT, if there are any; writes ignore that one. */
 #define STORE_USER_META "x-amz-meta-"
+#define STORE_TAGS "x-amz-tagging"
+#define STORE_TAG_COUNT "x-amz-tagging-count"
 struct store_hdr {
     char *name, *value;
 };
@@ -133,6 +137,7 @@ enum store_op {
     STORE_MPU_COMPLETE,  /* key, upload_id, parts, n_parts, cond -> obj.etag */
     STORE_MPU_ABORT,     /* key, upload_id */
     STORE_MPU_LIST,      /* prefix -> uploads: open multipart uploads (first 1000) */
+    STORE_GET_TAGS,      /* key -> tags, as STORE_TAGS takes them; "" none */
     STORE_HEAD_BUCKET,   /* is the bucket there, and may we see it? */
     STORE_OPS
 };
@@ -178,6 +183,7 @@ struct store_rsp {
     int64_t date_ns; /* the server's clock when it answered (wall), 0 unknown */
     struct store_list list;
     char *upload_id;
+    char *tags;
     struct store_part part;
     int *key_results;
     struct {

@@ -51,6 +51,10 @@ struct upload_req {
  * -EIO, -EFBIG, -ENAMETOOLONG, -ETIMEDOUT: the bucket is as it was, or in doubt where err_text() says so). */
 _must_check_ int upload_commit(struct upload *u, const struct upload_req *req, struct store_obj *ret);
 
+/* Puts the tags of key into the headers of its next version, if they tell that it has some (upload_commit does so
+ * itself). */
+_must_check_ int upload_tags(struct upload *u, const char *key, struct store_hdrs *hdrs);
+
 /* Can the bucket copy an object of this size onto another key under such a condition there, without its bytes
  * coming here? By one COPY, or by parts. */
 bool upload_can_copy(const struct upload *u, enum store_if kind, uint64_t size);

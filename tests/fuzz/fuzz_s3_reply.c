@@ -52,6 +52,17 @@ static void result(const struct http_call *call)
     free(res.upload_id);
 }
 
+static void tags(const struct http_call *call)
+{
+    char *list = NULL;
+    int r = response_tags(call, &list);
+
+    is_outcome(r);
+    CHECK((r == 0) == (list != NULL));
+    CHECK(list == NULL || (fuzz_is_printable(list) && strchr(list, ' ') == NULL));
+    free(list);
+}
+
 /* What a server says of its error goes to terminals and logs. */
 static void error(const struct http_call *call)
 {
@@ -68,7 +79,7 @@ static void error(const struct http_call *call)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const readers[])(const struct http_call *call) = {listing, uploads, result,
-                                                                    error};
+                                                                    error, tags};
     struct fuzz in = {data, size};
     unsigned which = fuzz_u8(&in);
     struct http_call call = {.status = 200, .body = BUF_INIT(16u << 20)};

@@ -279,7 +279,7 @@ static int run_row(struct store *s, const char *run_prefix, const struct conform
 }
 
 static const struct cf_row *const groups[] = {cf_rows_obj,  cf_rows_key, cf_rows_copy,
-                                              cf_rows_list, cf_rows_mpu, cf_rows_race};
+                                              cf_rows_list, cf_rows_mpu, cf_rows_race, cf_rows_tags};
 
 static bool is_row(const char *name)
 {

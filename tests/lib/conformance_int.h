@@ -17,7 +17,7 @@ struct cf_row {
     int (*run)(struct cf *c); /* 0, or cf_fail() */
 };
 extern const struct cf_row cf_rows_obj[], cf_rows_key[], cf_rows_copy[], cf_rows_list[],
-    cf_rows_mpu[], cf_rows_race[];
+    cf_rows_mpu[], cf_rows_race[], cf_rows_tags[];
 
 /* Returns -1. */
 int cf_fail(struct cf *c, const char *fmt, ...) _printf_(2, 3);

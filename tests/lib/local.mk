@@ -7,7 +7,7 @@ check_LIBRARIES += libtest.a
 libtest_a_SOURCES = %D%/memstore.c %D%/memstore.h %D%/memstore_int.h %D%/memstore_knobs.c \
 	%D%/memstore_mpu.c %D%/memstore_obj.c %D%/conformance.c %D%/conformance.h %D%/conformance_int.h \
 	%D%/conformance_obj.c %D%/conformance_key.c %D%/conformance_copy.c %D%/conformance_list.c \
-	%D%/conformance_mpu.c %D%/conformance_race.c
+	%D%/conformance_mpu.c %D%/conformance_race.c %D%/conformance_tags.c
 libtest_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 # A mount without a kernel, on that bucket.
 check_LIBRARIES += libtestrig.a

@@ -53,6 +53,8 @@ static int apply(struct memstore *m, struct store_req *req, struct store_rsp *rs
         return mem_do_mpu_abort(m, req);
     case STORE_MPU_LIST:
         return mem_do_mpu_list(m, req, rsp);
+    case STORE_GET_TAGS:
+        return mem_do_get_tags(m, req, rsp);
     case STORE_HEAD_BUCKET:
         return 0;
     case STORE_OPS:

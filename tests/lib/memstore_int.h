@@ -98,6 +98,7 @@ int mem_source_locked(const struct memstore *m, const struct store_req *req, boo
                       const struct object **ret);
 
 int mem_do_read(struct memstore *m, struct store_req *req, struct store_rsp *rsp);
+int mem_do_get_tags(struct memstore *m, struct store_req *req, struct store_rsp *rsp);
 int mem_do_put(struct memstore *m, struct store_req *req, struct store_rsp *rsp);
 int mem_do_delete(struct memstore *m, struct store_req *req);
 int mem_do_delete_many(struct memstore *m, struct store_req *req, struct store_rsp *rsp);

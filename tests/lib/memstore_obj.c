@@ -214,6 +214,8 @@ int mem_do_read(struct memstore *m, struct store_req *req, struct store_rsp *rsp
     if (r == 0)
         r = store_obj_copy(&rsp->obj, &o->obj);
     if (r == 0)
+        r = store_tags_show(&rsp->obj.hdrs);
+    if (r == 0)
         b = mem_body_ref(o->body);
     lock_drop(&m->locked.lk);
     if (r != 0 || req->op == STORE_HEAD)
@@ -221,6 +223,15 @@ int mem_do_read(struct memstore *m, struct store_req *req, struct store_rsp *rsp
     r = body_write(req->sink, b, off, len);
     if (r == 0)
         rsp->body_len = len;
+    return r;
+}
+
+int mem_do_get_tags(struct memstore *m, struct store_req *req, struct store_rsp *rsp)
+{
+    lock_take(&m->locked.lk);
+    const struct object *o = mem_find_locked(m, req->key);
+    int r = o != NULL ? store_tags_get(&o->obj.hdrs, &rsp->tags) : STORE_NOT_FOUND;
+    lock_drop(&m->locked.lk);
     return r;
 }
 

@@ -3,6 +3,7 @@
 """Objects that other tools put: they appear as files with sensible attributes, and no key escapes the
 mount or breaks it."""
 import os
+import re
 import stat
 
 from harness.case import check, contains, equal, main, read_file, true, write_file
@@ -54,6 +55,49 @@ def others(rig):
     equal((os.readlink(m.path("s3fs-link")), os.readlink(m.path("ds-link"))), ("s3fs", "datasync"))
     true(stat.S_ISREG(os.lstat(m.path("nonsense")).st_mode), "nonsense is a file")
     equal(read_file(m.path("nonsense")), b"1")
+
+
+THEIRS = {"content-type": "application/x-theirs", "cache-control": "public, max-age=31536000",
+          "content-disposition": 'attachment; filename="x.bin"', "content-language": "de",
+          "content-encoding": "identity", "expires": "Thu, 01 Dec 2033 16:00:00 GMT",
+          "x-amz-website-redirect-location": "/elsewhere", "x-amz-meta-unknown": "of another tool",
+          "x-amz-meta-colour": "blue", "x-amz-tagging": "class=gold&path%20to=a%3Db"}
+
+
+def theirs(rig, key):
+    """What is to be kept, as the server shows it: headers, and the tags' document."""
+    h = rig.s3.head(rig.bucket, key).headers
+    shown = {k: h[k] for k in [*THEIRS, "x-amz-tagging-count", "x-amz-storage-class"] if k in h}
+    doc = rig.s3.call("GET", rig.bucket, key, query={"tagging": ""}).body
+    return shown, sorted(re.findall(rb"<Tag>.*?</Tag>", doc))
+
+
+@check("t27: chmod, chown, utimens, append, rewrite and rename keep headers, unknown metadata and tags")
+def t27_everything_is_kept(rig):
+    rig.s3.put(rig.bucket, "t27", b"their bytes", **THEIRS)
+    rig.s3.put(rig.bucket, "t27-large", b"x" * (17 << 20), **THEIRS)
+    want, large = theirs(rig, "t27"), theirs(rig, "t27-large")
+    equal(want[0]["x-amz-tagging-count"], "2", "the server keeps tags")
+    true(len(want[0]) >= 6 and len(want[1]) == 2, f"what the server keeps at all: {want}")
+    m = rig.mount()
+    f = m.path("t27")
+    os.chmod(f, 0o600)
+    equal(theirs(rig, "t27"), want, "chmod")
+    if os.getuid() == 0:
+        os.chown(f, 77, 78)
+        equal(theirs(rig, "t27"), want, "chown")
+    os.utime(f, ns=(10**18, 10**18 + 5))
+    equal(theirs(rig, "t27"), want, "utimens")
+    with open(f, "ab") as a:
+        a.write(b", and ours")
+    equal(theirs(rig, "t27"), want, "append")
+    write_file(f, b"new bytes")
+    equal(theirs(rig, "t27"), want, "rewrite")
+    os.rename(f, m.path("t27-new"))
+    equal(theirs(rig, "t27-new"), want, "rename")
+    equal(read_file(m.path("t27-new")), b"new bytes")
+    os.chmod(m.path("t27-large"), 0o600)  # by parts
+    equal(theirs(rig, "t27-large"), large, "chmod of a large one")
 
 
 @check("no time of its own: Last-Modified is the mtime")

@@ -26,7 +26,7 @@ struct server {
 /* Rows that the server fails by its own fault.
  * versitygw 1.8: keys are paths of its own file system; copies know no condition on what they
  * write; a body may be newer than the ETag that comes with it.
- * Ceph: from 16.2 to 18.2 the copy learned the condition on its source. */
+ * Ceph: from 16.2 to 18.2 the copy learned the condition on its source. Tags come by PUT only. */
 static const struct server servers[] = {
     {.name = "aws"},
     {.name = "versitygw",
@@ -38,7 +38,7 @@ static const struct server servers[] = {
      .etag_unquoted = true,
      .differs = {"put-if-match-missing", "delete-if-match", "copy-dst-if-absent",
                  "copy-dst-if-match", "mpu-part-copy", "mpu-part-copy-if-match",
-                 "mpu-complete-if-absent", "mpu-complete-if-match"},
+                 "mpu-complete-if-absent", "mpu-complete-if-match", "tags-mpu", "tags-copy"},
      .unsure = {"copy-src-if-match"}},
     {.name = "minio"},
 };

@@ -129,6 +129,40 @@ static void uploads(void **state)
     http_call_done(&call);
 }
 
+static int read_tags(const char *text, char **ret)
+{
+    struct http_call call;
+    int r;
+
+    fake_answer(&call, 200, NULL, text, strlen(text));
+    r = response_tags(&call, ret);
+    http_call_done(&call);
+    return r;
+}
+
+#define TAG_SET(x) "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>" x "</TagSet></Tagging>"
+
+static void tags(void **state)
+{
+    static const char *const broken[] = {"", "<Tagging><TagSet>", "<Error><Code>X</Code></Error>",
+                                         TAG_SET("<Tag><Value>1</Value></Tag>")};
+    _cleanup_free_ char *none = NULL, *some = NULL;
+    char *got = NULL;
+
+    (void)state;
+    assert_int_equal(read_tags(TAG_SET(""), &none), 0);
+    assert_string_equal(none, "");
+    assert_int_equal(read_tags(TAG_SET("<Tag><Key>a b</Key><Value>d&amp;e=/f</Value></Tag>"
+                                       "<Tag><Key>\xc3\xa9</Key><Value></Value></Tag>"),
+                               &some),
+                     0);
+    assert_string_equal(some, "a%20b=d%26e%3D%2Ff&%C3%A9=");
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+        assert_int_equal(read_tags(broken[i], &got), RESPONSE_BROKEN);
+        assert_null(got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +170,7 @@ int main(void)
         cmocka_unit_test(not_encoded),
         cmocka_unit_test(hostile),
         cmocka_unit_test(uploads),
+        cmocka_unit_test(tags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

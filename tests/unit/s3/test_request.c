@@ -133,7 +133,7 @@ static void copies(void **state)
     expect(&c, &req,
            "PUT /bucket/to\ncontent-type: image/png\nif-none-match: *\n"
            "x-amz-copy-source: /bucket/from/%C3%A9%20%2B\nx-amz-copy-source-if-match: \"s\"\n"
-           "x-amz-metadata-directive: REPLACE");
+           "x-amz-metadata-directive: REPLACE\nx-amz-tagging-directive: REPLACE");
     req = (struct store_req){.op = STORE_MPU_PART_COPY,
                              .key = "to",
                              .src_key = "from",
@@ -147,6 +147,22 @@ static void copies(void **state)
     expect(&c, &req, "PUT /bucket/to?partNumber=3&uploadId=U\nx-amz-copy-source: /bucket/from");
     req.range.off = 1;
     refuse(&req, -EINVAL);
+    store_hdrs_done(&h);
+}
+
+/* A write carries tags, and not their number, which only reads tell. */
+static void tags(void **state)
+{
+    struct s3_conf c = conf();
+    struct store_hdrs h = {0};
+    struct store_req req = {.op = STORE_MPU_CREATE, .key = "k", .hdrs = &h};
+
+    (void)state;
+    assert_int_equal(store_hdrs_set(&h, STORE_TAGS, "a=1&b=%20"), 0);
+    assert_int_equal(store_hdrs_set(&h, STORE_TAG_COUNT, "2"), 0);
+    expect(&c, &req, "POST /bucket/k?uploads=\nx-amz-tagging: a=1&b=%20");
+    req = (struct store_req){.op = STORE_GET_TAGS, .key = "k"};
+    expect(&c, &req, "GET /bucket/k?tagging=");
     store_hdrs_done(&h);
 }
 
@@ -327,7 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads),
         cmocka_unit_test(writes),
-        cmocka_unit_test(copies),
+        cmocka_unit_test(copies), cmocka_unit_test(tags),
         cmocka_unit_test(uploads),
         cmocka_unit_test(lists),
         cmocka_unit_test(removes_many),
