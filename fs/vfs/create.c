@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "theirs.h"
 
 #define TARGET_MAX 4095 /* Linux's PATH_MAX without the NUL; EFS: 4,080 */
 
@@ -251,6 +252,18 @@ int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target, uint
     return make(v, &no_mask, dir, name, S_IFLNK | 0777, 0, target, ret);
 }
 
+/* What another tool keeps in metadata: the length of it, 0 none. */
+static size_t target_in_metadata(struct vfs *v, const struct inode *i, char *ret)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(TARGET_MAX);
+
+    lock_take(&v->tree);
+    if (i->obj_size == 0 && theirs_link_target(&i->hdrs, &text))
+        memcpy(ret, text.data, text.len);
+    lock_drop(&v->tree);
+    return text.len;
+}
+
 int vfs_readlink(struct vfs *v, uint64_t node, char **ret)
 {
     _cleanup_free_ char *target = calloc(1, TARGET_MAX + 2);
@@ -264,7 +277,9 @@ int vfs_readlink(struct vfs *v, uint64_t node, char **ret)
         r = -ENOMEM;
     else if (!S_ISLNK(atomic_load(&i->type)))
         r = err_set(-EINVAL, "not a symbolic link");
-    if (r == 0) {
+    if (r == 0)
+        n = (ssize_t)target_in_metadata(v, i, target);
+    if (r == 0 && n == 0) {
         inode_io_take(v, i);
         r = content_open(v, i);
         if (r == 0)

@@ -21,4 +21,6 @@ libvfs_a_SOURCES += %D%/copy.c
 libvfs_a_SOURCES += %D%/strict.c
 libvfs_a_SOURCES += %D%/locks.c %D%/locks.h %D%/lockrules.c %D%/lockshare.c %D%/locktable.c %D%/lockwait.c
 libvfs_a_SOURCES += %D%/enforce.c
+libvfs_a_SOURCES += %D%/theirs.c
+libvfs_a_SOURCES += %D%/theirs.h
 EXTRA_DIST += %D%/README.md

@@ -14,8 +14,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "theirs.h"
 
 #define META(name) STORE_USER_META name
+#define TARGET_ROOM 4096
 
 static void digest_hex(const char *a, const char *b, const char *c, char ret[33])
 {
@@ -81,19 +83,11 @@ static bool get_u64(const struct store_hdrs *h, const char *name, unsigned base,
     return s != NULL && str_u64(s, base, ret) == 0;
 }
 
-/* s3fs and geesefs write the mode in decimal, rclone in octal with a leading 0. */
 static bool get_mode(const struct store_hdrs *h, uint64_t *ret)
 {
-    const char *s;
-
     if (get_u64(h, META("file-permissions"), 8, ret))
         return *ret <= 0177777;
-    s = store_hdrs_get(h, META("mode"));
-    if (s == NULL)
-        s = store_hdrs_get(h, META("permissions"));
-    if (s == NULL)
-        return false;
-    return str_u64(s, s[0] == '0' ? 8 : 10, ret) == 0 && *ret <= 0177777;
+    return theirs_mode(h, ret);
 }
 
 static bool get_id(const struct store_hdrs *h, const char *a, const char *b, const char *c,
@@ -109,26 +103,12 @@ static bool get_id(const struct store_hdrs *h, const char *a, const char *b, con
     return true;
 }
 
-/* How many digits s (NULL: none) begins with, 1 to max of them, and their value; 0: it is no such
- * number. */
-static size_t leading_number(const char *s, size_t max, uint64_t *ret)
-{
-    size_t n = s != NULL ? strspn(s, "0123456789") : 0;
-    char digits[24];
-
-    if (n == 0 || n > max || n >= sizeof(digits))
-        return 0;
-    memcpy(digits, s, n);
-    digits[n] = '\0';
-    return str_u64(digits, 10, ret) == 0 ? n : 0;
-}
-
 /* DataSync: "1595002920000000000ns", without suffix milliseconds. */
 static bool get_ns(const struct store_hdrs *h, const char *name, int64_t *ret)
 {
     const char *s = store_hdrs_get(h, name);
     uint64_t v;
-    size_t n = leading_number(s, 23, &v);
+    size_t n = s != NULL ? theirs_number(s, 23, &v) : 0;
 
     if (n == 0 || v > INT64_MAX)
         return false;
@@ -139,26 +119,6 @@ static bool get_ns(const struct store_hdrs *h, const char *name, int64_t *ret)
     if (s[n] != '\0' || v > INT64_MAX / NS_PER_MS)
         return false;
     *ret = (int64_t)v * NS_PER_MS;
-    return true;
-}
-
-/* s3fs, rclone, geesefs: seconds, perhaps with a fraction. */
-static bool get_seconds(const struct store_hdrs *h, const char *name, int64_t *ret)
-{
-    const char *s = store_hdrs_get(h, name);
-    int64_t frac = 0, unit = NS_PER_S / 10;
-    uint64_t v;
-    size_t n = leading_number(s, 15, &v);
-
-    if (n == 0 || v > INT64_MAX / NS_PER_S - 1)
-        return false;
-    if (s[n] == '.') {
-        for (n++; s[n] >= '0' && s[n] <= '9'; n++, unit /= 10)
-            frac += (s[n] - '0') * unit;
-    }
-    if (s[n] != '\0')
-        return false;
-    *ret = (int64_t)v * NS_PER_S + frac;
     return true;
 }
 
@@ -213,6 +173,13 @@ static void decode_mode(const struct objattr_defaults *d, bool is_dir, const str
     ret->mode = type | (mode_t)(mode & 07777);
 }
 
+static uint64_t link_size(const struct store_hdrs *h)
+{
+    _cleanup_buf_ struct buf target = BUF_INIT(TARGET_ROOM);
+
+    return theirs_link_target(h, &target) ? target.len : 0;
+}
+
 void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_dir,
                     const struct store_obj *obj, struct objattr *ret)
 {
@@ -225,18 +192,20 @@ void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_d
         return;
     }
     ret->size = is_dir ? 0 : obj->size;
+    if (S_ISLNK(ret->mode) && obj->size == 0)
+        ret->size = link_size(&obj->hdrs);
     get_id(&obj->hdrs, META("file-owner"), META("uid"), META("owner"), &ret->uid);
     get_id(&obj->hdrs, META("file-group"), META("gid"), META("group"), &ret->gid);
     if (!get_ns(&obj->hdrs, META("file-mtime"), &ret->mtime_ns) &&
-        !get_seconds(&obj->hdrs, META("mtime"), &ret->mtime_ns))
+        !theirs_time(&obj->hdrs, "mtime", &ret->mtime_ns))
         ret->mtime_ns = obj->mtime_ns;
     if (!get_ns(&obj->hdrs, META("s3efs-ctime"), &ret->ctime_ns) &&
-        !get_seconds(&obj->hdrs, META("ctime"), &ret->ctime_ns))
+        !theirs_time(&obj->hdrs, "ctime", &ret->ctime_ns))
         ret->ctime_ns = obj->mtime_ns != 0 ? obj->mtime_ns : ret->mtime_ns;
     if (!get_ns(&obj->hdrs, META("file-atime"), &ret->atime_ns) &&
-        !get_seconds(&obj->hdrs, META("atime"), &ret->atime_ns))
+        !theirs_time(&obj->hdrs, "atime", &ret->atime_ns))
         ret->atime_ns = ret->mtime_ns;
-    if (get_u64(&obj->hdrs, META("s3efs-rdev"), 10, &rdev))
+    if (get_u64(&obj->hdrs, META("s3efs-rdev"), 10, &rdev) || theirs_rdev(&obj->hdrs, &rdev))
         ret->rdev = (dev_t)rdev;
     if (get_file_id(&obj->hdrs, key, ret->id)) {
         ret->link_gen = is_dir ? 0 : get_link(&obj->hdrs, ret->id);
@@ -268,14 +237,10 @@ static int64_t not_negative(int64_t ns)
 
 int objattr_encode(const struct objattr *a, const char *key, struct store_hdrs *hdrs)
 {
-    static const char *const others[] = {META("mode"),  META("permissions"), META("uid"),
-                                         META("gid"),   META("owner"),       META("group"),
-                                         META("mtime"), META("atime"),       META("ctime")};
     char bound[33];
     int r;
 
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        store_hdrs_remove(hdrs, others[i]);
+    theirs_drop(hdrs);
     objattr_id_of_name(key, bound);
     r = set_f(hdrs, META("file-permissions"), "0%o", (unsigned)a->mode);
     if (r == 0)

@@ -160,6 +160,33 @@ static void tags_that_cannot_be_read(void **state)
     assert_all_kept("f", "chmod");
 }
 
+/* geesefs's symbolic links have their target in metadata; it stays there. */
+static void links_of_geesefs(void **state)
+{
+    struct store_hdrs hdrs = {0};
+    struct vfs_entry e;
+    char *target = NULL;
+
+    (void)state;
+    assert_int_equal(store_hdrs_set(&hdrs, STORE_USER_META "--symlink-target", "../to/a%25b"), 0);
+    assert_int_equal(memstore_put(rig.store, "l", "", 0, &hdrs, NULL), 0);
+    store_hdrs_done(&hdrs);
+    assert_int_equal(rig_walk(&rig, "l", &e), 0);
+    assert_true(S_ISLNK(e.st.st_mode));
+    assert_int_equal(e.st.st_size, 9);
+    assert_int_equal(vfs_readlink(rig.vfs, e.node, &target), 0);
+    assert_string_equal(target, "../to/a%b");
+    free(target);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(chown_to("l", 5), 0);
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_int_equal(rig_walk(&rig, "l", &e), 0);
+    assert_int_equal(vfs_readlink(rig.vfs, e.node, &target), 0);
+    assert_string_equal(target, "../to/a%b");
+    free(target);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +194,7 @@ int main(void)
         T(t27_directories),
         T(tags_are_read_again),
         T(tags_that_cannot_be_read),
+        T(links_of_geesefs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -90,6 +91,185 @@ static void others(void **state)
     assert_true(S_ISLNK(a.mode));
     a = decode("a", false, META({"--symlink-target", "x"}));
     assert_true(S_ISLNK(a.mode));
+}
+
+/* Headers as the tools write them, and what they mean. */
+#define S NS_PER_S
+#define DAY (86400 * S)
+static const struct {
+    const char *tool, *meta[10][2];
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    int64_t mtime, atime, ctime;
+    dev_t rdev;
+} written[] = {
+    {"s3fs",
+     {{"mode", "33184"},
+      {"uid", "501"},
+      {"gid", "20"},
+      {"mtime", "1600000000.123456789"},
+      {"atime", "1600000001.5"},
+      {"ctime", "1600000002"}},
+     S_IFREG | 0640,
+     501,
+     20,
+     1600000000 * S + 123456789,
+     1600000001 * S + S / 2,
+     1600000002 * S,
+     0},
+    {"s3fs, a link",
+     {{"mode", "41471"}, {"uid", "0"}, {"gid", "0"}, {"mtime", "1600000000"}},
+     S_IFLNK | 0777,
+     0,
+     0,
+     1600000000 * S,
+     1600000000 * S,
+     7 * S,
+     0},
+    {"s3sync",
+     {{"permissions", "33188"}, {"owner", "7"}, {"group", "8"}},
+     S_IFREG | 0644,
+     7,
+     8,
+     7 * S,
+     7 * S,
+     7 * S,
+     0},
+    {"rclone",
+     {{"mtime", "1672531199.123456789"}},
+     S_IFREG | 0640,
+     1000,
+     1001,
+     1672531199 * S + 123456789,
+     1672531199 * S + 123456789,
+     7 * S,
+     0},
+    {"rclone --metadata",
+     {{"mtime", "1672531199.5"},
+      {"mode", "0100664"},
+      {"uid", "1"},
+      {"gid", "2"},
+      {"atime", "2023-01-02T02:00:00.25+01:00"},
+      {"btime", "2023-01-01T00:00:00Z"}},
+     S_IFREG | 0664,
+     1,
+     2,
+     1672531199 * S + S / 2,
+     1672531200 * S + DAY + 3600 * S + S / 4,
+     7 * S,
+     0},
+    {"rclone, without the leading 0",
+     {{"mode", "100600"}, {"atime", "2022-12-31T23:30:00-00:30"}},
+     S_IFREG | 0600,
+     1000,
+     1001,
+     7 * S,
+     1672531200 * S,
+     7 * S,
+     0},
+    {"rclone, a device",
+     {{"mode", "020660"}, {"rdev", "1f0a"}},
+     S_IFCHR | 0660,
+     1000,
+     1001,
+     7 * S,
+     7 * S,
+     7 * S,
+     0x1f0a},
+    {"geesefs",
+     {{"mode", "33261"}, {"uid", "3"}, {"gid", "4"}, {"mtime", "1600000000"}},
+     S_IFREG | 0755,
+     3,
+     4,
+     1600000000 * S,
+     1600000000 * S,
+     7 * S,
+     0},
+    {"geesefs, a device",
+     {{"mode", "8624"}, {"rdev", "259"}},
+     S_IFCHR | 0660,
+     1000,
+     1001,
+     7 * S,
+     7 * S,
+     7 * S,
+     259},
+    {"geesefs, a link",
+     {{"--symlink-target", "../a%25b"}},
+     S_IFLNK | 0777,
+     1000,
+     1001,
+     7 * S,
+     7 * S,
+     7 * S,
+     0},
+    {"DataSync",
+     {{"user-agent", "aws-datasync"},
+      {"file-permissions", "0100755"},
+      {"file-owner", "0"},
+      {"file-group", "0"},
+      {"file-mtime", "1595002920000000001ns"},
+      {"file-atime", "1595002920000000002ns"}},
+     S_IFREG | 0755,
+     0,
+     0,
+     1595002920 * S + 1,
+     1595002920 * S + 2,
+     7 * S,
+     0},
+    {"DataSync, another",
+     {{"file-permissions", "100755"}, {"file-owner", "65534"}, {"file-group", "65534"}},
+     S_IFREG | 0755,
+     65534,
+     65534,
+     7 * S,
+     7 * S,
+     7 * S,
+     0},
+    {"Storage Gateway",
+     {{"file-permissions", "0644"},
+      {"file-owner", "5"},
+      {"file-group", "6"},
+      {"file-mtime", "1595002920123"},
+      {"user-agent-id", "sgw-1"}},
+     S_IFREG | 0644,
+     5,
+     6,
+     1595002920 * S + 123 * (S / 1000),
+     1595002920 * S + 123 * (S / 1000),
+     7 * S,
+     0},
+    {"goofys, aws s3 sync", {{NULL, NULL}}, S_IFREG | 0640, 1000, 1001, 7 * S, 7 * S, 7 * S, 0},
+    {"nonsense",
+     {{"mode", "rw"},
+      {"mtime", "2023-01-01"},
+      {"atime", "2023-01-01T00:00:00+1:00"},
+      {"rdev", "-1"}},
+     S_IFREG | 0640,
+     1000,
+     1001,
+     7 * S,
+     7 * S,
+     7 * S,
+     0},
+    {"no such type", {{"mode", "65535"}}, S_IFREG | 0640, 1000, 1001, 7 * S, 7 * S, 7 * S, 0},
+};
+
+static void tools(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+        struct objattr a = decode("a", false, written[i].meta);
+
+        if (a.mode != written[i].mode || a.uid != written[i].uid || a.gid != written[i].gid ||
+            a.mtime_ns != written[i].mtime || a.atime_ns != written[i].atime ||
+            a.ctime_ns != written[i].ctime || a.rdev != written[i].rdev)
+            fail_msg("%s: mode %o, owner %u:%u, times %" PRId64 " %" PRId64 " %" PRId64
+                     ", device %" PRIu64,
+                     written[i].tool, a.mode, a.uid, a.gid, a.mtime_ns, a.atime_ns, a.ctime_ns,
+                     (uint64_t)a.rdev);
+    }
 }
 
 static void nonsense(void **state)
@@ -189,8 +369,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_stored), cmocka_unit_test(datasync),
         cmocka_unit_test(others),         cmocka_unit_test(nonsense),
-        cmocka_unit_test(there_and_back), cmocka_unit_test(types),
-        cmocka_unit_test(times),
+        cmocka_unit_test(tools),          cmocka_unit_test(there_and_back),
+        cmocka_unit_test(types),          cmocka_unit_test(times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
