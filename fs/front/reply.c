@@ -26,7 +26,7 @@ static enum log_level level_of(int error, const char *op)
     static const int everyday[] = {ENOENT,  EEXIST,       ENOTEMPTY, ENOTDIR, EISDIR, EINVAL, EPERM,
                                    EROFS,   ENAMETOOLONG, EBADF,     EXDEV,   ELOOP,  EINTR,  EBUSY,
                                    ENODATA, EOPNOTSUPP,   ENOSYS,    EILSEQ,  EAGAIN,
-                                   ERANGE,  ENXIO,        ETXTBSY};
+                                   ERANGE,  ENXIO,        ETXTBSY, EDEADLK};
 
     for (size_t i = 0; i < ARRAY_LEN(everyday); i++) {
         if (everyday[i] == error)

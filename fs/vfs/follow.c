@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "link.h"
 #include "validate.h"
 
@@ -139,7 +140,10 @@ static int ask(struct vfs *v, struct inode *i, bool wants_bytes, bool is_forced)
     if (r < 0)
         return r;
     lock_take(&v->tree);
-    r = inode_key_locked(v, i, NULL, key);
+    if (i->newer_key != NULL)
+        r = str_copy(key, sizeof(key), i->newer_key);
+    else
+        r = inode_key_locked(v, i, NULL, key);
     known = i->etag;
     size = wants_bytes ? i->attr.size : UINT64_MAX;
     lock_drop(&v->tree);
@@ -168,12 +172,13 @@ int inode_check(struct vfs *v, struct inode *i, bool wants_bytes)
 /* With names (read) and io held. */
 static int follow(struct vfs *v, struct inode *i, bool is_forced)
 {
-    bool is_stale, is_settled, is_dirty;
+    bool is_stale, is_settled, is_dirty, is_newer = i->newer_key != NULL && is_forced;
 
     lock_take(&v->tree);
-    is_stale = inode_is_stale_locked(v, i);
+    is_stale = inode_is_stale_locked(v, i) && !is_newer;
     is_settled = i->is_new || inode_is_dir(i) || merge_owns_whole_locked(i) ||
-                 inode_is_gone_locked(v, i) || (!is_forced && !is_read_out_locked(i));
+                 (inode_is_gone_locked(v, i) && !is_newer) ||
+                 (!is_forced && !is_read_out_locked(i));
     is_dirty = i->is_dirty;
     if (is_stale)
         err_set(-ESTALE, "%s is another file now", i->name);

@@ -187,6 +187,35 @@ static void test_handover(void **state)
     assert_int_equal(shut(&ob), 0);
 }
 
+/* Another process opened the file when it had changed elsewhere, so the name has a new node; who has
+ * the old one open and locks it works on the same file all the same. */
+static void test_superseded(void **state)
+{
+    struct open old, new, ob;
+    char buf[8] = {0};
+
+    (void)state;
+    put_text(&a, "f", "one");
+    old = open_at(&a, "f", O_RDWR);
+    assert_int_equal(vfs_read(a.vfs, old.fh, 0, buf, 1), 1);
+    put_text(&b, "f", "two");
+    new = open_at(&a, "f", O_RDWR);
+    assert_int_not_equal(old.node, new.node);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    write_text(&a, new.fh, 0, "six");
+    assert_int_equal(set(&new, 2, LOCK_TYPE_NONE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(vfs_read(a.vfs, old.fh, 0, buf, sizeof(buf)), 3);
+    assert_string_equal(buf, "six");
+    ob = open_at(&b, "f", O_RDWR);
+    assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_NONE), 0);
+    assert_int_equal(shut(&old), 0);
+    assert_int_equal(shut(&new), 0);
+    assert_int_equal(shut(&ob), 0);
+}
+
 /* Two PUTs for lock and unlock, and the question for a newer version: what docs/semantics.md says.
  */
 static void test_requests(void **state)
@@ -576,6 +605,7 @@ int main(void)
         T(test_exclusion),
         T(test_ranges),
         T(test_handover),
+        T(test_superseded),
         T(test_requests),
         T(test_close_unlocks),
         T(test_waiting),
