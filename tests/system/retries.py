@@ -104,7 +104,8 @@ def read_survives(rig, key, size, **rule):
     rig.s3.put(rig.bucket, key, body)
     m = rig.mount()
     rig.proxy.rule(op="GET", key=f"^{key}$", **rule)
-    equal(read_file(m.path(key)), body, "what the reader got")
+    for what in ("what the reader got", "what the cache has"):
+        equal(read_file(m.path(key)), body, what)
     fired(rig)
 
 
@@ -120,7 +121,7 @@ def corrupt_get(rig):
     read_survives(rig, "cg", 200000, action="corrupt", n=100000)
 
 
-@check("GET: 500, 503, reset")
+@check("T8: GET: 500, 503, reset: no error text reaches the reader or the cache")
 def get_faults(rig):
     read_survives(rig, "g500", 1000, action="status", status=500)
     rig.proxy.clear()

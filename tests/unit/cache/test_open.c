@@ -76,7 +76,7 @@ static void test_layout(void **state)
     scratch_remove(dir);
 }
 
-static void test_second_opener(void **state)
+static void t21_second_daemon_refuses(void **state)
 {
     char dir[PATH_MAX], text[128];
     struct cache *c, *second;
@@ -315,7 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_second_opener),
+        cmocka_unit_test(t21_second_daemon_refuses),
         cmocka_unit_test(test_lock_over_fork),
         cmocka_unit_test(test_other_source),
         cmocka_unit_test(test_foreign_directory),

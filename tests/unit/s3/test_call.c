@@ -246,6 +246,47 @@ static void broken_bodies(void **state)
     store_rsp_done(&rsp);
 }
 
+/* A sink that remembers whether anything but the object's bytes ever came. */
+struct t8_sink {
+    char data[8];
+    bool is_spoilt;
+};
+
+static int t8_write(void *ctx, uint64_t off, const void *buf, size_t len)
+{
+    struct t8_sink *s = ctx;
+
+    if (off + len > 5 || memcmp("hello" + off, buf, len) != 0)
+        s->is_spoilt = true;
+    else
+        memcpy(s->data + off, buf, len);
+    return 0;
+}
+
+/* T8: errors answered in the middle of a GET, with and without bytes before them: an error's text is
+ * never the object's. */
+static void t8_error_bodies_never_reach_the_reader(void **state)
+{
+    RIG(rig);
+    struct t8_sink t8 = {.is_spoilt = false};
+    struct store_sink sink = {t8_write, &t8};
+    struct store_req req = {.op = STORE_GET, .key = "k", .sink = &sink};
+    struct store_rsp rsp = {0};
+
+    (void)state;
+    rig_init(&rig);
+    RIG_SCRIPT(&rig, {.reply = {.status = 500, .body = ERROR_BODY("InternalError")}},
+               {.reply = {.body = "hello", .headers = "ETag: \"" ETAG_OF_HELLO "\"\r\n", .cut_at = 70}},
+               {.reply = {.status = 503, .body = ERROR_BODY("SlowDown")}},
+               {.reply = {.status = 500, .body = "hello"}},
+               {.reply = {.body = "hello", .headers = "ETag: \"" ETAG_OF_HELLO "\"\r\n"}});
+    rig_start(&rig);
+    assert_int_equal(store_call(rig.store, &req, &rsp), 0);
+    assert_false(t8.is_spoilt);
+    assert_memory_equal(t8.data, "hello", 5);
+    store_rsp_done(&rsp);
+}
+
 /* A server that ignores the prefix: keys that are not below it are nobody's names. */
 static void foreign_keys(void **state)
 {
@@ -841,6 +882,7 @@ int main(void)
         cmocka_unit_test(passing_troubles),
         cmocka_unit_test(few_tries),
         cmocka_unit_test(broken_bodies),
+        cmocka_unit_test(t8_error_bodies_never_reach_the_reader),
         cmocka_unit_test(wrong_checksum),
         cmocka_unit_test(lost_complete),
         cmocka_unit_test(doubted_complete),
