@@ -149,7 +149,7 @@ static void test_statuses(void **state)
     bool seen[METER_KINDS] = {false};
     for (int op = 0; op < STORE_OPS; op++) {
         enum meter_kind k = store_op_kind((enum store_op)op);
-        assert_false(seen[k]);
+        assert_true(!seen[k] || op == STORE_GET_TAGS); /* which is billed as a GET */
         seen[k] = true;
     }
 }
