@@ -139,6 +139,7 @@ static int open_vfs(struct compose *m)
         .root_uid = c->root.uid,
         .root_gid = c->root.gid,
         .root_mode = c->root.mode,
+        .no_devices = c->devices == CONFIG_DEVICES_REFUSE,
         .mend_ns = 10 * NS_PER_S,
         .caps = m->caps,
         .invalidate = front_invalidate,

@@ -15,6 +15,7 @@
 enum config_source { CONFIG_S3, CONFIG_DIR };
 enum config_sse { CONFIG_SSE_NONE, CONFIG_SSE_AES256, CONFIG_SSE_KMS, CONFIG_SSE_C };
 enum config_weak { CONFIG_WEAK_WARN, CONFIG_WEAK_REFUSE };
+enum config_devices { CONFIG_DEVICES_STORE, CONFIG_DEVICES_REFUSE };
 enum config_excl { CONFIG_EXCL_OPEN, CONFIG_EXCL_STRICT, CONFIG_EXCL_CLOSE };
 /* A name that is not known is asked of the bucket in any case: the first three are one. */
 enum config_lookupcache { CONFIG_LOOKUP_ALL, CONFIG_LOOKUP_POS, CONFIG_LOOKUP_POSITIVE, CONFIG_LOOKUP_NONE };
@@ -36,7 +37,7 @@ struct config {
     bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nolock, nocto, soft,
         foreground;
     bool nosubtype;
-    unsigned weak, sse, commit, lookupcache, excl, local_lock, log_target, log_level; /* enums above, enum log_level */
+    unsigned weak, sse, commit, lookupcache, excl, devices, local_lock, log_target, log_level; /* enums above, enum log_level */
     uint32_t uid, gid, umask, file_mode, dir_mode;
     int64_t acregmin_s, acregmax_s, acdirmin_s, acdirmax_s, drain_timeout_s;
     unsigned timeo, retrans, threads;

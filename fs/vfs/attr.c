@@ -203,16 +203,19 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
     return r;
 }
 
-/* As EFS: 8 EiB, so that df and installers never see a full disk. */
+/* As EFS: 8 EiB less a block, so that df and installers never see a full disk, and no program's signed
+ * number of bytes overflows. */
+#define BLOCKS ((UINT64_C(1) << 43) - 1)
+
 int vfs_statfs(struct vfs *v, struct statvfs *ret)
 {
     (void)v;
     *ret = (struct statvfs){
         .f_bsize = 1 << 20,
         .f_frsize = 1 << 20,
-        .f_blocks = UINT64_C(1) << 43,
-        .f_bfree = UINT64_C(1) << 43,
-        .f_bavail = UINT64_C(1) << 43,
+        .f_blocks = BLOCKS,
+        .f_bfree = BLOCKS,
+        .f_bavail = BLOCKS,
         .f_files = UINT64_C(1) << 40,
         .f_ffree = UINT64_C(1) << 40,
         .f_favail = UINT64_C(1) << 40,

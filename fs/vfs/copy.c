@@ -199,6 +199,7 @@ static void note_copied(struct vfs *v, const struct vfs_ctx *x, const struct ran
     c->out->is_fresh = false;
     lock_take(&v->tree);
     note_write_locked(out, c->out_off, c->out_off + n, 0);
+    tail_note_locked(out, c->out_off, c->out_off + n, false);
     out->attr.mtime_ns = out->attr.ctime_ns = clock_wall_ns();
     if (c->out->data == out->data)
         out->attr.size = data_size(c->out->data);

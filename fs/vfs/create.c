@@ -238,6 +238,8 @@ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *
         mode |= S_IFREG;
     if (S_ISDIR(mode) || S_ISLNK(mode))
         return err_set(-EINVAL, "mknod makes no directories or links");
+    if (v->conf.no_devices && (S_ISCHR(mode) || S_ISBLK(mode)))
+        return err_set(-EPERM, "devices=refuse");
     return make(v, x, dir, name, mode, rdev, NULL, ret);
 }
 

@@ -63,6 +63,7 @@ struct vfs_conf {
     uid_t root_uid;  /* where a user is enforced */
     gid_t root_gid;
     mode_t root_mode;
+    bool no_devices; /* devices=refuse: mknod of a device node is EPERM */
     /* How often renames of other mounts that stand are looked at, and finished if their mount is
      * dead, by a thread that only runs while there are any. 0: never, and nobody looks for them. */
     int64_t mend_ns;
