@@ -192,6 +192,7 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
         inode_tell_kernel(v, i);
+        writeback_wake(v);
     }
     lock_take(&v->tree);
     if (r == 0) {

@@ -199,6 +199,8 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     }
     lock_drop(&v->tree);
     inode_io_drop(v, i);
+    if (r == 0)
+        writeback_wake(v);
     return r < 0 ? r : write_synced(v, h, (ssize_t)len);
 }
 

@@ -73,6 +73,7 @@ struct inode {
     struct data_file *data;        /* NULL until opened */
     uint64_t moved_change;         /* rename_dir: data_change() when its key was copied */
     int64_t dirty_since_ns;        /* 0: clean */
+    int64_t written_back_ns;       /* when a commit in the background was last tried */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
@@ -147,7 +148,10 @@ struct vfs {
         struct intent_known *intents; /* intents.c */
         int64_t intents_looked_ns;
         bool intents_are_mended, intents_end; /* the thread runs; it shall end */
+        bool writeback_runs, writeback_idles, writeback_ends; /* the same of writeback.c's */
     } locked;
+    struct cond writeback_due;
+    pthread_t writeback_thread;
     struct cond intents_due;
     pthread_t intents_thread;
     atomic_uint intents_hiding; /* directories' renames that are known */
@@ -270,6 +274,11 @@ int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
 /* UPLOAD_LANDED: what was written here is in the bucket, and `now` came on top of it. */
 int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now);
 void merge_clean_locked(struct vfs *v, struct inode *i); /* all of it is in the bucket */
+
+/* --- writeback.c: files held open (protocol 12) --- */
+size_t writeback_run(struct vfs *v); /* commits what is due; how many files */
+void writeback_wake(struct vfs *v);  /* something was written */
+void writeback_stop(struct vfs *v);
 
 /* --- listing.c --- */
 struct dir_snapshot {

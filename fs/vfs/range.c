@@ -74,6 +74,8 @@ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, int mode,
     }
     lock_drop(&v->tree);
     inode_io_drop(v, h->inode);
+    if (is_changed)
+        writeback_wake(v);
     return r;
 }
 

@@ -76,6 +76,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     v->coord = coord;
     lock_init(&v->tree, LOCK_TREE);
     cond_init(&v->intents_due);
+    cond_init(&v->writeback_due);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -191,6 +192,7 @@ void vfs_free(struct vfs *v)
     intents_done(v);
     if (v->locks != NULL)
         vfs_lock_stop(v);
+    writeback_stop(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
     if (v->locked.handles.slots != NULL)
@@ -206,6 +208,7 @@ void vfs_free(struct vfs *v)
     map_done(&v->locked.by_name);
     map_done(&v->locked.handles);
     pthread_rwlock_destroy(&v->names);
+    cond_done(&v->writeback_due);
     lock_done(&v->tree);
     free(v->prefix);
     free(v);

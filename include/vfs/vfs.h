@@ -56,6 +56,9 @@ struct vfs_conf {
     bool nocto;         /* open believes attributes that are fresh, without asking */
     bool lookup_always; /* lookupcache=none: no name is believed, here or by the kernel */
     bool sync_writes;   /* noac: a write is in the bucket before it returns */
+    /* What was appended or written into a stored file is committed after so long, by a thread that
+     * starts at the first write; never a new file or whole content. 0: only by close and fsync. */
+    int64_t flush_after_ns;
     enum vfs_excl excl;
     bool enforces_user; /* permissions are checked here, of user, not of the caller by the kernel */
     struct vfs_user user;
