@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Locks between two mounts of one bucket, by the programs that use them: fcntl and flock of Python's,
+FileChannel.lock of Java's. Each process that takes a lock is one of its own, as the kernel tells owners
+apart."""
+import os
+import shutil
+import subprocess
+import sys
+
+from harness import procs
+from harness.case import Skip, check, equal, main, read_file, true, write_file
+
+BACKENDS = "file versitygw"
+TIMEOUT = 600
+
+# python3 -c HELPER FILE KIND: takes commands from stdin, a line each, and answers each with a line.
+HELPER = """
+import errno, fcntl, os, sys, threading
+path, kind = sys.argv[1:]
+fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+modes = {"sh": fcntl.LOCK_SH, "ex": fcntl.LOCK_EX, "un": fcntl.LOCK_UN}
+def call(word, args):
+    if word == "read":
+        return os.pread(fd, 100, 0).decode()
+    if word == "write":
+        return str(os.pwrite(fd, args[0].encode(), 0))
+    if word == "close":
+        os.close(fd)
+        return "closed"
+    flags = modes[word] | (0 if word == "un" or args[:1] == ["wait"] else fcntl.LOCK_NB)
+    if kind == "flock":
+        fcntl.flock(fd, flags)
+    else:
+        fcntl.lockf(fd, flags, *[int(a) for a in args[1:]])
+    return "ok"
+for line in sys.stdin:
+    word, *args = line.split()
+    try:
+        print(call(word, args), flush=True)
+    except OSError as e:
+        print(errno.errorcode[e.errno].replace("DEADLOCK", "DEADLK"), flush=True)
+"""
+
+# python3 -c ADDER FILE KIND TIMES
+ADDER = """
+import fcntl, os, sys
+path, kind, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+take = fcntl.flock if kind == "flock" else fcntl.lockf
+for _ in range(times):
+    take(fd, fcntl.LOCK_EX)
+    n = int(os.pread(fd, 100, 0) or b"0")
+    os.pwrite(fd, b"%-10d" % (n + 1), 0)
+    take(fd, fcntl.LOCK_UN)
+"""
+
+
+class Holder:
+    """A process with a file open, which does what it is told."""
+
+    def __init__(self, path, kind="posix"):
+        self.p = subprocess.Popen([sys.executable, "-c", HELPER, path, kind], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        procs.at_exit(lambda: procs.end(self.p))
+
+    def send(self, *words):
+        self.p.stdin.write(" ".join(map(str, words)) + "\n")
+        self.p.stdin.flush()
+
+    def answer(self):
+        return self.p.stdout.readline().rstrip("\n")
+
+    def __call__(self, *words):
+        self.send(*words)
+        return self.answer()
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+
+    def end(self):
+        self.p.stdin.close()
+        equal(self.p.wait(60), 0, "exit code of a holder")
+
+
+def two(rig, **opts):
+    return rig.mount(**opts), rig.mount(**opts)
+
+
+def each_kind(rig, name, body):
+    m1, m2 = two(rig)
+    for kind in ("posix", "flock"):
+        write_file(m1.path(kind + name), "0")
+        body(Holder(m1.path(kind + name), kind), Holder(m2.path(kind + name), kind))
+
+
+@check("exclusive and shared locks of one mount are in the way of the other's")
+def exclusion(rig):
+    def body(a, b):
+        equal((a("ex"), b("ex"), b("sh")), ("ok", "EAGAIN", "EAGAIN"))
+        equal((a("un"), b("sh"), a("sh"), a("un")), ("ok", "ok", "ok", "ok"))
+        equal((a("sh"), b("un"), a("ex"), b("sh")), ("ok", "ok", "ok", "EAGAIN"))
+        a.end()
+        equal(b("ex", "wait"), "ok", "unlocked by close")  # flock's: by RELEASE, which comes after close
+        b.end()
+    each_kind(rig, ".x", body)
+
+
+@check("byte ranges")
+def ranges(rig):
+    m1, m2 = two(rig)
+    write_file(m1.path("r"), "0123456789")
+    a, b = Holder(m1.path("r")), Holder(m2.path("r"))
+    equal((a("ex", "now", 5, 0), b("ex", "now", 5, 5), b("ex", "now", 1, 4)), ("ok", "ok", "EAGAIN"))
+    equal((a("un", "now", 1, 4), b("ex", "now", 1, 4), b("sh", "now", 1, 3)), ("ok", "ok", "EAGAIN"))
+    a.end()
+    b.end()
+
+
+@check("who waits gets it when it is given up, with what was written under it")
+def handover(rig):
+    def body(a, b):
+        equal((a("ex"), b("read")), ("ok", "0"))
+        b.send("ex", "wait")
+        equal((a("write", "hello"), a("un")), ("5", "ok"))
+        equal((b.answer(), b("read")), ("ok", "hello"))
+        a.send("ex", "wait")
+        b.kill()  # by the end of the process
+        equal(a.answer(), "ok")
+        a.end()
+    each_kind(rig, ".w", body)
+
+
+@check("a signal ends a wait for another mount")
+def interrupted(rig):
+    m1, m2 = two(rig)
+    write_file(m1.path("i"), "0")
+    a = Holder(m1.path("i"))
+    equal(a("ex"), "ok")
+    code = ("import fcntl,os,signal,sys\n"
+            "def late(*_): raise TimeoutError\n"
+            "signal.signal(signal.SIGALRM, late); fd = os.open(sys.argv[1], os.O_RDWR)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 1)\n"
+            "try: fcntl.lockf(fd, fcntl.LOCK_EX)\n"
+            "except TimeoutError: sys.exit(9)")
+    equal(subprocess.run([sys.executable, "-c", code, m2.path("i")], timeout=120).returncode, 9)
+    p = subprocess.Popen([sys.executable, "-c", code.replace("setitimer(signal.ITIMER_REAL, 1)", "alarm(0)"),
+                          m2.path("i")])
+    procs.wait_for(lambda: "setlk" in wchan(p.pid) or "fuse" in wchan(p.pid) or "request" in wchan(p.pid),
+                   "the wait in the kernel")
+    p.kill()
+    equal(p.wait(60), -9, "killed while it waits")
+    equal(a("un"), "ok")
+    b = Holder(m2.path("i"))
+    equal(b("ex"), "ok")
+    a.end()
+    b.end()
+
+
+def wchan(pid):
+    with open(f"/proc/{pid}/wchan", encoding="ascii") as f:
+        return f.read()
+
+
+@check("a circle of waits on one mount is EDEADLK")
+def deadlock(rig):
+    m = rig.mount()
+    write_file(m.path("d"), "0123456789")
+    a, b = Holder(m.path("d")), Holder(m.path("d"))
+    equal((a("ex", "now", 1, 0), b("ex", "now", 1, 5)), ("ok", "ok"))
+    a.send("ex", "wait", 1, 5)
+    # Until a's wait has come to the daemon, b's own would be a wait as well: ask without waiting.
+    procs.wait_for(lambda: "request" in wchan(a.p.pid) or "fuse" in wchan(a.p.pid), "the wait in the kernel")
+    equal(b("ex", "wait", 1, 0), "EDEADLK")
+    equal((b("un", "now", 1, 5), a.answer()), ("ok", "ok"))
+    a.end()
+    b.end()
+
+
+@check("kill -9 of the holder's daemon: who waits gets the lock when the lease has run out")
+def killed(rig):
+    m1, m2 = two(rig)
+    write_file(m1.path("k"), "0")
+    a, b = Holder(m1.path("k")), Holder(m2.path("k"))
+    equal((a("ex"), b("ex")), ("ok", "EAGAIN"))
+    b.send("ex", "wait")
+    m1.kill()
+    equal((b.answer(), b("write", "mine"), b("un")), ("ok", "4", "ok"))
+    a.kill()
+    b.end()
+    equal(read_file(m2.path("k")), b"mine")
+
+
+@check("a daemon that was stopped while it held the lock: its bytes are EIO, the new holder's stay")
+def paused(rig):
+    rig.allow("lost with the lease|commit.failed|flush|setlk|lease was lost")
+    m1, m2 = two(rig)
+    write_file(m1.path("p"), "0")
+    a, b = Holder(m1.path("p")), Holder(m2.path("p"))
+    equal((a("ex"), a("write", "old-holder"), b("ex")), ("ok", "10", "EAGAIN"))
+    b.send("ex", "wait")
+    m1.proc.send_signal(19)
+    equal((b.answer(), b("write", "new-holder"), b("un")), ("ok", "10", "ok"))
+    m1.proc.send_signal(18)
+    equal((a("un"), a("close")), ("EIO", "EIO"))
+    equal(read_file(m2.path("p")), b"new-holder")
+    kept = [os.path.join(d, f) for d, _, names in os.walk(rig.path(".")) for f in names
+            if os.path.basename(d) == "lost+found"]
+    true(any(read_file(f) == b"old-holder" for f in kept), f"kept in lost+found: {kept}")
+    a.end()
+    b.end()
+
+
+def adds_up(rig, name, argv, workers, times):
+    m1, m2 = two(rig)
+    runs = [subprocess.Popen(argv(m.path(name))) for m in (m1, m2) for _ in range(workers)]
+    for p in runs:
+        procs.at_exit(lambda p=p: procs.end(p))
+    for p in runs:
+        equal(p.wait(500), 0, "exit code of a worker")
+    equal(int(read_file(m1.path(name))), 2 * workers * times)
+    equal(int(read_file(m2.path(name))), 2 * workers * times)
+
+
+@check("a counter that four processes on two mounts add to under fcntl's lock")
+def counter_posix(rig):
+    adds_up(rig, "posix", lambda path: [sys.executable, "-c", ADDER, path, "posix", "25"], 2, 25)
+
+
+@check("the same under flock")
+def counter_flock(rig):
+    adds_up(rig, "flock", lambda path: [sys.executable, "-c", ADDER, path, "flock", "25"], 2, 25)
+
+
+@check("a counter that two JVMs on two mounts add to under FileChannel.lock")
+def counter_java(rig):
+    java = os.path.join(os.environ.get("JAVA_HOME", ""), "bin", "java") if os.environ.get("JAVA_HOME") else "java"
+    if shutil.which(java) is None or shutil.which(java + "c") is None:
+        raise Skip("needs a JDK")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "Counter.java")
+    adds_up(rig, "java", lambda path: [java, source, path, "40"], 1, 40)
+
+
+@check("local_lock: what stays on the mount is in nobody's way elsewhere")
+def local(rig):
+    for option, posix, flock in (("flock", "EAGAIN", "ok"), ("posix", "ok", "EAGAIN"), ("all", "ok", "ok")):
+        m1, m2 = two(rig, local_lock=option)
+        write_file(m1.path("l" + option), "0")
+        for kind, want in (("posix", posix), ("flock", flock)):
+            path = "l" + option
+            a, b, c = Holder(m1.path(path), kind), Holder(m2.path(path), kind), Holder(m1.path(path), kind)
+            equal((a("ex"), b("ex"), c("ex")), ("ok", want, "EAGAIN"), f"{option} {kind}")
+            for h in (a, b, c):
+                h.end()
+
+
+@check("a lock and its unlock cost two PUTs and a conditional request, and nothing for who is refused here")
+def cost(rig):
+    m = rig.mount()
+    write_file(m.path("c"), "0")
+    a, b = Holder(m.path("c")), Holder(m.path("c"))
+    equal((a("ex"), a("un")), ("ok", "ok"))
+    before = m.ledger()
+    for _ in range(5):
+        equal((a("ex"), b("ex"), a("un")), ("ok", "EAGAIN", "ok"))
+    now = m.ledger()
+    spent = {k: n - before[k] for k, n in now.items() if n != before[k]}
+    equal(spent.get("PUT", 0), 10, f"PUTs of {spent}")
+    equal(sum(spent.values()), 15, f"requests {spent}")
+    a.end()
+    b.end()
+
+
+if __name__ == "__main__":
+    main()
