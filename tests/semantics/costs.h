@@ -15,6 +15,13 @@ struct op {
 extern const struct op costs_ops[];
 extern const size_t costs_n_ops;
 
+/* ops_lock.c */
+int have_open(struct rig *r);
+int have_locked_once(struct rig *r);
+int have_lock(struct rig *r);
+int do_lock_unlock(struct rig *r);
+int do_lock_held_here(struct rig *r);
+
 #define COSTS_TEXT 160
 /* Runs one operation on a new bucket: "HEAD + 2 PUT", "none". weak: a server without conditions on
  * DELETE and COPY. 0 or -errno. */

@@ -444,5 +444,8 @@ const struct op costs_ops[] = {
     {"readlink of a link not known here", have_symlink_elsewhere, do_readlink},
     {"mkfifo, mknod", NULL, do_mkfifo},
     {"statfs", NULL, do_statfs},
+    {"the first lock of a mount, unlock", have_open, do_lock_unlock},
+    {"lock, unlock", have_locked_once, do_lock_unlock},
+    {"a lock that a process of the same mount holds", have_lock, do_lock_held_here},
 };
 const size_t costs_n_ops = sizeof(costs_ops) / sizeof(costs_ops[0]);

@@ -132,3 +132,7 @@ tests_unit_vfs_test_foreign_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_
 tests_unit_vfs_test_late_SOURCES = %D%/test_late.c
 tests_unit_vfs_test_late_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_late_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_lock_counter
+tests_unit_vfs_test_lock_counter_SOURCES = %D%/test_lock_counter.c
+tests_unit_vfs_test_lock_counter_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_lock_counter_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
