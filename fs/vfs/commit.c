@@ -164,6 +164,24 @@ struct commit_way {
     struct link_commit group;
 };
 
+/* The bucket has it: under this key, or by now under the one that another mount gave the file. */
+static int went_up(struct vfs *v, struct inode *i, const char *key, const char *name,
+                   enum store_if cond, struct store_obj *now, uint64_t change)
+{
+    int r = late_write(v, i, key, name, cond, now);
+
+    if (r < 0)
+        return r;
+    commit_took(v, i, key, now, change);
+    if (r == LATE_ELSEWHERE) {
+        cache_obj_drop(v->cache, key);
+        lock_take(&v->tree);
+        inode_abandon_locked(v, i); /* a lookup finds it under its new name */
+        lock_drop(&v->tree);
+    }
+    return 0;
+}
+
 static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name,
                      struct commit_way *way)
 {
@@ -188,8 +206,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             r = upload_commit(v->upload, &req, &now);
         }
         if (r == 0) {
-            commit_took(v, i, key, &now, change);
-            r = link_spread(v, i, key, &way->group);
+            r = went_up(v, i, key, name, cond.kind, &now, change)
+                    ?: link_spread(v, i, key, &way->group);
         } else if (r == UPLOAD_LANDED) {
             r = merge_landed(v, i, key, &now);
         } else if (r > 0 && tries < COMMIT_TRIES) {

@@ -344,6 +344,16 @@ bool edits_type_is_set(struct store_hdrs *hdrs);
 /* Headers of a version that is no plain copy of a renamed one any more. */
 void moved_touch(struct store_hdrs *hdrs);
 
+/* --- late.c: where DELETE knows no conditions --- */
+enum late_outcome { LATE_ELSEWHERE = 1 };
+/* After a PUT of the inode under key with this condition, which gave *now: has a rename taken the key
+ * away? 0: it is there, or went along; LATE_ELSEWHERE: it was put once more, under the file's new
+ * name, and is *now there; -ESTALE: it has no place; -errno. */
+_must_check_ int late_write(struct vfs *v, struct inode *i, const char *key, const char *name,
+                            enum store_if cond, struct store_obj *now);
+/* Before a DELETE: waits for a rename of the key. 0; -ENOENT: it was renamed; -errno. */
+_must_check_ int late_unlink(struct vfs *v, const char *key);
+
 /* --- intents.c --- */
 void intents_done(struct vfs *v); /* ends its thread */
 /* Before the bucket is asked about names: which renames are under way? Asked at most once in

@@ -71,7 +71,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         r = keep_for_readers(v, i);
         if (r == 0) {
             marker_keep(v, dir);
-            r = key_delete(v, key);
+            r = late_unlink(v, key) ?: key_delete(v, key);
         }
     }
     if (r == 0)
