@@ -20,3 +20,4 @@ check-system: all
 .PHONY: check-system
 
 EXTRA_DIST += tests/data/README.md tests/data/bucket.png tests/data/sunset.jpg tests/data/sunset.webp
+EXTRA_DIST += %D%/exclusive.py
