@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that other tools put: they appear as files with sensible attributes, and no key escapes the
 mount or breaks it."""
+import contextlib
+import errno
 import os
 import re
 import stat
 
-from harness.case import check, contains, equal, main, read_file, true, write_file
+from harness.case import check, contains, equal, fails_with, main, read_file, true, write_file
 from harness.s3 import S3Error
 
 BACKENDS = "versitygw ceph"
@@ -207,6 +209,93 @@ def conflict(rig):
     contains(got.decode(), "by another")
     if error is None:  # then our byte must be in it: rebased onto the newer version
         equal(got, b"Version 2, by another")
+    m.unmount()  # what RELEASE says is in the log
+
+
+def keys(rig):
+    """What `aws s3 ls --recursive` shows, without our own state."""
+    return sorted(k for k in rig.s3.list(rig.bucket) if not k.startswith(".s3efs/"))
+
+
+@check("an implied directory gets its marker when its last name goes, and stays, empty, for others too")
+def emptied(rig):
+    rig.fresh()
+    rig.s3.put(rig.bucket, "implied/only", b"1")
+    rig.s3.put(rig.bucket, "deep/er/only", b"1")
+    m = rig.mount()
+    os.unlink(m.path("implied/only"))
+    os.unlink(m.path("deep/er/only"))
+    equal(keys(rig), ["deep/er/", "implied/"])
+    other = rig.mount()
+    equal((sorted(os.listdir(other.dir)), os.listdir(other.path("implied")), os.listdir(other.path("deep"))),
+          (["deep", "implied"], [], ["er"]))
+    os.rmdir(other.path("implied"))
+    equal(keys(rig), ["deep/er/"])
+    os.rmdir(other.path("deep/er"))
+    equal((keys(rig), os.listdir(other.path("deep"))), (["deep/"], []))
+
+
+@check("folders made in the console: zero bytes, any content type; they are directories, and rmdir removes them")
+def console_folders(rig):
+    rig.fresh()
+    rig.s3.put(rig.bucket, "folder/", b"", content_type="application/octet-stream")
+    rig.s3.put(rig.bucket, "folder/sub/", b"")
+    rig.s3.put(rig.bucket, "folder/f", b"1")
+    left = []
+    with contextlib.suppress(S3Error):  # a server may refuse it
+        rig.s3.put(rig.bucket, "with-bytes/", b"not empty", content_type="text/plain")
+        left = ["with-bytes/"]
+    m = rig.mount()
+    for d in ["folder", "folder/sub"] + left:
+        true(stat.S_ISDIR(os.stat(m.path(d)).st_mode), f"{d} is no directory")
+    equal(sorted(os.listdir(m.path("folder"))), ["f", "sub"])
+    with fails_with(errno.ENOTEMPTY):
+        os.rmdir(m.path("folder"))
+    os.rmdir(m.path("folder/sub"))
+    os.unlink(m.path("folder/f"))
+    os.rmdir(m.path("folder"))
+    equal(keys(rig), left)
+
+
+@check("after each operation the bucket holds what aws s3 ls users expect, and nothing else")
+def what_is_there(rig):
+    rig.fresh()
+    m = rig.mount()
+    rig.s3.put(rig.bucket, "foreign/a.txt", b"a")
+
+    def after(what, want, func):
+        func()
+        equal(keys(rig), sorted(want), what)
+        equal(rig.s3.uploads(rig.bucket), [], f"open uploads after {what}")
+
+    p, base = m.path, ["foreign/a.txt"]
+    after("mkdir", base + ["d/"], lambda: os.mkdir(p("d")))
+    after("write", base + ["d/", "d/f"], lambda: write_file(p("d/f"), b"x"))
+    after("rewrite", base + ["d/", "d/f"], lambda: write_file(p("d/f"), b"longer"))
+    after("chmod", base + ["d/", "d/f"], lambda: os.chmod(p("d/f"), 0o600))
+    after("chmod of a directory", base + ["d/", "d/f"], lambda: os.chmod(p("d"), 0o700))
+    after("rename", base + ["d/", "d/g"], lambda: os.rename(p("d/f"), p("d/g")))
+    after("rename over", base + ["d/", "d/g"],
+          lambda: (write_file(p("d/tmp"), b"new"), os.rename(p("d/tmp"), p("d/g"))))
+    after("link", base + ["d/", "d/g", "d/h"], lambda: os.link(p("d/g"), p("d/h")))
+    after("unlink of a link", base + ["d/", "d/g"], lambda: os.unlink(p("d/h")))
+    after("symlink", base + ["d/", "d/g", "d/l"], lambda: os.symlink("g", p("d/l")))
+    after("rename of a directory", base + ["e/", "e/g", "e/l"], lambda: os.rename(p("d"), p("e")))
+    equal(rig.s3.get(rig.bucket, "e/g").body, b"new")
+    after("a write into an implied directory", base + ["e/", "e/g", "e/l", "foreign/b.txt"],
+          lambda: write_file(p("foreign/b.txt"), b"b"))
+    after("unlink", ["e/", "e/g", "e/l", "foreign/", "foreign/a.txt"], lambda: os.unlink(p("foreign/b.txt")))
+    after("rm -r", ["foreign/", "foreign/a.txt"],
+          lambda: (os.unlink(p("e/g")), os.unlink(p("e/l")), os.rmdir(p("e"))))
+    after("rename of an implied directory", ["moved/", "moved/a.txt"],
+          lambda: os.rename(p("foreign"), p("moved")))
+    after("a large file", ["big", "moved/", "moved/a.txt"], lambda: write_file(p("big"), b"b" * (20 << 20)))
+    head = rig.s3.head(rig.bucket, "moved/").headers
+    equal((head.get("content-length"), head.get("content-type")), ("0", "application/x-directory"), "a marker")
+    m.unmount()
+    left = [k for k in rig.s3.list(rig.bucket) if k.startswith(".s3efs/")]
+    true(all(k.split("/")[1] in ("intents", "links", "reservations", "locks", "sessions", "root") for k in left),
+         f"other state of ours: {left}")
 
 
 if __name__ == "__main__":
