@@ -18,6 +18,8 @@ _must_check_ int memstore_new(struct meter *meter, struct store **ret);
 _must_check_ int memstore_set_async(struct store *s, unsigned threads);
 void memstore_set_page(struct store *s, uint32_t max_entries);
 void memstore_set_grain(struct store *s, int64_t ns);
+/* The bucket's wall clock is this far from ours: Last-Modified and the replies' Date. */
+void memstore_set_skew(struct store *s, int64_t ns);
 void memstore_set_part_min(struct store *s, uint64_t bytes); /* EntityTooSmall below it; 5 MiB */
 /* A condition whose flag is false is ignored: the write happens. etag_unquoted: If-Match of a PUT
  * fails until memstore_set_unquoted(s, true), as on Ceph 16. */

@@ -61,7 +61,7 @@ struct memstore {
         struct mpu *uploads;
         uint64_t next_upload;
         uint32_t page;
-        int64_t grain_ns;
+        int64_t grain_ns, skew_ns;
         uint64_t part_min;
         struct store_caps caps;
         struct rule *rules;

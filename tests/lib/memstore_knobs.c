@@ -58,6 +58,11 @@ void memstore_set_grain(struct store *s, int64_t ns)
     SET_LOCKED(s, grain_ns, ns);
 }
 
+void memstore_set_skew(struct store *s, int64_t ns)
+{
+    SET_LOCKED(s, skew_ns, ns);
+}
+
 void memstore_set_part_min(struct store *s, uint64_t bytes)
 {
     SET_LOCKED(s, part_min, bytes);

@@ -146,7 +146,7 @@ static int insert_locked(struct memstore *m, const char *key, struct object **re
 
 int64_t mem_stamp_locked(const struct memstore *m)
 {
-    int64_t now = clock_wall_ns();
+    int64_t now = clock_wall_ns() + m->locked.skew_ns;
     return now - now % m->locked.grain_ns;
 }
 

@@ -106,7 +106,8 @@ static void mkdir_knows_its_own_marker(void **state)
     assert_int_equal(rig_mkdir(&a, "e", 0700), 0);
     assert_int_equal(rig_stat(&b, "e", &st), 0);
     assert_int_equal(st.st_mode, S_IFDIR | 0700);
-    memstore_lose(a.store, STORE_PUT, 1, 1, STORE_PRECONDITION); /* and its marker can be rewritten */
+    memstore_lose(a.store, STORE_PUT, 1, 1,
+                  STORE_PRECONDITION); /* and its marker can be rewritten */
     assert_int_equal(rig_chmod(&a, "e", 0711), 0);
 }
 
