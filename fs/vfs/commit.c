@@ -268,6 +268,7 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
     lock_take(&v->tree);
     i->failed = r;
     i->is_cut_now = false;
+    i->is_sent = i->is_new && r < 0 && r != -EEXIST && r != -ESTALE;
     lock_drop(&v->tree);
     return r;
 }

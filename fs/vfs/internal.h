@@ -76,6 +76,7 @@ struct inode {
     int64_t written_back_ns;       /* when a commit in the background was last tried */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
+    bool is_sent;                  /* new, and a commit that failed may have made its object */
     struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
     bool is_trunc;                 /* made with O_TRUNC, or cut to 0 since the last commit */
     bool is_cut_now;               /* attr.size was set by the call that waits for the commit */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "link.h"
+#include "rename.h"
 
 int key_delete(struct vfs *v, const char *key)
 {
@@ -49,16 +50,30 @@ static int keep_for_readers(struct vfs *v, struct inode *i)
     return is_open && i->data != NULL ? data_localise(i->data) : 0;
 }
 
+/* Its object may have been made by a commit that failed: it must not come to light later. What is
+ * another's stays. */
+static int unlink_doubtful(struct vfs *v, struct inode *i, const char *key)
+{
+    struct store_obj there = {0};
+    int r = key_head(v, key, &there);
+
+    if (r == 0 && inode_is_file_of(v, i, key, &there))
+        r = rename_delete(v, key, &there.etag, "");
+    store_obj_done(&there);
+    return r < 0 ? r : 0;
+}
+
 static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
 {
     char key[VFS_KEY_MAX + 2];
-    bool is_ours, in_bucket, is_link;
+    bool is_ours, in_bucket, is_link, is_sent;
     int r;
 
     lock_take(&v->tree);
     is_ours = inode_child_locked(v, dir, name) == i;
     is_link = i->attr.link_gen != 0;
     in_bucket = !i->is_new || store_etag_is_set(&i->etag); /* it may have replaced an object */
+    is_sent = i->is_sent;
     r = inode_key_locked(v, dir, name, key);
     lock_drop(&v->tree);
     if (r < 0)
@@ -73,6 +88,8 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
             marker_keep(v, dir);
             r = late_unlink(v, key) ?: key_delete(v, key);
         }
+    } else if (is_sent) {
+        r = unlink_doubtful(v, i, key);
     }
     if (r == 0)
         name_gone(v, dir, i, key);

@@ -90,21 +90,28 @@ static void move_name_locked(struct vfs *v, const struct rename_names *n, struct
     inode_touch_locked(n->new_dir);
 }
 
-/* Not in the bucket yet: only the name here moves; its commit will meet what stands under the new
- * name. */
-static void move_new(struct vfs *v, const struct rename_names *n, struct inode *i,
-                     struct inode *over)
+/* Not in the bucket yet: only the name here moves; its commit replaces what stands under the new
+ * name now, which may be newer than what was known of it. */
+static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i,
+                    struct inode *over, const char *to, unsigned flags)
 {
+    struct store_obj there = {0};
+    int r = over != NULL ? key_head(v, to, &there) : STORE_NOT_FOUND;
+
+    if (r != 0 && r != STORE_NOT_FOUND)
+        return err_fold(r);
     lock_take(&v->tree);
-    if (over != NULL && !over->is_new) {
-        i->etag = over->etag;
-        i->obj_size = over->obj_size;
-        i->is_excl = false;
+    if (r == 0) {
+        i->etag = there.etag;
+        i->obj_size = there.size;
         i->is_trunc = true; /* all of what stands there is replaced */
     }
+    i->is_excl = (flags & RENAME_NOREPLACE) != 0; /* O_EXCL was about the old name */
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);
     lock_drop(&v->tree);
+    store_obj_done(&there);
+    return 0;
 }
 
 /* The source, under the claim: is it what is known here? 0; RENAME_AGAIN: look again; -errno. */
@@ -249,10 +256,8 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     if (r < 0)
         return r;
     over_is_link = over != NULL && over->attr.link_gen != 0;
-    if (i->is_new && !store_etag_is_set(&i->etag) && !over_is_link) {
-        move_new(v, n, i, over);
-        return 0;
-    }
+    if (i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent)
+        return move_new(v, n, i, over, to, flags);
     if (i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */
     if (r == 0 && over_is_link)

@@ -123,6 +123,55 @@ static void mkdir_knows_anothers_marker(void **state)
     assert_int_equal(vfs_mkdir(a.vfs, &a.ctx, VFS_ROOT, "e", 0755, &e), -EIO);
 }
 
+/* A file that is still being written is renamed over one that others changed a moment ago: it
+ * replaces what is there, and its close says 0. */
+static void new_file_replaces_what_is_there(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "old", 3), 0);
+    assert_int_equal(rig_open_file(&a, "new", O_WRONLY | O_CREAT | O_EXCL, &fh), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "new", 3), 3);
+    assert_int_equal(rig_unlink(&b, "f"), 0);
+    assert_int_equal(rig_put(&b, "f", "other", 5), 0);
+    assert_int_equal(rig_rename(&a, "new", "f", 0), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_file(&b, "f", "new");
+}
+
+/* The file's PUT was done, its reply and the question after it were lost: unlink removes what may
+ * be there, rename brings it along; another's file under that name stays. */
+static void doubtful_file_does_not_come_back(void **state)
+{
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(rig_open_file(&a, "f", O_WRONLY | O_CREAT | O_EXCL, &fh), 0);
+        assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "text", 4), 4);
+        memstore_lose(a.store, STORE_PUT, 1, 1, -EIO);
+        memstore_fail(a.store, STORE_HEAD, 1, 9, -EIO);
+        assert_int_equal(vfs_fsync(a.vfs, fh), -EIO);
+        memstore_clear_faults(a.store);
+        assert_int_equal(memstore_get(a.store, "f", NULL, NULL), 0);
+        if (i == 0) {
+            assert_int_equal(rig_unlink(&a, "f"), 0);
+        } else if (i == 1) {
+            assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+            assert_file(&b, "g", "text");
+        } else {
+            assert_int_equal(memstore_put(a.store, "f", "foreign", 7, NULL, NULL), 0);
+            assert_int_equal(rig_unlink(&a, "f"), 0);
+            assert_file(&b, "f", "foreign");
+        }
+        assert_int_equal(rig_shut(&a, fh), 0);
+        if (i < 2)
+            assert_int_equal(rig_stat(&b, "f", &st), -ENOENT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +180,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(foreign_object_is_another_file, setup, teardown),
         cmocka_unit_test_setup_teardown(mkdir_knows_its_own_marker, setup, teardown),
         cmocka_unit_test_setup_teardown(mkdir_knows_anothers_marker, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_file_replaces_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(doubtful_file_does_not_come_back, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
