@@ -219,8 +219,10 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
         return 0;
     }
     for (struct lfile *f = w.files; f != NULL; f = f->next) {
-        if (lfile_is_attached(f, d->m->mount, path) && (f->is_dirty || f->is_new) &&
-            lfile_explains(f, c, old)) {
+        bool again = f->is_doubt && !old->present && content_equal(c, &f->c); /* it was refused */
+
+        if (lfile_is_attached(f, d->m->mount, path) &&
+            (again || ((f->is_dirty || f->is_new) && lfile_explains(f, c, old)))) {
             *ret_ident = old->present && !is_base(f, old) ? old->ident : f->ident;
             f->ident = f->ident2 = *ret_ident;
             lfile_published(f, path, c);

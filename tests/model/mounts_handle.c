@@ -150,7 +150,7 @@ static int judge_commit(struct doing *d, const struct lfile *f, int r, bool was_
     else if (was_unsent && !f->is_unlinked && r == -EEXIST)
         ok = f->is_excl && was_present(f->path, f->base);
     if (r < 0 && f->is_doubt)
-        ok = ok || r == -ESTALE || r == -EEXIST; /* it was sent, and replaced since */
+        ok = ok || r == -ESTALE || r == -EEXIST || r == -EIO; /* it was sent, and replaced since */
     if (ok)
         return 0;
     if (r == 0)

@@ -213,7 +213,8 @@ static int do_unlink(struct doing *d)
     bool had_unsent = has_unsent(mount, k), ok = false;
     /* A file that only this mount knows yet goes without a request: what others have made of the
      * name meanwhile stays. */
-    bool had_new = find_attached(mount, k, true) != NULL;
+    const struct lfile *known = find_attached(mount, k, false);
+    bool had_new = find_attached(mount, k, true) != NULL || (known != NULL && known->is_doubt);
     int r;
 
     lfiles_touch(mount, k);
@@ -256,7 +257,7 @@ static void files_move(struct doing *d)
             f->base = version_at(to, d->t0);
             f->is_unsure = !MODEL_RENAMES_FRESH && was_present(to, oldest_known(d, to, true));
         }
-        f->is_excl = f->is_excl && !w.keys[to].v[f->base].present;
+        f->is_excl = d->m->kind == M_NOREPLACE;
     }
     w.local[mount][from]++;
 }
