@@ -10,6 +10,7 @@ include tests/lib/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
 include tests/imageserver/local.mk
+include tests/judges/local.mk
 include tests/fuzz/local.mk
 if HAVE_CMOCKA
 include tests/unit/base/local.mk

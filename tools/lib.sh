@@ -6,6 +6,7 @@ BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libfuse3-dev fus
 SHOW_PACKAGES="attr curl util-linux"
 TEST_PACKAGES="libcmocka-dev clang python3 python3-venv git rsync attr acl pmccabe xz-utils util-linux
     procps file man-db curl"
+JUDGE_PACKAGES="fio stress-ng sqlite3 git rsync tar"
 CEPH_PACKAGES="radosgw ceph-mon ceph-osd ceph-common"
 
 say()
