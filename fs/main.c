@@ -52,6 +52,9 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], c) == 0 || (c[0] == '-' && strcmp(argv[1], c + 2) == 0))
             return commands[i].run(argc - 1, argv + 1);
     }
+    /* mount -t fuse.s3efs: mount.fuse3 runs the type's program with SOURCE DIR -o OPTIONS */
+    if (argc > 2 && argv[1][0] != '-' && argv[2][0] == '/')
+        return cmd_mount_helper(argc, argv);
     if (argc > 1)
         fprintf(stderr, "s3efs: unknown command: %s (s3efs --help lists them)\n", argv[1]);
     else

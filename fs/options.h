@@ -33,7 +33,7 @@ struct config {
 
     /* options.def */
     char *endpoint, *region, *profile, *ca_bundle, *bucket_owner, *state_prefix;
-    char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir, *posix_user, *root_creation;
+    char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir, *posix_user, *root_creation, *fsname;
     bool path_style, requester_pays, read_only, allow_other, default_permissions, noac, nolock, nocto, soft,
         foreground;
     bool nosubtype;

@@ -50,6 +50,22 @@ def source(rig):
     return rig.bucket or rig.source
 
 
+@check("s3efs SOURCE DIR, as mount -t fuse.s3efs runs it; fsname= is what the mount table shows")
+def by_fuse_type(rig):
+    d = rig.path("fuse-type")
+    os.makedirs(d)
+    try:
+        r = mount.cli(rig.source, d, "-o", "rw,dev,suid," + mount.options(rig.options(fsname="pictures")))
+        equal(r.returncode, 0, r.stdout)
+        equal(mount.mount_line(d)[:2], ("fuse.s3efs", "pictures"), "type and source")
+        write_file(os.path.join(d, "f"), b"text")
+        equal(mount.cli("status", d).returncode, 0, "status finds it")
+        equal(mount.cli("umount", d).returncode, 0, "umount finds it")
+        true(not mount.is_mounted(d), "it is unmounted")
+    finally:
+        mount.force_unmount(d)
+
+
 @check("mount -t s3efs and umount(8)")
 def by_type(rig):
     install_helper(rig)

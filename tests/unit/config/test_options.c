@@ -70,7 +70,8 @@ static void test_ours(void **state)
               "expected_bucket_owner=123,weak=refuse,sse=aws:kms,sse_kms_key_id=k,storage_class=STANDARD_IA,"
               "commit=close,uid=1000,gid=4294967294,umask=022,file_mode=0666,dir_mode=777,ro,noallow_other,"
               "nodefault_permissions,soft,timeo=50,retrans=1,drain_timeout=7,cache_dir=/x,cache_size=8G,"
-              "cache_free=64M,mem_limit=128MiB,threads=16,log=stderr,loglevel=debug,foreground,nosubtype");
+              "cache_free=64M,mem_limit=128MiB,threads=16,log=stderr,loglevel=debug,foreground,nosubtype,fsname=pictures");
+    assert_string_equal(c.fsname, "pictures");
     assert_string_equal(c.endpoint, "http://127.0.0.1:9000");
     assert_string_equal(c.region, "eu-west-1");
     assert_true(c.path_style && c.requester_pays && c.read_only && c.soft && c.foreground && c.nosubtype);
