@@ -299,7 +299,7 @@ int commit_inode_unwaited(struct vfs *v, struct inode *i)
     return commit(v, i, false);
 }
 
-int commit_alone(struct vfs *v, struct inode *i)
+int commit_one_name(struct vfs *v, struct inode *i)
 {
     struct commit_way way = {.is_waited = true};
 

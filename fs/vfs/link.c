@@ -54,7 +54,7 @@ static int mark_source(struct vfs *v, struct linking *l, uint64_t gen)
     l->i->attr.link_gen = gen;
     commit_mark_dirty_locked(l->i);
     lock_drop(&v->tree);
-    r = commit_alone(v, l->i);
+    r = commit_one_name(v, l->i);
     lock_take(&v->tree);
     if (r < 0) { /* nothing of the file's own waited, so nothing is lost with it */
         l->i->attr.link_gen = was;
