@@ -99,12 +99,26 @@ static int move_tail(struct data_file *f, uint64_t tail, uint64_t to, struct mov
     return r;
 }
 
+/* Bytes at fixed offsets that would come to stand where the moved tail does, or after it. */
+static bool reaches_past(const struct data_file *f, uint64_t tail, uint64_t to)
+{
+    for (size_t i = 0; i < f->dirty.n; i++) {
+        struct data_extent x = f->dirty.v[i];
+
+        if (x.off < tail && (x.off + x.len < tail ? x.off + x.len : tail) > to)
+            return true;
+    }
+    return false;
+}
+
 static int append_in_gate(struct data_file *f, const char *key, const struct store_obj *base,
                           uint64_t tail)
 {
     _cleanup_(moved_done) struct moved m = {0};
     if (tail > f->size || tail != f->base_size || f->base_valid < f->base_size)
         return err_set(-EINVAL, "%s: what was appended does not follow its base", f->key);
+    if (reaches_past(f, tail, base->size))
+        return err_set(-ESTALE, "%s: bytes written before what was appended lie past the new end", f->key);
     uint64_t len = f->size - tail;
     if (len > DATA_SIZE_MAX || base->size > DATA_SIZE_MAX - len)
         return err_set(-EFBIG, "%s: a file may have %ju bytes", f->key, (uintmax_t)DATA_SIZE_MAX);

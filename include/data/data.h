@@ -97,8 +97,8 @@ void data_committed(struct data_file *f, const char *key, const struct store_obj
 _must_check_ int data_rebase(struct data_file *f, const struct store_obj *base);
 /* Onto another version of the same file, as data_rebase; but a file without a base counts as if it had started from an
  * empty one, and all from offset `tail` on was appended: it goes to the new version's end. tail: DATA_NO_TAIL, or the
- * size of the base (0 without one), of which nothing was cut off, else -EINVAL. On failure (-ENOSPC, -EFBIG, ...) the
- * file is as it was. */
+ * size of the base (0 without one), of which nothing was cut off, else -EINVAL. -ESTALE: bytes written before the tail
+ * lie past the new version's end, so it has no honest place. On failure (-ENOSPC, -EFBIG, ...) the file is as it was. */
 #define DATA_NO_TAIL UINT64_MAX
 _must_check_ int data_merge(struct data_file *f, const char *key, const struct store_obj *base, uint64_t tail);
 /* The file is that version now, and clean: what was written here is forgotten (there is nothing, or it is in there). */

@@ -172,6 +172,28 @@ static void doubtful_file_does_not_come_back(void **state)
     }
 }
 
+/* A range written here stands past the end that another mount has cut the file to, and more was
+ * appended: neither may be lost by a close that says 0. */
+static void range_past_the_end_and_append(void **state)
+{
+    char old[64], buf[128];
+    uint64_t range, add;
+    ssize_t n;
+
+    (void)state;
+    memset(old, 'o', sizeof(old));
+    assert_int_equal(rig_put(&a, "f", old, sizeof(old)), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, &range), 0);
+    assert_int_equal(rig_put(&b, "f", "short", 5), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, range, 40, "RANGE", 5), 5);
+    assert_int_equal(rig_open_file(&a, "f", O_WRONLY | O_APPEND, &add), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, add, 64, "TAIL", 4), 4);
+    assert_int_equal(rig_shut(&a, add), -ESTALE);
+    assert_int_equal(rig_shut(&a, range), -ESTALE);
+    n = rig_get(&b, "f", buf, sizeof(buf));
+    assert_int_equal(n, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mkdir_knows_anothers_marker, setup, teardown),
         cmocka_unit_test_setup_teardown(new_file_replaces_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(doubtful_file_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(range_past_the_end_and_append, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
