@@ -28,7 +28,7 @@
 /* True when byte ranges and appends onto another's version of the same file are merged (protocol
  * 2b, 2c); until then such a close says ESTALE. */
 #ifndef MODEL_MERGES
-#define MODEL_MERGES 0
+#define MODEL_MERGES 1
 #endif
 
 /* True when a rename moves the version that is there, not the one that is known within the
@@ -129,9 +129,11 @@ struct lfile { /* an open file of one mount: its handles share it */
     bool is_dead;     /* its last writer was refused; what is left reads what was kept */
     bool is_maybe;    /* this mount may have seen that the name leads to another version */
     bool may_move;    /* all of its readers were at its end: it may go to a newer version */
-    bool is_merged;   /* others' bytes joined at a commit: readers may have them or not */
-    bool is_doubt;    /* a commit of it was done and said to have failed */
-    bool is_unsure;   /* removed here or left behind before that: a close may say either */
+    bool has_appended,
+        has_ranges; /* since its last commit: both, or ranges past the end, are hard */
+    bool is_merged; /* others' bytes joined at a commit: readers may have them or not */
+    bool is_doubt;  /* a commit of it was done and said to have failed */
+    bool is_unsure; /* removed here or left behind before that: a close may say either */
     unsigned n_handles, n_writers;
     struct content c;
     bool dirty_cells[CELLS_MAX];

@@ -107,23 +107,39 @@ static void add_pub(struct doing *d, unsigned path, const struct content *c)
     d->pubs[d->n_pubs++].c = content_copy(c);
 }
 
-/* The replaced version with what was written here: ranges where they were written, cells past the
- * file's old end at the new one. */
-static bool is_merge(const struct lfile *f, const struct content *c, const struct version *was)
+static bool is_ours(const struct lfile *f, uint32_t cell)
 {
-    size_t at = 0;
+    for (size_t i = 0; i < f->c.n; i++)
+        if (f->dirty_cells[i] && f->c.v[i] == cell)
+            return true;
+    return false;
+}
 
-    if (!MODEL_MERGES || !was->present || f->is_cut || was->ident != f->ident)
-        return false;
-    for (size_t i = 0; i < was->c.n; i++) { /* nothing of theirs is lost */
-        bool ours = i < f->c.n && f->dirty_cells[i] && i < c->n && c->v[i] == f->c.v[i];
+/* Every cell that was there stays, unless ours was written onto it, or the file was cut here. */
+static bool keeps_theirs(const struct lfile *f, const struct content *c, const struct content *was)
+{
+    for (size_t i = 0; i < was->n || i < c->n; i++) {
+        bool at = i < c->n && i < f->c.n && f->dirty_cells[i] && c->v[i] == f->c.v[i];
 
-        if (i >= c->n || (c->v[i] != was->c.v[i] && !ours))
+        if (i >= c->n || (i < was->n && c->v[i] != was->v[i] && !at)) {
+            if (!f->is_cut)
+                return false;
+        } else if (i >= was->n && c->v[i] != 0 && !is_ours(f, c->v[i])) {
             return false;
+        }
     }
-    for (size_t i = 0; i < f->c.n; i++) { /* nothing of ours: in this order, once */
-        if (!f->dirty_cells[i])
+    return true;
+}
+
+/* All of ours is there, once: where it was written, or in this order at the new end. */
+static bool has_ours(const struct lfile *f, const struct content *c)
+{
+    size_t at = 0, n = 0, ours = 0;
+
+    for (size_t i = 0; i < f->c.n; i++) {
+        if (!f->dirty_cells[i] || f->c.v[i] == 0)
             continue;
+        ours++;
         if (i < c->n && c->v[i] == f->c.v[i]) {
             at = i + 1;
             continue;
@@ -133,12 +149,18 @@ static bool is_merge(const struct lfile *f, const struct content *c, const struc
         if (at++ >= c->n)
             return false;
     }
-    for (size_t i = was->c.n; i < c->n; i++) { /* nothing that is neither, or twice */
-        for (size_t j = 0; j < i && c->v[i] != 0; j++)
-            if (c->v[j] == c->v[i])
-                return false;
-    }
-    return true;
+    for (size_t i = 0; i < c->n; i++)
+        n += c->v[i] != 0 && is_ours(f, c->v[i]);
+    return n == ours;
+}
+
+/* The replaced version of the same file with what was written here (protocol 2b, 2c). */
+static bool is_merge(const struct lfile *f, const struct content *c, const struct version *was)
+{
+    bool same = was->ident == f->ident || was->ident == f->ident2;
+
+    return MODEL_MERGES && was->present && (same || (f->is_new && !f->is_excl)) &&
+           keeps_theirs(f, c, &was->c) && has_ours(f, c);
 }
 
 /* Is this the content that the file's writer means, over what was there? */
@@ -165,7 +187,7 @@ static void lfile_published(struct lfile *f, unsigned path, const struct content
     f->path = path;
     f->base = w.keys[path].n - 1;
     f->is_dirty = f->is_new = f->is_excl = f->is_whole = f->is_cut = f->is_maybe = false;
-    f->may_move = false;
+    f->may_move = f->has_appended = f->has_ranges = false;
     memset(f->dirty_cells, 0, sizeof(f->dirty_cells));
     w.local[f->mount][path]++;
 }
@@ -230,9 +252,14 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
         }
     }
     if (old->present && content_equal(c, &old->c)) { /* attributes, or the same again */
-        for (struct lfile *f = w.files; f != NULL; f = f->next)
-            if (f->path == path && f->base == was)
+        for (struct lfile *f = w.files; f != NULL; f = f->next) {
+            if (f->path != path)
+                continue;
+            if (f->base == was)
                 f->base = was + 1;
+            else if (lfile_is_attached(f, d->m->mount, path)) /* it may have moved on by that */
+                f->is_merged = true;
+        }
         return 0;
     }
     return model_fail("%s: mount %u wrote %s over %s, which nothing that it has open explains",

@@ -68,6 +68,8 @@ static int do_write(struct doing *d)
     cells_fill(&f->c, at, d->m->len, id);
     memset(f->dirty_cells + at, 1, d->m->len);
     f->is_dirty = true;
+    f->has_appended = f->has_appended || h->is_append;
+    f->has_ranges = f->has_ranges || !h->is_append;
     w.local[mount][f->path]++;
     return 0;
 }
@@ -99,7 +101,7 @@ static int do_truncate(struct doing *d)
         content_set(&f->c, n - 1, 0);
     }
     f->c.n = n;
-    f->is_cut = f->is_dirty = true;
+    f->is_cut = f->is_dirty = f->has_ranges = true;
     w.local[d->m->mount][f->path]++;
     return 0;
 }
@@ -127,24 +129,44 @@ static bool is_same_file_since(const struct lfile *f)
 
 static bool may_be_stale(const struct lfile *f)
 {
+    bool is_hard = f->is_cut || (f->has_appended && f->has_ranges);
+
     if (f->is_unsure || f->is_doubt)
         return true;
     if (!has_changed(f->path, f->base))
         return false;
-    if (f->is_maybe)
+    if (f->is_maybe && (!MODEL_MERGES || is_hard))
         return true;
     if (f->is_new && !w.keys[f->path].v[f->base].present)
-        return new_may_fail(f);
-    return !((f->is_whole || (MODEL_MERGES && !f->is_cut)) && is_same_file_since(f));
+        return is_hard || new_may_fail(f);
+    return !((f->is_whole || (MODEL_MERGES && !is_hard)) && is_same_file_since(f));
+}
+
+/* A file that was made here without a byte, and by another with some: it is theirs. */
+static bool is_theirs(struct lfile *f)
+{
+    const struct key *k = &w.keys[f->path];
+
+    if (!MODEL_MERGES || !f->is_new || f->is_excl ||
+        memchr(f->dirty_cells, 1, f->c.n + 1) != NULL || !was_present(f->path, f->base))
+        return false;
+    f->base = k->n - 1;
+    f->is_new = f->is_dirty = false;
+    f->is_merged = true;
+    f->ident = f->ident2 = k->v[f->base].ident;
+    content_free(&f->c);
+    f->c = content_copy(&k->v[f->base].c);
+    return true;
 }
 
 /* What close or fsync of a file that had unsent bytes may say. */
-static int judge_commit(struct doing *d, const struct lfile *f, int r, bool was_unsent)
+static int judge_commit(struct doing *d, struct lfile *f, int r, bool was_unsent)
 {
     bool ok = error_is_fault(d, r);
 
     if (r == 0)
-        ok = !was_unsent || (!f->is_dirty && !f->is_new) || f->is_unlinked || f->is_unsure;
+        ok = !was_unsent || (!f->is_dirty && !f->is_new) || f->is_unlinked || f->is_unsure ||
+             is_theirs(f);
     else if (was_unsent && !f->is_unlinked && r == -ESTALE)
         ok = ok || may_be_stale(f);
     else if (was_unsent && !f->is_unlinked && r == -EEXIST)

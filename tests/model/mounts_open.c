@@ -156,7 +156,8 @@ static struct lfile *file_of(struct doing *d, const struct content *c, int flags
         return NULL;
     f = lfile_new(mount, path);
     f->c = content_copy(c);
-    f->is_new = f->is_whole = at == SIZE_MAX;
+    f->is_new = at == SIZE_MAX;
+    f->is_whole = f->is_new && !MODEL_MERGES;
     f->base = at != SIZE_MAX ? at : first_absent(path, from);
     f->ident = f->ident2 = f->is_new ? ++w.next_ident : w.keys[path].v[at].ident;
     return f;
