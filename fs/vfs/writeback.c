@@ -135,7 +135,7 @@ static void *run(void *arg)
 
 void writeback_wake(struct vfs *v)
 {
-    if (v->conf.flush_after_ns <= 0)
+    if (v->conf.flush_after_ns <= 0 || v->conf.flush_by_hand)
         return;
     lock_take(&v->tree);
     if (!v->locked.writeback_runs && !v->locked.writeback_ends)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files held open go to the bucket after flush_after (protocol 12). The clock is the test's, and
- * the passes are its own: the thread sleeps by the real one, except where it is what is tested. */
+ * the passes are its own, except where the thread is what is tested. */
 #include "fs/vfs/internal.h"
 
 #include <time.h>
@@ -10,9 +10,10 @@
 #define AFTER (30 * NS_PER_S)
 
 /* The mount a again, with this flush_after. */
-static void set_flush_after(int64_t ns)
+static void set_flush_after(int64_t ns, bool by_hand)
 {
     a.conf.flush_after_ns = ns;
+    a.conf.flush_by_hand = by_hand;
     assert_int_equal(rig_remount(&a), 0);
 }
 
@@ -30,7 +31,7 @@ static void an_open_log_is_seen_elsewhere(void **state)
     uint64_t fh;
 
     (void)state;
-    set_flush_after(AFTER);
+    set_flush_after(AFTER, true);
     put_text(&a, "log", "old\n");
     fh = open_text(&a, "log", O_WRONLY | O_APPEND);
     write_text(&a, fh, 0, "one\n");
@@ -57,7 +58,7 @@ static void ranges_of_a_stored_file(void **state)
     uint64_t fh;
 
     (void)state;
-    set_flush_after(AFTER);
+    set_flush_after(AFTER, true);
     put_text(&a, "f", "0123");
     fh = open_text(&a, "f", O_RDWR);
     write_text(&a, fh, 1, "xx");
@@ -72,7 +73,7 @@ static void never_before_the_first_close(void **state)
     uint64_t fh, log;
 
     (void)state;
-    set_flush_after(AFTER);
+    set_flush_after(AFTER, true);
     assert_int_equal(rig_creat(&a, "new", O_WRONLY, 0644, &fh), 0);
     assert_int_equal(rig_creat(&a, "log", O_WRONLY | O_APPEND, 0644, &log), 0);
     write_text(&a, fh, 0, "half");
@@ -101,7 +102,7 @@ static void failures_are_tried_again(void **state)
     uint64_t fh;
 
     (void)state;
-    set_flush_after(AFTER);
+    set_flush_after(AFTER, true);
     put_text(&a, "f", "0123");
     fh = open_text(&a, "f", O_RDWR);
     write_text(&a, fh, 0, "x");
@@ -126,7 +127,7 @@ static void another_file_is_left_alone(void **state)
     uint64_t fh;
 
     (void)state;
-    set_flush_after(AFTER);
+    set_flush_after(AFTER, true);
     put_text(&a, "f", "0123");
     fh = open_text(&a, "f", O_RDWR);
     write_text(&a, fh, 0, "x");
@@ -170,7 +171,7 @@ static void the_thread_does_it(void **state)
     uint64_t fh;
 
     (void)state;
-    set_flush_after(NS_PER_MS);
+    set_flush_after(NS_PER_MS, false);
     put_text(&a, "f", "0123");
     fh = open_text(&a, "f", O_RDWR);
     for (int k = 0; k < 3; k++) {
