@@ -29,9 +29,17 @@ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int
     return r;
 }
 
+/* What 64 bits of nanoseconds can't hold (1677 to 2262) becomes the nearest that they can, as the
+ * kernel does it for its own file systems. */
 static int64_t time_of(const struct timespec *ts, int64_t now)
 {
-    return ts->tv_nsec == UTIME_NOW ? now : ts->tv_sec * NS_PER_S + ts->tv_nsec;
+    const int64_t last = INT64_MAX / NS_PER_S;
+
+    if (ts->tv_nsec == UTIME_NOW)
+        return now;
+    if (ts->tv_sec >= last)
+        return last * NS_PER_S;
+    return ts->tv_sec <= -last ? -last * NS_PER_S : ts->tv_sec * NS_PER_S + ts->tv_nsec;
 }
 
 static void apply_attr_locked(struct inode *i, const struct stat *st, int mask)

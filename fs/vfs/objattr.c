@@ -122,6 +122,28 @@ static bool get_ns(const struct store_hdrs *h, const char *name, int64_t *ret)
     return true;
 }
 
+/* DataSync's convention has no sign. Of a time before 1970, 0 stands under its name, and the time
+ * itself under a name of ours; who writes the first knows nothing of the second. */
+static const struct time_names {
+    const char *name, *early;
+} mtime_names = {META("file-mtime"), META("s3efs-mtime")},
+  atime_names = {META("file-atime"), META("s3efs-atime")};
+
+static bool get_time(const struct store_hdrs *h, const struct time_names *t, int64_t *ret)
+{
+    const char *s;
+    uint64_t v;
+    size_t n;
+
+    if (!get_ns(h, t->name, ret))
+        return false;
+    s = *ret == 0 ? store_hdrs_get(h, t->early) : NULL;
+    n = s != NULL && s[0] == '-' ? theirs_number(s + 1, 19, &v) : 0;
+    if (n > 0 && v <= INT64_MAX && strcmp(s + 1 + n, "ns") == 0)
+        *ret = -(int64_t)v;
+    return true;
+}
+
 /* "<32 hex> <32 hex of the key it was written for>": a copy under another key does not count. */
 static bool get_file_id(const struct store_hdrs *h, const char *key, char ret[33])
 {
@@ -196,13 +218,13 @@ void objattr_decode(const struct objattr_defaults *d, const char *key, bool is_d
         ret->size = link_size(&obj->hdrs);
     get_id(&obj->hdrs, META("file-owner"), META("uid"), META("owner"), &ret->uid);
     get_id(&obj->hdrs, META("file-group"), META("gid"), META("group"), &ret->gid);
-    if (!get_ns(&obj->hdrs, META("file-mtime"), &ret->mtime_ns) &&
+    if (!get_time(&obj->hdrs, &mtime_names, &ret->mtime_ns) &&
         !theirs_time(&obj->hdrs, "mtime", &ret->mtime_ns))
         ret->mtime_ns = obj->mtime_ns;
     if (!get_ns(&obj->hdrs, META("s3efs-ctime"), &ret->ctime_ns) &&
         !theirs_time(&obj->hdrs, "ctime", &ret->ctime_ns))
         ret->ctime_ns = obj->mtime_ns != 0 ? obj->mtime_ns : ret->mtime_ns;
-    if (!get_ns(&obj->hdrs, META("file-atime"), &ret->atime_ns) &&
+    if (!get_time(&obj->hdrs, &atime_names, &ret->atime_ns) &&
         !theirs_time(&obj->hdrs, "atime", &ret->atime_ns))
         ret->atime_ns = ret->mtime_ns;
     if (get_u64(&obj->hdrs, META("s3efs-rdev"), 10, &rdev) || theirs_rdev(&obj->hdrs, &rdev))
@@ -232,7 +254,15 @@ static int set_f(struct store_hdrs *hdrs, const char *name, const char *fmt, ...
 
 static int64_t not_negative(int64_t ns)
 {
-    return ns > 0 ? ns : 0; /* the convention has no sign */
+    return ns > 0 ? ns : 0;
+}
+
+static int set_time(struct store_hdrs *hdrs, const struct time_names *t, int64_t ns)
+{
+    store_hdrs_remove(hdrs, t->early);
+    if (ns < 0 && set_f(hdrs, t->early, "%" PRId64 "ns", ns) < 0)
+        return -ENOMEM;
+    return set_f(hdrs, t->name, "%" PRId64 "ns", not_negative(ns));
 }
 
 int objattr_encode(const struct objattr *a, const char *key, struct store_hdrs *hdrs)
@@ -248,9 +278,9 @@ int objattr_encode(const struct objattr *a, const char *key, struct store_hdrs *
     if (r == 0)
         r = set_f(hdrs, META("file-group"), "%u", (unsigned)a->gid);
     if (r == 0)
-        r = set_f(hdrs, META("file-mtime"), "%" PRId64 "ns", not_negative(a->mtime_ns));
+        r = set_time(hdrs, &mtime_names, a->mtime_ns);
     if (r == 0)
-        r = set_f(hdrs, META("file-atime"), "%" PRId64 "ns", not_negative(a->atime_ns));
+        r = set_time(hdrs, &atime_names, a->atime_ns);
     if (r == 0)
         r = set_f(hdrs, META("s3efs-ctime"), "%" PRId64 "ns", not_negative(a->ctime_ns));
     if (r == 0)

@@ -315,6 +315,32 @@ static void there_and_back(void **state)
     store_obj_done(&obj);
 }
 
+/* Before 1970: 0 for others, the true time for us; and what others write then is what counts. */
+static void early_times(void **state)
+{
+    struct objattr a = {.mode = S_IFREG | 0644, .mtime_ns = -3 * NS_PER_S / 2, .atime_ns = -1}, b;
+    struct store_obj obj = {.size = 0};
+
+    (void)state;
+    assert_int_equal(objattr_new_id(a.id), 0);
+    assert_int_equal(objattr_encode(&a, "k", &obj.hdrs), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, STORE_USER_META "file-mtime"), "0ns");
+    objattr_decode(&defaults, "k", false, &obj, &b);
+    assert_true(b.mtime_ns == a.mtime_ns);
+    assert_true(b.atime_ns == -1);
+    assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "file-mtime", "5ns"), 0);
+    objattr_decode(&defaults, "k", false, &obj, &b);
+    assert_true(b.mtime_ns == 5);
+    assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "file-mtime", "0ns"), 0);
+    assert_int_equal(store_hdrs_set(&obj.hdrs, STORE_USER_META "s3efs-mtime", "-5 weeks"), 0);
+    objattr_decode(&defaults, "k", false, &obj, &b);
+    assert_true(b.mtime_ns == 0);
+    a.mtime_ns = 7;
+    assert_int_equal(objattr_encode(&a, "k", &obj.hdrs), 0);
+    assert_null(store_hdrs_get(&obj.hdrs, STORE_USER_META "s3efs-mtime"));
+    store_obj_done(&obj);
+}
+
 static void types(void **state)
 {
     static const struct {
@@ -370,6 +396,7 @@ int main(void)
         cmocka_unit_test(nothing_stored), cmocka_unit_test(datasync),
         cmocka_unit_test(others),         cmocka_unit_test(nonsense),
         cmocka_unit_test(tools),          cmocka_unit_test(there_and_back),
+        cmocka_unit_test(early_times),
         cmocka_unit_test(types),          cmocka_unit_test(times),
     };
 

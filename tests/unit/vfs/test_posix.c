@@ -242,9 +242,37 @@ static void positions(void **state)
     vfs_releasedir(rig.vfs, fh);
 }
 
+/* Times before 1970 stay; those that 64 bits of nanoseconds can't hold become the last that they
+ * can. */
+static void far_times(void **state)
+{
+    static const struct {
+        int64_t set, want;
+    } rows[] = {{-3600, -3600},
+                {INT64_C(13569465600), INT64_MAX / NS_PER_S},
+                {INT64_MIN / 2, -(INT64_MAX / NS_PER_S)}};
+    int64_t attr_ns;
+    struct stat st, after;
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "x", 1), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        st = (struct stat){.st_mtim.tv_sec = rows[i].set};
+        assert_int_equal(rig_walk(&rig, "f", &e), 0);
+        assert_int_equal(
+            vfs_setattr(rig.vfs, &rig.ctx, e.node, 0, &st, VFS_SET_MTIME, &after, &attr_ns), 0);
+        assert_true(after.st_mtim.tv_sec == rows[i].want);
+        assert_int_equal(rig_remount(&rig), 0);
+        assert_int_equal(rig_stat(&rig, "f", &after), 0);
+        assert_true(after.st_mtim.tv_sec == rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(far_times),
         T(nodes), T(devices_refused),         T(long_links),
         T(room),  T(t23_list_while_deleting), T(positions),
     };
