@@ -16,8 +16,9 @@
 #include "mime.h"
 
 #define STEP ((size_t)1 << 20)
-#define CALL_MAX ((uint64_t)128 << 20) /* of bytes that pass here: then the caller may be stopped  \
-                                        */
+#define CALL_MAX                                                                                   \
+    ((uint64_t)128 << 20) /* of bytes that pass here: then the caller may be stopped               \
+                           */
 
 struct range {
     struct handle *in, *out;
@@ -51,10 +52,11 @@ static bool find_whole(struct vfs *v, const struct range *x, struct whole *w)
     if (data_size(x->out->data) != 0 || !data_is_whole(x->out->data))
         return false;
     lock_take(&v->tree);
-    is_whole = x->in->data == in->data && x->out->data == out->data && !in->is_new &&
-               store_etag_is_set(&in->etag) && store_etag_equal(&in->etag, &w->base.etag) &&
-               is_settled_locked(v, in) && is_settled_locked(v, out) &&
-               inode_key_locked(v, in, NULL, w->from) == 0 &&
+    /* A hard link's commit has more to write than one object (protocol 9). */
+    is_whole = out->attr.link_gen == 0 && x->in->data == in->data && x->out->data == out->data &&
+               !in->is_new && store_etag_is_set(&in->etag) &&
+               store_etag_equal(&in->etag, &w->base.etag) && is_settled_locked(v, in) &&
+               is_settled_locked(v, out) && inode_key_locked(v, in, NULL, w->from) == 0 &&
                inode_key_locked(v, out, NULL, w->to) == 0 &&
                str_copy(w->name, sizeof(w->name), out->name) == 0;
     w->cond = (struct store_cond){store_etag_is_set(&out->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
@@ -83,8 +85,10 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
     struct store_hdrs hdrs = {0};
     struct store_obj now = {0};
     uint64_t change = data_change(out->data);
-    int r = data_file_new(v->data, w->from, &w->base, &source);
+    int r = locks_before_commit(v, out);
 
+    if (r == 0)
+        r = data_file_new(v->data, w->from, &w->base, &source);
     if (r == 0)
         r = copy_headers(v, out, w, &hdrs);
     if (r == 0) {
@@ -97,8 +101,10 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
 
         r = upload_commit(v->upload, &req, &now);
     }
-    if (r == 0)
+    if (r == 0) {
         commit_took(v, out, w->to, &now, change);
+        strict_end(v, out);
+    }
     store_hdrs_done(&hdrs);
     store_obj_done(&now);
     data_file_unref(source);

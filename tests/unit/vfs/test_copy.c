@@ -273,6 +273,45 @@ static void lost_reply(void **state)
     assert_object("b", "0123456789");
 }
 
+/* Onto a file with two names: their record says which object has the bytes, so the close writes it.
+ */
+static void onto_a_hard_link(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&rig, "a", "0123456789", 10), 0);
+    assert_int_equal(rig_put(&rig, "b", "old", 3), 0);
+    assert_int_equal(rig_link(&rig, "b", "c"), 0);
+    open_both("a", "b", O_TRUNC);
+    assert_int_equal(copy(0, 0, 10), 10);
+    assert_int_equal(asked(STORE_COPY), 0);
+    assert_int_equal(shut_both(), 0);
+    assert_object("b", "0123456789");
+    assert_object("c", "0123456789");
+}
+
+/* excl=strict: the copy has made the name, so it is reserved no longer. */
+static void reserved_name(void **state)
+{
+    struct vfs_conf conf = rig.conf;
+    struct rig other;
+    uint64_t fh;
+
+    (void)state;
+    conf.excl = VFS_EXCL_STRICT;
+    rig_close(&rig);
+    assert_int_equal(rig_open(&rig, &conf), 0);
+    assert_int_equal(rig_put(&rig, "a", "0123456789", 10), 0);
+    open_both("a", "b", O_EXCL);
+    assert_int_equal(copy(0, 0, 10), 10);
+    assert_int_equal(asked(STORE_COPY), 1);
+    assert_int_equal(rig_unlink(&rig, "b"), 0);
+    assert_int_equal(rig_join(&other, &rig, &conf), 0);
+    assert_int_equal(rig_creat(&other, "b", O_WRONLY | O_EXCL, 0644, &fh), 0);
+    assert_int_equal(rig_shut(&other, fh), 0);
+    rig_close(&other);
+    assert_int_equal(shut_both(), 0);
+}
+
 static void failed_copy(void **state)
 {
     (void)state;
@@ -300,6 +339,8 @@ int main(void)
         T(destination_was_made),
         T(source_was_replaced),
         T(lost_reply),
+        T(onto_a_hard_link),
+        T(reserved_name),
         T(failed_copy),
     };
 
