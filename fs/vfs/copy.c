@@ -16,9 +16,8 @@
 #include "mime.h"
 
 #define STEP ((size_t)1 << 20)
-#define CALL_MAX                                                                                   \
-    ((uint64_t)128 << 20) /* of bytes that pass here: then the caller may be stopped               \
-                           */
+/* Of bytes that pass here: then the caller may be stopped. */
+#define CALL_MAX ((uint64_t)128 << 20)
 
 struct range {
     struct handle *in, *out;

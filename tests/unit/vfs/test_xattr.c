@@ -256,6 +256,31 @@ static void of_an_unlinked_file(void **state)
     assert_no_object("f");
 }
 
+/* Two names, one file: what is set through one is there through the other, here and elsewhere. */
+static void of_a_hard_link(void **state)
+{
+    struct rig other;
+    struct vfs_entry e;
+    char buf[8];
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "data", 4), 0);
+    assert_int_equal(set_text("f", "user.a", "1"), 0);
+    assert_int_equal(rig_link(&rig, "f", "g"), 0);
+    assert_text("g", "user.a", "1");
+    assert_int_equal(set_text("g", "user.b", "22"), 0);
+    assert_int_equal(set_text("f", "user.s3efs.content-type", "text/x-mine"), 0);
+    assert_text("f", "user.b", "22");
+    assert_int_equal(rig_join(&other, &rig, NULL), 0);
+    for (const char *const *n = (const char *const[]){"f", "g", NULL}; *n != NULL; n++) {
+        assert_int_equal(rig_walk(&other, *n, &e), 0);
+        assert_int_equal(vfs_getxattr(other.vfs, e.node, "user.b", buf, sizeof(buf)), 2);
+        vfs_forget(other.vfs, e.node, 1);
+        assert_header(*n, "content-type", "text/x-mine");
+    }
+    rig_close(&other);
+}
+
 static void on_directories(void **state)
 {
     (void)state;
@@ -426,6 +451,7 @@ int main(void)
         T(they_stay),
         T(open_file),
         T(of_an_unlinked_file),
+        T(of_a_hard_link),
         T(on_directories),
         T(directory_changed_elsewhere),
         T(no_room),
