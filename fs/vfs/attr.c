@@ -111,15 +111,14 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
     }
 }
 
-/* What the caller was told has failed does not wait for the next commit, nor does it make a close
- * fail that has nothing else to send. */
-static void take_back_locked(struct inode *i, const struct objattr *before)
+void attr_take_back_locked(struct inode *i, const struct objattr *before)
 {
     uint64_t size = i->attr.size; /* of the version that the commit may have moved to */
 
     i->attr = *before;
     i->attr.size = size;
     i->attr_set = 0;
+    store_hdrs_done(&i->edits);
     i->is_dirty = false;
     i->dirty_since_ns = 0;
     i->failed = 0;
@@ -167,7 +166,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
         commit_give_up(v, i, r, "changing attributes or size");
     lock_take(&v->tree);
     if (!is_closed && was_clean)
-        take_back_locked(i, &before);
+        attr_take_back_locked(i, &before);
     lock_drop(&v->tree);
     return r;
 }

@@ -157,21 +157,22 @@ static uint64_t next_run(struct data_file *f, uint64_t off, uint64_t len, bool *
 }
 
 static int copy_run(struct data_file *in, uint64_t in_off, struct data_file *out, uint64_t out_off,
-                    uint64_t *len, bool is_hole, void *buf)
+                    uint64_t *len, bool is_hole, void *buf, int *ret_torn)
 {
     ssize_t n;
 
     if (is_hole)
-        return data_zero(out, out_off, *len, false);
+        return *ret_torn = data_zero(out, out_off, *len, false);
     n = data_read(in, in_off, buf, *len < STEP ? (size_t)*len : STEP);
     if (n <= 0)
         return n < 0 ? (int)n : err_set(-EIO, "the file was cut while it was copied");
     *len = (uint64_t)n;
-    return data_write(out, out_off, buf, (size_t)n);
+    return *ret_torn = data_write(out, out_off, buf, (size_t)n);
 }
 
-/* What was copied before an error counts; *ret_n is how much. */
-static int copy_here(const struct range *x, uint64_t *ret_n)
+/* What was copied before an error counts; *ret_n is how much. *ret_torn: what a write of it said.
+ */
+static int copy_here(const struct range *x, uint64_t *ret_n, int *ret_torn)
 {
     _cleanup_free_ char *buf = malloc(STEP);
     uint64_t done = 0, len = x->len < CALL_MAX ? x->len : CALL_MAX, n;
@@ -183,7 +184,7 @@ static int copy_here(const struct range *x, uint64_t *ret_n)
         if (n == 0)
             break;
         r = copy_run(x->in->data, x->in_off + done, x->out->data, x->out_off + done, &n, is_hole,
-                     buf);
+                     buf, ret_torn);
         if (r == 0)
             done += n;
     }
@@ -191,14 +192,21 @@ static int copy_here(const struct range *x, uint64_t *ret_n)
     return done > 0 ? 0 : r;
 }
 
-/* As after a write of that range. */
+/* As after a write of that range. A write that failed is one that its caller meant: what has a hole
+ * there is not sent as if it were whole. */
 static void note_copied(struct vfs *v, const struct vfs_ctx *x, const struct range *c, uint64_t n,
-                        int r)
+                        int torn)
 {
     struct inode *out = c->out->inode;
 
-    if (r < 0 || n == 0)
+    if (n == 0 && torn == 0)
         return;
+    if (n == 0) {
+        lock_take(&v->tree);
+        note_write_locked(out, c->out_off, c->out_off + c->len, torn);
+        lock_drop(&v->tree);
+        return;
+    }
     handle_note_writer(v, c->out, x->pid);
     c->out->has_written = true;
     c->out->is_fresh = false;
@@ -228,13 +236,16 @@ static int copy_range(struct vfs *v, const struct vfs_ctx *x, const struct range
         inode_io_take(v, second);
     r = copy_whole(v, c, ret_n);
     if (r != 0) {
-        r = copy_here(c, ret_n);
-        note_copied(v, x, c, *ret_n, r);
+        int torn = 0;
+
+        r = copy_here(c, ret_n, &torn);
+        note_copied(v, x, c, *ret_n, torn);
     }
     if (second != first)
         inode_io_drop(v, second);
     inode_io_drop(v, first);
     pthread_rwlock_unlock(&v->names);
+    writeback_wake(v);
     return r;
 }
 
@@ -257,5 +268,7 @@ ssize_t vfs_copy_range(struct vfs *v, const struct vfs_ctx *x, uint64_t fh_in, u
     if (c.len == 0)
         return 0;
     r = copy_range(v, x, &c, &n);
+    if (r == 0 && n > 0 && v->conf.sync_writes)
+        r = vfs_fsync(v, fh_out);
     return r < 0 ? r : (ssize_t)n;
 }

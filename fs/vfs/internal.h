@@ -335,6 +335,10 @@ int marker_put(struct vfs *v, struct inode *dir);
  * goes. */
 void marker_keep(struct vfs *v, struct inode *dir);
 
+/* --- attr.c: what the caller was told has failed does not wait for the next commit, nor does it make
+ * a close fail that has nothing else to send. --- */
+void attr_take_back_locked(struct inode *i, const struct objattr *before);
+
 /* --- edits.c: changes of headers; an empty value removes one --- */
 int edits_apply(const struct store_hdrs *edits, struct store_hdrs *hdrs);
 int edits_add(struct store_hdrs *edits, const struct store_hdrs *more); /* all of them or, -ENOMEM, none */

@@ -76,7 +76,7 @@ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, int mode,
     inode_io_drop(v, h->inode);
     if (is_changed)
         writeback_wake(v);
-    return r;
+    return r == 0 && is_changed && v->conf.sync_writes ? vfs_fsync(v, fh) : r;
 }
 
 int vfs_lseek(struct vfs *v, uint64_t fh, uint64_t off, int whence, uint64_t *ret)

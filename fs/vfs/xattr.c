@@ -258,15 +258,14 @@ static int edits_for(struct vfs *v, struct inode *i, const struct change *c, str
     return r;
 }
 
-/* Takes the edits over; *ret_waits: they go up with what is being written. */
-static int begin(struct vfs *v, struct inode *i, const struct store_hdrs *edits, bool *ret_waits)
+/* Takes the edits over. */
+static int begin(struct vfs *v, struct inode *i, const struct store_hdrs *edits)
 {
     int r = 0;
 
     lock_take(&v->tree);
-    if (inode_is_stale_locked(v, i))
+    if (inode_is_stale_locked(v, i) && i->newer_key == NULL)
         r = err_set(-ESTALE, "%s is another file now", i->name);
-    *ret_waits = i->is_new || i->parent == NULL || (i->is_dirty && i->n_writers > 0);
     if (r == 0)
         r = edits_add(&i->edits, edits);
     if (r == 0) {
@@ -278,25 +277,33 @@ static int begin(struct vfs *v, struct inode *i, const struct store_hdrs *edits,
     return r;
 }
 
-/* A stored file is rewritten at once, under its condition, as by chmod. With names and i->io held.
- */
+/* A stored file is rewritten at once, under its condition, as by chmod; on one that is being
+ * written they go up with its bytes. With names and i->io held. */
 static int change_file(struct vfs *v, struct inode *i, const struct change *c)
 {
     struct store_hdrs edits = {0};
-    bool waits = true, is_closed;
+    struct objattr before;
+    bool waits, is_closed, was_clean;
     int r = edits_for(v, i, c, &edits);
 
-    if (r == 0)
-        r = begin(v, i, &edits, &waits);
-    store_hdrs_done(&edits);
-    if (r < 0 || waits)
-        return r;
     lock_take(&v->tree);
+    before = i->attr;
+    was_clean = !i->is_dirty;
     is_closed = i->n_writers == 0;
+    waits = i->is_new || i->parent == NULL || (i->is_dirty && !is_closed);
     lock_drop(&v->tree);
+    if (r == 0)
+        r = begin(v, i, &edits);
+    store_hdrs_done(&edits);
+    if (r < 0 || (waits && !v->conf.sync_writes))
+        return r;
     r = commit_inode(v, i);
     if (r < 0 && is_closed)
         commit_give_up(v, i, r, "changing extended attributes");
+    lock_take(&v->tree);
+    if (r < 0 && !is_closed && was_clean)
+        attr_take_back_locked(i, &before);
+    lock_drop(&v->tree);
     return r;
 }
 
@@ -304,7 +311,6 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
  * once. */
 static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
 {
-    bool waits;
     int r;
 
     for (int tries = 0;; tries++) {
@@ -312,7 +318,7 @@ static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
 
         r = edits_for(v, i, c, &edits);
         if (r == 0)
-            r = begin(v, i, &edits, &waits);
+            r = begin(v, i, &edits);
         store_hdrs_done(&edits);
         if (r < 0)
             return r;
@@ -351,6 +357,8 @@ static int change(struct vfs *v, uint64_t node, const struct change *c)
         r = inode_is_dir(i) ? change_dir(v, i, c) : change_file(v, i, c);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        inode_tell_kernel(v, i);
+        writeback_wake(v);
     }
     inode_unref(v, i);
     return r;

@@ -312,6 +312,49 @@ static void reserved_name(void **state)
     assert_int_equal(shut_both(), 0);
 }
 
+/* noac: as a write, it is in the bucket when it returns. */
+static void synchronous(void **state)
+{
+    struct vfs_conf conf = rig.conf;
+    char buf[8];
+
+    (void)state;
+    conf.sync_writes = true;
+    rig_close(&rig);
+    assert_int_equal(rig_open(&rig, &conf), 0);
+    assert_int_equal(rig_put(&rig, "a", "0123456789", 10), 0);
+    open_both("a", "b", O_EXCL);
+    assert_int_equal(copy(3, 0, 4), 4);
+    assert_object("b", "3456");
+    assert_int_equal(
+        vfs_fallocate(rig.vfs, &rig.ctx, out, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3, 1), 0);
+    assert_int_equal(rig_get(&rig, "b", buf, sizeof(buf)), 4);
+    assert_memory_equal(buf, "345", 4);
+    assert_int_equal(asked(STORE_PUT), 2);
+    assert_int_equal(shut_both(), 0);
+}
+
+/* The cache's disk is full in the middle: the caller is told, and half a copy never goes up. */
+static void no_room_for_a_copy(void **state)
+{
+    const uint64_t size = 80 << 20; /* the rig's cache has 64 MiB */
+    _cleanup_free_ char *big = calloc(1, size);
+    uint64_t done = 0;
+    ssize_t n;
+
+    (void)state;
+    assert_int_equal(memstore_put(rig.store, "a", big, size, NULL, NULL), 0);
+    open_both("a", "b", O_EXCL);
+    do {
+        n = copy(1 + done, done, size);
+        done += n > 0 ? (uint64_t)n : 0;
+    } while (n > 0);
+    assert_int_equal(n, -ENOSPC);
+    assert_true(done > 0 && done < size - 1);
+    assert_int_equal(shut_both(), -ENOSPC);
+    assert_no_object("b");
+}
+
 static void failed_copy(void **state)
 {
     (void)state;
@@ -341,6 +384,8 @@ int main(void)
         T(lost_reply),
         T(onto_a_hard_link),
         T(reserved_name),
+        T(synchronous),
+        T(no_room_for_a_copy),
         T(failed_copy),
     };
 

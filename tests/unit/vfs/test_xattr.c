@@ -375,6 +375,24 @@ static void a_failed_change_is_taken_back(void **state)
     assert_header("f", CODE_HDR, "a=1");
 }
 
+/* The same while somebody has the file open for writing, and has written nothing. */
+static void a_failed_change_beside_a_writer(void **state)
+{
+    char buf[8];
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "data", 4), 0);
+    assert_int_equal(rig_open_file(&rig, "f", O_WRONLY, &fh), 0);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    assert_int_equal(set_text("f", "user.a", "1"), -EACCES);
+    assert_int_equal(get("f", "user.a", buf, sizeof(buf)), -ENODATA);
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_PUT), 0);
+    assert_header("f", CODE_HDR, NULL);
+}
+
 /* --- the object's headers --- */
 
 static void object_headers(void **state)
@@ -457,6 +475,7 @@ int main(void)
         T(no_room),
         T(full_object),
         T(a_failed_change_is_taken_back),
+        T(a_failed_change_beside_a_writer),
         T(object_headers),
         T(content_type_stays),
     };
