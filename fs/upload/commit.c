@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "internal.h"
 
@@ -188,6 +189,19 @@ static int commit(struct job *j, struct store_obj *ret)
 }
 
 /* What the server's word is worth for this commit decides the way it goes. */
+/* ETags tell one PUT from parts, and how many parts. */
+static void choose_other_etag(const struct job *j, struct plan_in *in)
+{
+    if (j->size == 0 || !in->can_complete)
+        return;
+    if (str_ends(j->base.s, "-1") && j->size <= PLAN_PART_MAX) {
+        in->threshold = PLAN_PART_MAX;
+        return;
+    }
+    in->threshold = 0;
+    in->part_size = 2 * (in->part_size > PLAN_COPY_SIZE ? in->part_size : PLAN_COPY_SIZE);
+}
+
 static int choose_way(struct job *j)
 {
     const struct store_caps *caps = &j->u->conf.caps;
@@ -206,6 +220,8 @@ static int choose_way(struct job *j)
     if (r != 0)
         return r;
     in.dirty = dirty;
+    if (j->req->other_etag)
+        choose_other_etag(j, &in);
     j->is_copy = copy_is_the_way(j, &in);
     if (j->is_copy)
         return 0;

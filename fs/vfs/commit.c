@@ -161,6 +161,7 @@ static void pause_between(int tries)
 /* Who asks, and what a hard link's commit does with its other names. */
 struct commit_way {
     bool is_waited; /* a close or fsync */
+    bool is_link;   /* it becomes a hard link */
     struct link_commit group;
 };
 
@@ -201,7 +202,11 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             r = commit_headers(v, i, key, name, &hdrs);
         if (r == 0) {
             const struct upload_req req = {
-                .key = key, .file = i->data, .hdrs = &hdrs, .cond = cond};
+                .key = key,
+                .file = i->data,
+                .hdrs = &hdrs,
+                .other_etag = way->is_link,
+                .cond = cond};
 
             r = upload_commit(v->upload, &req, &now);
         }
@@ -299,9 +304,9 @@ int commit_inode_unwaited(struct vfs *v, struct inode *i)
     return commit(v, i, false);
 }
 
-int commit_one_name(struct vfs *v, struct inode *i)
+int commit_as_link(struct vfs *v, struct inode *i)
 {
-    struct commit_way way = {.is_waited = true};
+    struct commit_way way = {.is_waited = true, .is_link = true};
 
     return commit_first(v, i, &way);
 }

@@ -312,8 +312,8 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 
 /* --- commit.c: with names (read) and i->io held --- */
 int commit_inode(struct vfs *v, struct inode *i);
-/* The same under its first name alone, where the others are not to follow. */
-int commit_one_name(struct vfs *v, struct inode *i);
+/* The same under its first name alone, which becomes one of a hard link: with another ETag than before. */
+int commit_as_link(struct vfs *v, struct inode *i);
 /* The same where no close or fsync waits for it: never takes the whole content of another version's
  * place (protocol 2a). */
 int commit_inode_unwaited(struct vfs *v, struct inode *i);

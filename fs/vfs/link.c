@@ -43,7 +43,8 @@ static int begin_locked(struct vfs *v, struct linking *l)
     return r;
 }
 
-/* The source says from now on that it is a hard link, of the record's generation. */
+/* The source says from now on that it is a hard link, of the record's generation. A mount that
+ * knows it as a plain file, and may be writing, must meet that: so its ETag changes, too. */
 static int mark_source(struct vfs *v, struct linking *l, uint64_t gen)
 {
     uint64_t was;
@@ -54,7 +55,7 @@ static int mark_source(struct vfs *v, struct linking *l, uint64_t gen)
     l->i->attr.link_gen = gen;
     commit_mark_dirty_locked(l->i);
     lock_drop(&v->tree);
-    r = commit_one_name(v, l->i);
+    r = commit_as_link(v, l->i);
     lock_take(&v->tree);
     if (r < 0) { /* nothing of the file's own waited, so nothing is lost with it */
         l->i->attr.link_gen = was;

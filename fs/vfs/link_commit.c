@@ -5,11 +5,13 @@
 #include "link.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/str.h"
 
 #define TRIES 16
 
@@ -227,23 +229,56 @@ void link_commit_end(struct vfs *v, struct inode *i, struct link_commit *c, int 
     link_group_done(&c->g);
 }
 
+/* A name that is not known here, of which the record tells. */
+static bool take_other_key(struct vfs *v, struct inode *i, const char *id, const char *not_this)
+{
+    struct link_group g = {0};
+    char *other = NULL;
+
+    if (link_get(v->coord, id, &g) < 0)
+        return false;
+    for (size_t n = 0; n < g.n && other == NULL; n++) {
+        struct store_obj obj = {0};
+        uint64_t gen;
+
+        if (strcmp(g.v[n].key, not_this) != 0 && link_member(v, id, g.v[n].key, &obj, &gen) == 0)
+            other = strdup(g.v[n].key);
+        store_obj_done(&obj);
+    }
+    lock_take(&v->tree);
+    if (other != NULL) {
+        free(i->newer_key);
+        i->newer_key = other;
+        inode_abandon_locked(v, i);
+    }
+    lock_drop(&v->tree);
+    link_group_done(&g);
+    return other != NULL;
+}
+
 bool link_moves_on(struct vfs *v, struct inode *i)
 {
     char key[VFS_KEY_MAX + 2], id[33];
     struct store_obj obj = {0};
+    bool has_others, is_superseded;
     uint64_t gen;
-    bool has_others;
     int r;
 
     lock_take(&v->tree);
-    has_others = i->attr.link_gen != 0 && i->names != NULL && i->names->other != NULL;
-    r = has_others ? inode_key_locked(v, i, NULL, key) : -ENOENT;
+    is_superseded = i->names == NULL && i->newer_key != NULL;
+    has_others = i->names != NULL && i->names->other != NULL;
+    if (is_superseded)
+        r = str_copy(key, sizeof(key), i->newer_key);
+    else
+        r = i->attr.link_gen != 0 ? inode_key_locked(v, i, NULL, key) : -ENOENT;
     memcpy(id, i->attr.id, sizeof(id));
     lock_drop(&v->tree);
     if (r < 0 || link_member(v, id, key, &obj, &gen) != STORE_NOT_FOUND) {
         store_obj_done(&obj);
         return false;
     }
+    if (!has_others)
+        return take_other_key(v, i, id, key);
     lock_take(&v->tree);
     dentry_abandon_locked(v, i->names);
     lock_drop(&v->tree);

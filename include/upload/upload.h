@@ -44,6 +44,10 @@ struct upload_req {
     /* Complete: content-type, x-amz-meta-*, with the marks of the version that cond names; this one's is added. */
     const struct store_hdrs *hdrs;
     bool by_copy;                  /* a clean file: by one COPY of src_key if upload_can_copy() says so */
+    /* The new version's ETag is to be another than the base's though the bytes are the same: whoever has a
+     * condition on the old one meets it. As far as the server can: not for an empty file, and not where
+     * Complete knows no conditions. */
+    bool other_etag;
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);

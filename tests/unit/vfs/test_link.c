@@ -508,6 +508,29 @@ static void too_many(void **state)
     assert_nlink(&a, "n0", LINK_MEMBERS_MAX);
 }
 
+/* The same, but this mount has never heard of the other name, and knows the file from a moment ago:
+ * the source's new ETag tells it. */
+static void linked_unawares(void **state)
+{
+    struct vfs_entry e;
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&a, "f", "one", 3), 0);
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, &fh), 0);
+    assert_int_equal(rig_link(&b, "f", "g"), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 1, "NE", 2), 2);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("f", "oNE");
+    assert_object("g", "oNE");
+    assert_file(&b, "g", "oNE");
+    assert_int_equal(rig_link(&b, "f", "h"), 0);
+    assert_int_equal(rig_put(&a, "f", "whole", 5), 0);
+    assert_object("h", "whole");
+    vfs_forget(a.vfs, e.node, 1);
+}
+
 /* Two mounts write at once: the one that owns the whole content comes last and wins whole under
  * every name, the other one fails loudly; no mixture. */
 static void two_writers(void **state)
@@ -537,15 +560,25 @@ static void two_writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(two_names_one_file), T(refused),
-        T(dirty_source),       T(unlink_one),
-        T(other_kinds),        T(seen_elsewhere),
-        T(linked_while_open),  T(renames),
-        T(directory_moves),    T(foreign_overwrite),
-        T(foreign_delete),     T(foreign_copy),
-        T(lost_record),        T(costs_nothing_for_others),
-        T(too_many),           T(two_writers),
-        T(unlinked_but_open),  T(replaced_by_a_new_file),
+        T(two_names_one_file),
+        T(refused),
+        T(dirty_source),
+        T(unlink_one),
+        T(other_kinds),
+        T(seen_elsewhere),
+        T(linked_while_open),
+        T(renames),
+        T(directory_moves),
+        T(foreign_overwrite),
+        T(foreign_delete),
+        T(foreign_copy),
+        T(lost_record),
+        T(costs_nothing_for_others),
+        T(too_many),
+        T(two_writers),
+        T(linked_unawares),
+        T(unlinked_but_open),
+        T(replaced_by_a_new_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
