@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "store/probe.h"
 
 static void json_freep(json_t **j)
@@ -136,6 +137,32 @@ static json_t *cache_json(struct compose *m)
     return o;
 }
 
+#define KEPT_MAX 10
+
+/* What could not be put where it belongs: the last of them, by name. */
+static json_t *kept_json(struct compose *m)
+{
+    json_t *all = json_array();
+    struct cache_kept_list l;
+    char when[32];
+
+    if (cache_kept_get(m->cache, KEPT_MAX, &l) < 0)
+        return all;
+    for (size_t i = 0; i < l.n; i++) {
+        json_t *o = json_object();
+
+        str_format_iso8601(l.v[i].kept_ns, when);
+        put_text(o, "key", l.v[i].key);
+        put_text(o, "cause", l.v[i].why);
+        put_text(o, "kept", when);
+        put(o, "bytes", l.v[i].size);
+        put_text(o, "file", l.v[i].file);
+        json_array_append_new(all, o);
+    }
+    cache_kept_done(&l);
+    return all;
+}
+
 static json_t *build(struct compose *m)
 {
     const struct config *c = m->config;
@@ -162,6 +189,7 @@ static json_t *build(struct compose *m)
     add_requests(o, m);
     add_files(o, m);
     json_object_set_new(o, "cache", cache_json(m));
+    json_object_set_new(o, "lost_and_found", kept_json(m));
     return o;
 }
 
@@ -186,6 +214,22 @@ static void text_value(struct buf *out, json_t *value)
         buf_adds(out, json_is_true(value) ? "yes" : "no");
 }
 
+static void text_object(struct buf *out, const char *above, json_t *o);
+
+/* Of a list, from 1: "lost_and_found.1.key". */
+static void text_array(struct buf *out, const char *name, json_t *list)
+{
+    size_t i;
+    json_t *o;
+
+    json_array_foreach(list, i, o) {
+        char above[128];
+
+        snprintf(above, sizeof(above), "%s.%zu.", name, i + 1);
+        text_object(out, above, o);
+    }
+}
+
 /* One line for each value that says something; "cache.hits" for what is inside an object. */
 static void text_object(struct buf *out, const char *above, json_t *o)
 {
@@ -199,6 +243,11 @@ static void text_object(struct buf *out, const char *above, json_t *o)
         if (json_is_object(value)) {
             snprintf(name, sizeof(name), "%s%s.", above, key);
             text_object(out, name, value);
+            continue;
+        }
+        if (json_is_array(value)) {
+            snprintf(name, sizeof(name), "%s%s", above, key);
+            text_array(out, name, value);
             continue;
         }
         if ((*above != '\0' && json_is_integer(value) && json_integer_value(value) == 0) ||

@@ -272,6 +272,8 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
         strict_end(v, i);
     lock_take(&v->tree);
     i->failed = r;
+    free(i->failed_why);
+    i->failed_why = r < 0 ? strdup(err_text()) : NULL;
     i->is_cut_now = false;
     i->is_sent = i->is_new && r < 0 && r != -EEXIST && r != -ESTALE;
     lock_drop(&v->tree);

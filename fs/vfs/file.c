@@ -269,10 +269,10 @@ static void release_writer(struct vfs *v, struct handle *h)
     h->is_writer = false;
     is_dirty = inode_is_owed_locked(v, i);
     r = i->failed; /* who closed was told: what failed then does not happen behind his back now */
-    lock_drop(&v->tree);
     if (r < 0)
-        err_set(r, "as close or fsync said");
-    else if (is_dirty && (is_last || h->has_written || h->is_fresh))
+        err_set(r, "%s", i->failed_why != NULL ? i->failed_why : "as close or fsync said");
+    lock_drop(&v->tree);
+    if (r == 0 && is_dirty && (is_last || h->has_written || h->is_fresh))
         r = commit_inode_unwaited(v, i);
     is_given_up = r < 0 && is_last;
     if (is_given_up)

@@ -192,6 +192,7 @@ static void inode_free(struct vfs *v, struct inode *i)
     inode_forget_locks_locked(v, i);
     data_file_unref(i->data);
     free(i->newer_key);
+    free(i->failed_why);
     store_hdrs_done(&i->hdrs);
     store_hdrs_done(&i->edits);
     lock_done(&i->io);

@@ -92,6 +92,7 @@ struct inode {
     uint64_t lock_seen;     /* lockfile.grown when it was last revalidated for a lock */
     bool is_barred; /* what was written under a lock met a stranger: it is never sent, by no one */
     int failed; /* -errno of the last commit, which the caller of close or fsync was told; 0 none */
+    char *failed_why;
     int torn; /* -errno of a write of [torn_off, torn_end) that failed: the file is not what its */
     uint64_t torn_off,
         torn_end; /* writer meant, and is not committed until that is written or cut off */

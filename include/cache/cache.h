@@ -109,6 +109,21 @@ void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id);
 _must_check_ int cache_stage_keep(struct cache_stage *s, const char *key, const char *why, char **ret_path);
 void cache_stage_free(struct cache_stage *s); /* NULL is fine */
 
+/* What is in DIR/lost+found: the newest `max`, newest first. key and why as the note beside the file has them (control
+ * characters as \xHH), "" without one. Reads the folder and those notes. */
+struct cache_kept {
+    char *file; /* its path */
+    char *key, *why;
+    uint64_t size;
+    int64_t kept_ns; /* wall clock */
+};
+struct cache_kept_list {
+    struct cache_kept *v;
+    size_t n;
+};
+_must_check_ int cache_kept_get(struct cache *c, size_t max, struct cache_kept_list *ret);
+void cache_kept_done(struct cache_kept_list *l); /* idempotent; legal on a zeroed struct */
+
 struct cache_stats {
     /* bytes: of blocks and staged, what counts against the limit */
     uint64_t bytes, limit, staged_bytes, versions, hits, misses, evicted_bytes, errors, corrupt;

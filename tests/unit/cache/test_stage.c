@@ -180,6 +180,43 @@ static void test_keep(void **state)
     assert_int_equal(st.lost_found, 1);
 }
 
+/* What the status tells of it. */
+static void test_kept_list(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_kept_list l;
+    char lost[PATH_MAX + 64], note[PATH_MAX + 8], *path;
+
+    assert_int_equal(cache_kept_get(f->c, 10, &l), 0);
+    assert_int_equal(l.n, 0);
+    cache_kept_done(&l);
+    for (unsigned n = 0; n < 12; n++) {
+        snprintf(lost, sizeof(lost), "dir/%u", n);
+        assert_int_equal(cache_stage_keep(stage_pattern(f->c, n, 10 + n), lost, "a\nb", &path), 0);
+        if (n == 10) {
+            snprintf(note, sizeof(note), "%s.txt", path);
+            assert_int_equal(unlink(note), 0);
+        }
+        free(path);
+    }
+    assert_int_equal(cache_kept_get(f->c, 10, &l), 0);
+    assert_int_equal(l.n, 10);
+    assert_string_equal(l.v[0].key, "dir/11");
+    assert_string_equal(l.v[0].why, "a\\x0ab");
+    assert_int_equal(l.v[0].size, 21);
+    assert_true(l.v[0].kept_ns >= l.v[9].kept_ns);
+    assert_string_equal(l.v[1].key, ""); /* its note is gone, its bytes are not */
+    assert_int_equal(l.v[1].size, 20);
+    assert_string_equal(l.v[9].key, "dir/2");
+    check_kept(f->dir, l.v[9].file, 2, 12);
+    cache_kept_done(&l);
+    snprintf(note, sizeof(note), "%s/moved", f->dir);
+    snprintf(lost, sizeof(lost), "%s/lost+found", f->dir);
+    assert_int_equal(rename(lost, note), 0);
+    assert_int_equal(cache_kept_get(f->c, 10, &l), -ENOENT);
+    assert_int_equal(rename(note, lost), 0);
+}
+
 static void test_keep_hostile(void **state)
 {
     static const char *const keys[] = {
@@ -231,7 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_adopt),         TEST(test_adopt_sparse),
         TEST(test_adopt_nothing), TEST(test_emptied_at_start),
-        TEST(test_keep),          TEST(test_keep_hostile),
+        TEST(test_keep),          TEST(test_keep_hostile), TEST(test_kept_list),
         TEST(test_keep_fails),
     };
 
