@@ -45,7 +45,9 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
 
         store_obj_done(ret);
         *ret = (struct store_obj){0};
-        r = commit_headers(v, i, to, to_name, &hdrs);
+        r = locks_before_commit(v, i);
+        if (r == 0)
+            r = commit_headers(v, i, to, to_name, &hdrs);
         if (r == 0 && what->mark[0] != '\0')
             r = moved_set(&hdrs, what->mark, &what->source);
         if (r == 0) {

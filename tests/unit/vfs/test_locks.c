@@ -416,6 +416,45 @@ static void test_new_file_of_two(void **state)
     assert_int_equal(shut(&ob), 0);
 }
 
+/* A foreign object gets its id by a rename: the lock goes with it. */
+static void test_renamed(void **state)
+{
+    struct open oa, ob;
+
+    (void)state;
+    assert_int_equal(memstore_put(a.store, "f", "old", 3, NULL, NULL), 0);
+    oa = open_at(&a, "f", O_RDWR);
+    assert_int_equal(set(&oa, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    ob = open_at(&b, "g", O_RDWR);
+    assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    assert_int_equal(set(&oa, 1, LOCK_TYPE_NONE), 0);
+    assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&oa, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    assert_int_equal(shut(&oa), 0);
+    assert_int_equal(shut(&ob), 0);
+}
+
+/* What was written under a lost lock does not get there by a rename either. */
+static void test_renamed_after_loss(void **state)
+{
+    struct open oa, ob;
+
+    (void)state;
+    put_text(&a, "f", "0");
+    oa = open_at(&a, "f", O_RDWR);
+    ob = open_at(&b, "f", O_RDWR);
+    assert_int_equal(set(&oa, 1, LOCK_TYPE_WRITE), 0);
+    write_text(&a, oa.fh, 0, "a");
+    assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    clock_fake_add(31 * NS_PER_S);
+    assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), -EIO);
+    assert_object("f", "0");
+    assert_int_equal(shut(&oa), -EIO);
+    assert_int_equal(shut(&ob), 0);
+}
+
 static void test_dead_holder(void **state)
 {
     const struct vfs_lock one = posix(1, LOCK_TYPE_WRITE, 0, LOCK_END);
@@ -614,6 +653,8 @@ int main(void)
         T(test_flock_converts),
         T(test_new_file),
         T(test_new_file_of_two),
+        T(test_renamed),
+        T(test_renamed_after_loss),
         T(test_dead_holder),
         T(test_paused_holder),
         T(test_slow_holder),
