@@ -55,6 +55,17 @@ for _ in range(times):
     take(fd, fcntl.LOCK_UN)
 """
 
+# The same, but it opens and closes the file each time; close unlocks.
+REOPENER = """
+import fcntl, os, sys
+for _ in range(int(sys.argv[3])):
+    fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o666)
+    (fcntl.flock if sys.argv[2] == "flock" else fcntl.lockf)(fd, fcntl.LOCK_EX)
+    n = int(os.pread(fd, 100, 0) or b"0")
+    os.pwrite(fd, b"%-10d" % (n + 1), 0)
+    os.close(fd)
+"""
+
 
 class Holder:
     """A process with a file open, which does what it is told."""
@@ -231,6 +242,12 @@ def counter_posix(rig):
 @check("the same under flock")
 def counter_flock(rig):
     adds_up(rig, "flock", lambda path: [sys.executable, "-c", ADDER, path, "flock", "25"], 2, 25)
+
+
+@check("the same by processes that open the file and close it each time")
+def counter_reopened(rig):
+    for kind in ("posix", "flock"):
+        adds_up(rig, kind + "-reopened", lambda path, k=kind: [sys.executable, "-c", REOPENER, path, k, "10"], 2, 10)
 
 
 @check("a counter that two JVMs on two mounts add to under FileChannel.lock")
