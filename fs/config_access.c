@@ -69,6 +69,11 @@ int config_access_point(struct config *c)
             r = err_set(-EINVAL, "options posix_user and default_permissions: the kernel would check "
                         "its callers, not that user");
         c->default_permissions = false;
+        /* What other tools put there belongs to nobody else either. */
+        if (!config_given(c, "uid"))
+            c->uid = c->user.uid;
+        if (!config_given(c, "gid"))
+            c->gid = c->user.gid;
     }
     if (r == 0 && c->root_creation != NULL)
         r = parse_root(c);

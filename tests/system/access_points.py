@@ -96,6 +96,22 @@ def others_too(rig):
     equal(read_file(m.path("f")), b"22")
 
 
+@check("what other tools put there is the enforced user's, unless it says otherwise")
+def foreign(rig):
+    if rig.backend == "file":
+        raise Skip("file:// has no other tools")
+    rig.fresh()
+    rig.s3.put(rig.bucket, "team/plain.jpg", b"x")
+    rig.s3.put_meta(rig.bucket, "team/owned.jpg", b"x", {"file-owner": "7", "file-group": "7",
+                                                         "file-permissions": "0100600"})
+    m = point(rig, "team", posix_user="1000:2000")
+    equal((ids(m.dir)[:2], ids(m.path("plain.jpg"))[:2]), ((1000, 2000), (1000, 2000)))
+    write_file(m.path("plain.jpg"), b"mine")
+    write_file(m.path("new.jpg"), b"mine")
+    with fails_with(errno.EACCES):
+        read_file(m.path("owned.jpg"))
+
+
 @check("programs run, and set-id bits fall when they are written to")
 def programs(rig):
     rig.fresh()

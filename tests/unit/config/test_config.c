@@ -138,9 +138,15 @@ static void test_access_point(void **state)
     assert_int_equal(c.user.uid, 1000);
     assert_int_equal(c.user.gid, 2000);
     assert_int_equal(c.user.n_groups, 0);
+    assert_int_equal(c.uid, 1000); /* of objects that name no owner */
+    assert_int_equal(c.gid, 2000);
     assert_int_equal(c.root.uid, 0);
     assert_int_equal(c.root.gid, 5);
     assert_int_equal(c.root.mode, 02750);
+    config_done(&c);
+    assert_int_equal(finish(&c, "posix_user=1000:2000,uid=5,gid=6"), 0);
+    assert_int_equal(c.uid, 5);
+    assert_int_equal(c.gid, 6);
     config_done(&c);
     assert_int_equal(finish(&c, "posix_user=0:0:1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16"), 0);
     assert_int_equal(c.user.n_groups, 16);
