@@ -243,6 +243,59 @@ static int do_create(struct rig *r)
     return n < 0 ? (int)n : x;
 }
 
+/* Another mount with this option; its session has begun, it knows no names. */
+static int mount_with(struct rig *r, enum vfs_excl excl)
+{
+    r->conf.excl = excl;
+    return rig_remount(r);
+}
+
+static int do_excl(struct rig *r)
+{
+    uint64_t fh;
+    ssize_t n;
+    int x = rig_open_file(r, "f", O_WRONLY | O_CREAT | O_EXCL, &fh);
+
+    if (x < 0)
+        return x;
+    n = vfs_write(r->vfs, &r->ctx, fh, 0, TEXT, strlen(TEXT));
+    x = rig_shut(r, fh);
+    return n < 0 ? (int)n : x;
+}
+
+static int with_strict(struct rig *r)
+{
+    uint64_t fh;
+    int x = mount_with(r, VFS_EXCL_STRICT);
+
+    if (x == 0)
+        x = rig_open_file(r, "first", O_WRONLY | O_CREAT | O_EXCL, &fh);
+    return x < 0 ? x : rig_shut(r, fh);
+}
+
+static int creates_f(pid_t tid, char path[4096], uint64_t *ret_flags)
+{
+    (void)tid;
+    snprintf(path, 4096, "/images/f");
+    *ret_flags = O_WRONLY | O_CREAT | O_EXCL;
+    return 0;
+}
+
+static int with_close(struct rig *r)
+{
+    r->conf.proc_open = creates_f;
+    return mount_with(r, VFS_EXCL_CLOSE);
+}
+
+static int with_nocto(struct rig *r)
+{
+    int x;
+
+    r->conf.nocto = true;
+    x = rig_remount(r);
+    return x < 0 ? x : rig_put(r, "f", TEXT, strlen(TEXT));
+}
+
 static int do_put(struct rig *r)
 {
     return rig_put(r, "f", TEXT, strlen(TEXT));
@@ -418,8 +471,11 @@ const struct op costs_ops[] = {
     {"open, read, close of a file not known here", have_foreign, do_read},
     {"open, read, close of a cached file", have_foreign_known, do_read},
     {"open, read, close of a file written here", have_file, do_read},
+    {"the same under nocto, within acregmin", with_nocto, do_read},
     {"creat, write, close of a new file", NULL, do_put},
     {"the same, where the name is not asked for", NULL, do_create},
+    {"creat with O_EXCL, write, close, under excl=strict", with_strict, do_excl},
+    {"creat with O_EXCL, write, close, under excl=close", with_close, do_excl},
     {"creat, write, fsync, close", NULL, do_fsync_close},
     {"open(O_TRUNC), write, close of a known file", have_file, do_put},
     {"open(O_TRUNC), write, close of a file not known here", have_file_elsewhere, do_put},
