@@ -260,6 +260,8 @@ static int64_t not_negative(int64_t ns)
 static int set_time(struct store_hdrs *hdrs, const struct time_names *t, int64_t ns)
 {
     store_hdrs_remove(hdrs, t->early);
+    if (ns == INT64_MIN)
+        ns++; /* its digits alone are no int64_t */
     if (ns < 0 && set_f(hdrs, t->early, "%" PRId64 "ns", ns) < 0)
         return -ENOMEM;
     return set_f(hdrs, t->name, "%" PRId64 "ns", not_negative(ns));
