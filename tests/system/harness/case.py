@@ -102,7 +102,7 @@ class Rig:
     def __init__(self, backend):
         self.backend = backend
         self.dir = procs.workdir()
-        self.mounts, self.allowed, self.scanned = [], [], {}
+        self.mounts, self.n_mounts, self.allowed, self.scanned = [], 0, [], {}
         self.server = self.proxy = self.s3 = self.bucket = None
         if backend == "file":
             os.mkdir(os.path.join(self.dir, "bucket"))
@@ -142,10 +142,11 @@ class Rig:
 
     def mount(self, source=None, env=None, **opts):
         """Mounts the bucket at a new directory, with a new cache unless cache_dir= is given."""
-        return self.mount_at(self.path(f"mnt{len(self.mounts)}"), source, env, **opts)
+        return self.mount_at(self.path(f"mnt{self.n_mounts}"), source, env, **opts)
 
     def mount_at(self, d, source=None, env=None, **opts):
-        log = self.path(f"log{len(self.mounts)}")
+        log = self.path(f"log{self.n_mounts}")
+        self.n_mounts += 1  # not len(self.mounts): one() takes the place of another
         m = mount.Mount(source or self.source, d, self.options(**opts), log, env)
         self.mounts.append(m)
         return m
