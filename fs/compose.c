@@ -101,6 +101,7 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .read_only = c->read_only,
         .allow_other = c->allow_other,
         .default_permissions = c->default_permissions,
+        .no_xattr = c->nouser_xattr,
         .posix_locks = between && c->local_lock != CONFIG_LOCK_POSIX,
         .flock_locks = between && c->local_lock != CONFIG_LOCK_FLOCK,
         .extra_options = c->kernel_options,

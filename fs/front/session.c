@@ -96,7 +96,8 @@ static int make_session(struct front *f, const struct front_conf *conf)
     ops_dir_fill(&ops);
     ops_lock_fill(&ops);
     ops_range_fill(&ops);
-    ops_xattr_fill(&ops);
+    if (!conf->no_xattr)
+        ops_xattr_fill(&ops);
     if (r == 0) {
         fuse_said[0] = '\0';
         f->session = fuse_session_new(&args, &ops, sizeof(ops), f);

@@ -17,6 +17,7 @@ struct front_conf {
     const char *source;       /* shown by mount(8) and df */
     const char *subtype;      /* "s3efs"; NULL: plain "fuse" */
     bool read_only, allow_other, default_permissions, debug;
+    bool no_xattr; /* extended attributes are refused, and the kernel asks for none any more */
     bool posix_locks, flock_locks; /* fcntl's and flock's locks come here; else the kernel keeps them */
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */

@@ -120,5 +120,20 @@ def tools(rig):
             raise Skip("rsync is not here; cp and tar passed")
 
 
+@check("nouser_xattr: there are none, as on EFS, and those in the bucket stay")
+def none(rig):
+    m = rig.one()
+    write_file(m.path("n"), "data")
+    os.setxattr(m.path("n"), "user.a", b"1")
+    other = rig.mount(nouser_xattr=True)
+    for call in (lambda: os.setxattr(other.path("n"), "user.b", b"1"), lambda: os.getxattr(other.path("n"), "user.a"),
+                 lambda: os.removexattr(other.path("n"), "user.a")):
+        with fails_with(errno.EOPNOTSUPP):
+            call()
+    os.chmod(other.path("n"), 0o600)
+    write_file(other.path("n"), "more data")
+    equal(os.getxattr(rig.mount().path("n"), "user.a"), b"1")
+
+
 if __name__ == "__main__":
     main()
