@@ -177,7 +177,39 @@ static int have_symlink_elsewhere(struct rig *r)
     return x < 0 ? x : forget_all(r);
 }
 
+/* f and g, and with three names h. Known to the tree as the kernel would know them. */
+static int have_links(struct rig *r)
+{
+    int x = have_file(r);
+
+    return x < 0 ? x : rig_link(r, "f", "g");
+}
+
+static int have_3_links(struct rig *r)
+{
+    int x = have_links(r);
+
+    return x < 0 ? x : rig_link(r, "f", "h");
+}
+
+static int have_links_elsewhere(struct rig *r)
+{
+    int x = have_links(r);
+
+    return x < 0 ? x : forget_all(r);
+}
+
 /* --- what a row measures --- */
+static int do_link(struct rig *r)
+{
+    return rig_link(r, "f", "new");
+}
+
+static int do_unlink_g(struct rig *r)
+{
+    return rig_unlink(r, "g");
+}
+
 static int do_stat(struct rig *r)
 {
     struct stat st;
@@ -491,6 +523,12 @@ const struct op costs_ops[] = {
     {"chmod of a file of 40 MiB", have_big, do_chmod_big},
     {"chmod of a directory", have_dir, do_chmod_dir},
     {"unlink", have_file, do_unlink},
+    {"link: a second name", have_file, do_link},
+    {"link: a third name", have_links, do_link},
+    {"stat of a hard link not known here", have_links_elsewhere, do_stat},
+    {"open(O_TRUNC), write, close of a file with 3 names", have_3_links, do_put},
+    {"chmod of a file with 3 names", have_3_links, do_chmod},
+    {"unlink of one of two names", have_links, do_unlink_g},
     {"mkdir", NULL, do_mkdir},
     {"rmdir", have_dir, do_rmdir},
     {"rename of a stored file", have_file, do_rename},
