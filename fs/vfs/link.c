@@ -86,6 +86,8 @@ static int put_name(struct vfs *v, struct linking *l)
     }
     if (r == UPLOAD_EXISTS)
         r = err_set(-EEXIST, "%s was created by another client", l->to);
+    if (r == UPLOAD_LANDED) /* and has been written by another client since */
+        r = 0;
     store_hdrs_done(&hdrs);
     store_obj_done(&now);
     return err_fold(r);
