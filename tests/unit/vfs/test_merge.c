@@ -318,6 +318,43 @@ static void writer_behind_a_new_node(void **state)
     expect_lost(&a, fa, "a stranger's");
 }
 
+static void overwrite_at_head(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    bool *is_done = arg;
+
+    (void)s;
+    (void)result;
+    if (req->op != STORE_HEAD || *is_done)
+        return;
+    *is_done = true;
+    foreign_put("big", "a stranger's");
+}
+
+/* A Complete has put the file there, and a stranger wrote over it before we looked: the close was
+ * before that, and what is here now is his. */
+static void overwritten_after_complete(void **state)
+{
+    const size_t size = 17 << 20;
+    char *body = calloc(1, size);
+    bool is_done = false;
+    uint64_t fa;
+
+    (void)state;
+    fa = open_text(&a, "big", O_RDWR | O_CREAT | O_TRUNC);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fa, 0, body, size), size);
+    memstore_set_hooks(a.store, overwrite_at_head, NULL, &is_done);
+    assert_int_equal(vfs_fsync(a.vfs, fa), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_true(is_done);
+    assert_object("big", "a stranger's");
+    assert_file(&a, "big", "a stranger's");
+    write_text(&a, fa, 0, "late"); /* to a file that is no more */
+    assert_int_equal(rig_shut(&a, fa), -ESTALE);
+    assert_int_equal(lost_and_found(&a), 1);
+    assert_object("big", "a stranger's");
+    free(body);
+}
+
 /* --- random disjoint ranges of four mounts --- */
 #define MOUNTS 4
 #define CELLS 64
@@ -406,10 +443,11 @@ static void ranges_of_four_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(disjoint_ranges),      T(whole_then_ranges),        T(unwaited_content_is_not_forced),
-        T(made_by_two),          T(sizes_are_ranges),         T(cut_of_what_has_grown),
-        T(bytes_and_attributes), T(foreign_writer),           T(foreign_object_gets_its_id),
-        T(second_handle),        T(writer_behind_a_new_node), T(ranges_of_four_mounts),
+        T(disjoint_ranges),       T(whole_then_ranges),        T(unwaited_content_is_not_forced),
+        T(made_by_two),           T(sizes_are_ranges),         T(cut_of_what_has_grown),
+        T(bytes_and_attributes),  T(foreign_writer),           T(foreign_object_gets_its_id),
+        T(second_handle),         T(writer_behind_a_new_node), T(overwritten_after_complete),
+        T(ranges_of_four_mounts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
