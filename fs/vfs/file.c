@@ -280,7 +280,8 @@ static void release_writer(struct vfs *v, struct handle *h)
     if (is_last)
         strict_end(v, i);
     lock_take(&v->tree);
-    i->is_kernel_behind |= is_given_up; /* it has the pages that were refused */
+    if (is_given_up)
+        inode_kernel_behind_locked(i); /* it has the pages that were refused */
     lock_drop(&v->tree);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);

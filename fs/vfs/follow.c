@@ -39,14 +39,21 @@ static bool is_read_out_locked(const struct inode *i)
 
 void inode_tell_kernel(struct vfs *v, struct inode *i)
 {
+    unsigned change;
     bool is_behind;
 
     lock_take(&v->tree);
     is_behind = i->is_kernel_behind;
-    i->is_kernel_behind = false;
+    change = i->kernel_change;
     lock_drop(&v->tree);
-    if (is_behind && v->conf.invalidate != NULL)
+    if (!is_behind)
+        return;
+    if (v->conf.invalidate != NULL)
         v->conf.invalidate(v->conf.invalidate_arg, i->node);
+    lock_take(&v->tree); /* only now: whoever comes meanwhile tells it too, and waits */
+    if (i->kernel_change == change)
+        i->is_kernel_behind = false;
+    lock_drop(&v->tree);
 }
 
 /* What is written to it through handles that are open still counts: it is the same file. */
@@ -78,7 +85,7 @@ int inode_move(struct vfs *v, struct inode *i, const char *key, const struct sto
         return r;
     lock_take(&v->tree);
     inode_set_obj_locked(v, i, key, obj, asked);
-    i->is_kernel_behind = true;
+    inode_kernel_behind_locked(i);
     lock_drop(&v->tree);
     cache_obj_put(v->cache, key, obj, asked);
     return 0;

@@ -86,7 +86,8 @@ struct inode {
     bool is_busy;                  /* its io is held: content and version are in use */
     bool is_stale; /* another client's doing took the name: what is written has no place to go, */
     char *newer_key;       /* but here, where its file was seen in a newer version (NULL: nowhere) */
-    bool is_kernel_behind; /* its pages and attributes: inode_tell_kernel() */
+    bool is_kernel_behind; /* its pages and attributes, until inode_tell_kernel() has told it */
+    unsigned kernel_change; /* counts what it is to be told */
     struct handle *handles;
     struct lockfile *locks; /* once it was locked */
     uint64_t lock_seen;     /* lockfile.grown when it was last revalidated for a lock */
@@ -261,8 +262,14 @@ int inode_move(struct vfs *v, struct inode *i, const char *key, const struct sto
 /* The name leads to another version (obj; NULL: to no object) from now on, the inode stays. */
 void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
                            const struct store_obj *obj);
-/* With no lock held: the kernel drops what it has of the inode, if that is out of date. */
+/* With no lock held: the kernel drops what it has of the inode, if that is out of date; when this
+ * returns it has, whoever told it. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
+static inline void inode_kernel_behind_locked(struct inode *i)
+{
+    i->is_kernel_behind = true;
+    i->kernel_change++;
+}
 
 /* --- merge.c: a commit that meets another version (protocol 2) --- */
 void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append); /* a write */

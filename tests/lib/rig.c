@@ -35,12 +35,20 @@ void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino))
     has_fd = fn;
 }
 
+static void (*on_invalidation)(struct rig *r, uint64_t node);
+
+void rig_set_on_invalidation(void (*fn)(struct rig *r, uint64_t node))
+{
+    on_invalidation = fn;
+}
+
 static void count_invalidation(void *arg, uint64_t node)
 {
     struct rig *r = arg;
 
-    (void)node;
     __atomic_add_fetch(&r->invalidations, 1, __ATOMIC_RELAXED);
+    if (on_invalidation != NULL)
+        on_invalidation(r, node);
 }
 
 static int start(struct rig *r)

@@ -39,6 +39,8 @@ void rig_close(struct rig *r);             /* asserts nothing; removes the cache
 /* The kernel's answer to /proc questions: what process has a descriptor of ino (default: none
  * does). */
 void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino));
+/* Called, after it was counted, where the kernel would be told to drop what it has. NULL: nothing. */
+void rig_set_on_invalidation(void (*fn)(struct rig *r, uint64_t node));
 
 /* Of the mounts made from now on; NULL: ".s3efs/". */
 void rig_set_state_prefix(const char *prefix);
