@@ -64,10 +64,31 @@ static int try_once(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l
     return r;
 }
 
+/* false: it must not be used any more. */
+static bool begin_change(struct vfs *v, struct lockfile *lf)
+{
+    bool may;
+
+    lock_take(&v->locks->lock);
+    may = !lf->is_out;
+    lf->is_changing = may;
+    lock_drop(&v->locks->lock);
+    return may;
+}
+
+static void end_change(struct vfs *v, struct lockfile *lf)
+{
+    lock_take(&v->locks->lock);
+    lf->is_changing = false;
+    lock_drop(&v->locks->lock);
+}
+
 static int try_held(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l)
 {
     int r;
 
+    if (!begin_change(v, lf))
+        return TRY_MOVED;
     for (;;) {
         r = try_once(v, lf, l);
         if (r != SHARE_LOST)
@@ -76,6 +97,7 @@ static int try_held(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l
     }
     if (is_unsettled(lf))
         settle_later(v, lf);
+    end_change(v, lf);
     return r == SHARE_BUSY && lf->share != NULL ? TRY_BUSY_THERE : r;
 }
 
@@ -341,13 +363,16 @@ int vfs_lock_set(struct vfs *v, uint64_t node, const struct vfs_lock *l, struct 
 {
     struct lockfile *lf;
     struct inode *i;
-    int r = lockable(v, node, &i, &lf);
+    int r;
 
-    if (r < 0)
-        return r;
-    r = l->type == LOCK_TYPE_NONE ? unlock(v, i, lf, l) : lock_or_wait(v, i, lf, l, wait);
-    lockfile_unref(v, lf);
-    inode_unref(v, i);
+    do {
+        r = lockable(v, node, &i, &lf);
+        if (r < 0)
+            return r;
+        r = l->type == LOCK_TYPE_NONE ? unlock(v, i, lf, l) : lock_or_wait(v, i, lf, l, wait);
+        lockfile_unref(v, lf);
+        inode_unref(v, i);
+    } while (r == TRY_MOVED);
     return r;
 }
 

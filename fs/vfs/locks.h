@@ -3,7 +3,8 @@
  *
  * A lockfile is what is locked: all inodes of one file share it (VFS-5 gives a file a second inode
  * when it changes elsewhere while it is open). It knows who holds what on this mount, and holds in
- * the bucket what they have together.
+ * the bucket what they have together. There is one for a file: one that goes by the file's key is
+ * found by the id too from when it takes that.
  *
  * LOCKS-1  `change` is held by whoever changes what the file's owners hold, over the requests that
  *          takes. LOCKS-2  The local sets, the waiters and the table are guarded by table.lock, for
@@ -27,6 +28,8 @@
 enum lock_try {                      /* none of these is an outcome of share.h */
                 TRY_BUSY_HERE = 11,  /* another owner on this mount is in the way */
                 TRY_BUSY_THERE = 12, /* another mount is */
+                TRY_MOVED =
+                    13, /* the file is locked as another lockfile now: ask lockfile_of() again */
 };
 
 struct lockfile {
@@ -43,6 +46,8 @@ struct lockfile {
     struct vfs_lock_wait *waiters; /* oldest first */
     int64_t due_ns, poll_ns;       /* when to try again; INT64_MAX: not */
     bool is_served;                /* a thread is at it */
+    bool is_changing;              /* somebody has `change`, to take a lock */
+    bool is_out; /* another lockfile has got this one's name: it was free, and stays so */
 };
 
 struct locktable {
@@ -59,6 +64,9 @@ struct locktable {
 _must_check_ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret);
 void lockfile_unref(struct vfs *v, struct lockfile *lf); /* NULL is fine */
 bool lockfile_is_free_locked(const struct lockfile *lf); /* nobody here holds or waits */
+/* From now on lf is the one that goes by this id. 0; TRY_BUSY_THERE: another one does, and is in
+ * use. With lf->change held. */
+int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id);
 /* Would this wait of a posix owner close a circle of waits? */
 bool lock_closes_circle_locked(const struct locktable *t, const struct lockfile *lf,
                                const struct vfs_lock *l);

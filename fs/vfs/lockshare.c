@@ -82,10 +82,13 @@ int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id)
         r = share_new(v->coord, id, &share);
         if (r < 0)
             return r;
+        if (lockfile_take_id(v, lf, id) != 0) {
+            share_free(share);
+            return SHARE_BUSY; /* of this mount's own, through another node */
+        }
         /* An id that was given up for another's (protocol 2) is nobody's: its record can wait. */
         share_free(lf->id_share);
         lf->id_share = share;
-        memcpy(lf->id_name, id, strlen(id) + 1);
     }
     r = together(lf, LOCK_POSIX, &lf->held[LOCK_POSIX], sets);
     if (r == 0)

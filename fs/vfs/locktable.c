@@ -113,6 +113,32 @@ static int lockfile_new(struct vfs *v, const char *name, struct lockfile **ret)
     return 0;
 }
 
+static bool goes_by_locked(const struct lockfile *lf, const char *name)
+{
+    return name[0] != '\0' && !lf->is_out &&
+           (strcmp(lf->name, name) == 0 || strcmp(lf->id_name, name) == 0);
+}
+
+int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id)
+{
+    struct lockfile *other;
+    bool is_in_use = false;
+
+    lock_take(&v->locks->lock);
+    for (other = v->locks->files; other != NULL; other = other->next) {
+        if (other == lf || !goes_by_locked(other, id))
+            continue;
+        is_in_use = other->is_changing || !lockfile_is_free_locked(other);
+        if (!is_in_use)
+            other->is_out = true;
+        break;
+    }
+    if (!is_in_use)
+        memcpy(lf->id_name, id, strlen(id) + 1);
+    lock_drop(&v->locks->lock);
+    return is_in_use ? TRY_BUSY_THERE : 0;
+}
+
 /* The file of this name, made if there is none; referenced. */
 static int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret)
 {
@@ -123,7 +149,7 @@ static int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret)
         return r;
     lock_take(&v->locks->lock);
     lf = v->locks->files;
-    while (lf != NULL && (name[0] == '\0' || strcmp(lf->name, name) != 0))
+    while (lf != NULL && !goes_by_locked(lf, name))
         lf = lf->next;
     if (lf == NULL) {
         lf = steal(&made);
@@ -173,8 +199,8 @@ static struct lockfile *known_locked(struct vfs *v, struct inode *i)
     if (lf == NULL)
         return NULL;
     lock_take(&v->locks->lock);
-    is_out = str_starts(lf->name, "key-") && inode_has_id_locked(i) &&
-             lockfile_is_free_locked(lf) && lf->refs == 1;
+    is_out = lf->is_out || (str_starts(lf->name, "key-") && inode_has_id_locked(i) &&
+                            lockfile_is_free_locked(lf) && lf->refs == 1);
     lock_drop(&v->locks->lock);
     if (!is_out)
         return lf;

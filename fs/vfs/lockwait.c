@@ -61,7 +61,9 @@ int lock_park(struct vfs *v, struct inode *i, struct lockfile *lf, const struct 
     i->refs++;
     lock_drop(&v->tree);
     lock_take(&v->locks->lock);
-    if (v->locks->is_stopping || atomic_load(&w->is_interrupted))
+    if (lf->is_out)
+        r = TRY_MOVED;
+    else if (v->locks->is_stopping || atomic_load(&w->is_interrupted))
         r = err_set(-EINTR, "interrupted");
     else if (l->kind == LOCK_POSIX && lock_closes_circle_locked(v->locks, lf, l))
         r = err_set(-EDEADLK, "who holds the lock waits for one of this process");

@@ -216,6 +216,91 @@ static void test_superseded(void **state)
     assert_int_equal(shut(&ob), 0);
 }
 
+/* The lock of the key took the id too; who comes through another node, by the id, meets it. */
+static void test_one_lockfile(void **state)
+{
+    struct open old, new;
+
+    (void)state;
+    old = open_at(&a, "f", O_RDWR | O_CREAT);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), 0);
+    write_text(&a, old.fh, 0, "one");
+    assert_int_equal(vfs_fsync(a.vfs, old.fh), 0);
+    put_text(&b, "f", "two"); /* without the lock */
+    new = open_at(&a, "f", O_RDWR);
+    assert_int_not_equal(old.node, new.node);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), -EAGAIN);
+    assert_int_equal(vfs_lock_close(a.vfs, old.node, LOCK_POSIX, 1), 0);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(shut(&old), 0);
+    assert_int_equal(shut(&new), 0);
+}
+
+/* --- the kernel is told by another call, which has not come back yet --- */
+static struct {
+    struct lock lock;
+    struct cond changed;
+    unsigned n;
+    bool is_held;
+} told;
+
+static void on_invalidation(struct rig *r, uint64_t node)
+{
+    (void)r;
+    (void)node;
+    lock_take(&told.lock);
+    told.n++;
+    cond_broadcast(&told.changed);
+    while (told.n == 1 && told.is_held)
+        cond_wait(&told.changed, &told.lock);
+    lock_drop(&told.lock);
+}
+
+static void *open_other(void *arg)
+{
+    uint64_t *fh = arg;
+
+    assert_int_equal(rig_open_file(&a, "f", O_RDWR, fh), 0);
+    return NULL;
+}
+
+/* Its pages are gone when the lock is granted, whoever found out that they are old. */
+static void test_kernel_is_told_first(void **state)
+{
+    pthread_t thread;
+    struct open oa;
+    uint64_t fh = 0;
+    char buf[8];
+
+    (void)state;
+    put_text(&a, "f", "one");
+    oa = open_at(&a, "f", O_RDWR);
+    assert_int_equal(vfs_read(a.vfs, oa.fh, 0, buf, sizeof(buf)), 3);
+    put_text(&b, "f", "two");
+    lock_init(&told.lock, LOCK_LEAF);
+    cond_init(&told.changed);
+    told.n = 0;
+    told.is_held = true;
+    rig_set_on_invalidation(on_invalidation);
+    assert_int_equal(pthread_create(&thread, NULL, open_other, &fh), 0);
+    lock_take(&told.lock);
+    while (told.n == 0)
+        cond_wait(&told.changed, &told.lock);
+    lock_drop(&told.lock);
+    assert_int_equal(set(&oa, 1, LOCK_TYPE_READ), 0);
+    lock_take(&told.lock);
+    assert_int_equal(told.n, 2);
+    told.is_held = false;
+    cond_broadcast(&told.changed);
+    lock_drop(&told.lock);
+    pthread_join(thread, NULL);
+    rig_set_on_invalidation(NULL);
+    cond_done(&told.changed);
+    lock_done(&told.lock);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_int_equal(shut(&oa), 0);
+}
+
 /* Two PUTs for lock and unlock, and the question for a newer version: what docs/semantics.md says.
  */
 static void test_requests(void **state)
@@ -645,6 +730,8 @@ int main(void)
         T(test_ranges),
         T(test_handover),
         T(test_superseded),
+        T(test_one_lockfile),
+        T(test_kernel_is_told_first),
         T(test_requests),
         T(test_close_unlocks),
         T(test_waiting),
