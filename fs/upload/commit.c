@@ -286,7 +286,7 @@ static int job_init(struct job *j, struct upload *u, const struct upload_req *re
     if (r == 0)
         r = set_marks(j);
     if (r == 0)
-        r = upload_tags(u, req->by_copy ? req->key : j->src_key, &j->hdrs);
+        r = upload_tags(u, req->by_copy && !req->is_move ? req->key : j->src_key, &j->hdrs);
     return r == 0 ? choose_way(j) : r;
 }
 

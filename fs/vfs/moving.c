@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "link.h"
@@ -129,117 +127,6 @@ static int collect(struct move *m, size_t *ret_n)
 
 /* --- one key --- */
 
-static void took(struct vfs *v, struct moved *one, const struct store_etag *source,
-                 struct store_obj *now)
-{
-    store_obj_done(&one->now);
-    one->now = *now;
-    *now = (struct store_obj){0};
-    one->etag = *source;
-    one->is_copied = true;
-    if (!str_ends(one->to, "/"))
-        cache_obj_put(v->cache, one->to, &one->now, clock_boot_ns());
-}
-
-/* Something stands under the new name: what of it is ours? 0: nothing is to be done any more; 1: it
- * is to be replaced as *cond says; -EEXIST. */
-static int meet(struct move *m, struct moved *one, const struct store_obj *obj,
-                struct store_obj *there, struct store_cond *cond)
-{
-    switch (moved_look(&there->hdrs, m->claim->what.mark, &obj->etag)) {
-    case MOVED_SAME:
-        took(m->v, one, &obj->etag, there);
-        return 0;
-    case MOVED_STALE:
-        *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
-        return 1;
-    case MOVED_NOT:
-        if (str_ends(one->to, "/")) { /* an empty directory that was in the way: replaced */
-            *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
-            return 1;
-        }
-        if (m->is_first)
-            return err_set(-EEXIST, "%s was created by another client", one->to);
-        break;
-    case MOVED_TOUCHED:
-        break;
-    }
-    one->is_left = true;
-    log_warn("rename.left", "key=%s meaning=\"%s is another file by now\"", LOG_Q(one->from),
-             LOG_Q(one->to));
-    return 0;
-}
-
-/* One PUT (or copy) of what was fetched. 0, an upload's outcome with *now, -errno. */
-static int put_copy(struct move *m, const struct moved *one, const struct store_obj *obj,
-                    struct store_cond cond, struct store_obj *now)
-{
-    struct vfs *v = m->v;
-    struct store_hdrs hdrs = {0};
-    struct data_file *f = NULL;
-    int r = moved_headers(v, one, &m->claim->what, obj, &hdrs);
-
-    if (r == 0)
-        r = data_file_new(v->data, one->from, obj, &f);
-    if (r == 0) {
-        const struct upload_req req = {
-            .key = one->to, .src_key = one->from, .file = f, .hdrs = &hdrs, .cond = cond};
-
-        r = upload_commit(v->upload, &req, now);
-    }
-    data_file_unref(f);
-    store_hdrs_done(&hdrs);
-    return r;
-}
-
-/* One key under its new name. What another client removed meanwhile is not copied. */
-static int copy_one(struct move *m, struct moved *one)
-{
-    struct store_obj obj = {0}, now = {0};
-    struct store_cond cond = {.kind = STORE_IF_ABSENT};
-    int r = 0;
-
-    if (one->is_copied)
-        cond = (struct store_cond){STORE_IF_MATCH, one->now.etag};
-    r = data_fetch(m->v->data, one->from, NULL, one->size, &obj);
-    if (r == STORE_NOT_FOUND)
-        return 0;
-    r = err_fold(r);
-    if (r == 0 && !m->is_first && !one->is_copied) {
-        /* Most copies of a rename that is taken over are there already: asked first, not sent. */
-        r = key_head(m->v, one->to, &now);
-        r = r == 0 ? meet(m, one, &obj, &now, &cond) : r == STORE_NOT_FOUND ? 1 : err_fold(r);
-        if (r == 0)
-            goto out;
-        r = r > 0 ? 0 : r;
-    }
-    for (int tries = 0; r == 0; tries++) {
-        store_obj_done(&now);
-        now = (struct store_obj){0};
-        r = put_copy(m, one, &obj, cond, &now);
-        if (r == 0) {
-            took(m->v, one, &obj.etag, &now);
-            break;
-        }
-        if (r == UPLOAD_GONE || (r > 0 && tries == NEWER_TRIES)) {
-            one->is_left = true; /* removed under the new name: not ours to bring back */
-            r = 0;
-            break;
-        }
-        if (r > 0) {
-            r = meet(m, one, &obj, &now, &cond);
-            if (r == 0)
-                break;
-            r = r > 0 ? 0 : r;
-        }
-    }
-out:
-    store_obj_done(&obj);
-    store_obj_done(&now);
-    crash_point("rename.copied_one");
-    return r;
-}
-
 static int delete_source(struct move *m, struct moved *one)
 {
     int r = RENAME_CHANGED;
@@ -250,7 +137,7 @@ static int delete_source(struct move *m, struct moved *one)
         if (tries == NEWER_TRIES)
             return err_set(-EAGAIN, "%s is being written by another client", one->from);
         if (tries > 0)
-            r = copy_one(m, one);
+            r = move_copy(m, one);
         if (tries == 0 || (r == 0 && !one->is_left))
             r = rename_delete(m->v, one->from, &one->etag, m->claim->what.session);
     }
@@ -286,7 +173,7 @@ int move_newer(struct vfs *v, struct intent_claim *claim, struct moved *one)
     }
     store_obj_done(&there);
     if (r == 0)
-        r = copy_one(&m, one);
+        r = move_copy(&m, one);
     if (r == 0 && one->is_left)
         return RENAME_CHANGED;
     return r == 0 ? delete_source(&m, one) : r;
@@ -357,7 +244,7 @@ int move_copy_all(struct move *m)
     if (r < 0)
         return r;
     intents_progress(m->v, m->claim, 2 * m->n); /* a copy and a deletion each */
-    return each(m, copy_one);
+    return each(m, move_copy);
 }
 
 int move_undo(struct move *m)
@@ -372,7 +259,7 @@ static bool copy_is_due(const struct moved *one)
 
 static int copy_late(struct move *m, struct moved *one)
 {
-    int r = copy_is_due(one) ? copy_one(m, one) : 0;
+    int r = copy_is_due(one) ? move_copy(m, one) : 0;
 
     return r == 0 && one->is_copied ? delete_source(m, one) : r;
 }

@@ -51,8 +51,13 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
         if (r == 0 && what->mark[0] != '\0')
             r = moved_set(&hdrs, what->mark, &what->source);
         if (r == 0) {
-            const struct upload_req req = {
-                .key = to, .file = i->data, .src_key = from, .hdrs = &hdrs, .cond = cond};
+            const struct upload_req req = {.key = to,
+                                           .file = i->data,
+                                           .src_key = from,
+                                           .hdrs = &hdrs,
+                                           .by_copy = true,
+                                           .is_move = true,
+                                           .cond = cond};
 
             r = upload_commit(v->upload, &req, ret);
         }
@@ -191,7 +196,7 @@ static int move_claimed(struct vfs *v, const struct rename_names *n, struct inod
     r = put_target(v, i, from, to, n->new_name, flags, cond, &cl->what, &now);
     if (r < 0) {
         store_obj_done(&now);
-        if (r == -EEXIST || r == -EAGAIN || !cl->has_session)
+        if (r == -EEXIST || r == -EAGAIN || r == -ESTALE || !cl->has_session)
             intents_withdraw(v, cl);
         else
             (void)mend_file(v, cl); /* in doubt: done or undone, as the bucket has it */

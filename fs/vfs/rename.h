@@ -81,6 +81,9 @@ struct move {
     } locked;
     int (*step)(struct move *m, struct moved *one);
 };
+/* copying.c. What another client removed meanwhile is not copied; one->is_left where the new name is
+ * not ours to take. Again: if the copy is ours, it is replaced by what the source is now. */
+int move_copy(struct move *m, struct moved *one);
 void move_init(struct move *m, struct vfs *v, struct intent_claim *claim, bool is_first);
 void move_done(struct move *m);
 /* Lists and copies what is below claim->what.from; again: only what is not in m->all yet. */

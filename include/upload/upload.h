@@ -48,6 +48,7 @@ struct upload_req {
      * condition on the old one meets it. As far as the server can: not for an empty file, and not where
      * Complete knows no conditions. */
     bool other_etag;
+    bool is_move;                  /* by_copy: with src_key's tags, not key's */
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);

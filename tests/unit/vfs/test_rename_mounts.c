@@ -33,7 +33,8 @@ static void run_once(void *arg, struct store *s, const struct store_req *req, in
     (void)arg;
     (void)s;
     (void)result;
-    if (once.is_done || req->op != once.op || req->key == NULL || strcmp(req->key, once.key) != 0)
+    if (once.is_done || (req->op != once.op && !(once.op == STORE_PUT && req->op == STORE_COPY)) ||
+        req->key == NULL || strcmp(req->key, once.key) != 0)
         return;
     once.is_done = true;
     if (pthread_create(&t, NULL, run_it, NULL) == 0)
@@ -110,10 +111,33 @@ static void requests_of_a_rename(void **state)
     assert_int_equal(rig_stat(&a, "h", &(struct stat){0}), -ENOENT);
     memstore_count_reset(a.store);
     assert_int_equal(rig_rename(&a, "g", "h", 0), 0);
-    assert_int_equal(memstore_count(a.store, STORE_PUT), 2);    /* the intent, the file */
+    assert_int_equal(memstore_count(a.store, STORE_PUT), 1);    /* the intent */
+    assert_int_equal(memstore_count(a.store, STORE_COPY), 1);   /* the file */
     assert_int_equal(memstore_count(a.store, STORE_DELETE), 2); /* the file, the intent */
     assert_int_equal(memstore_count(a.store, STORE_GET), 0);
     assert_int_equal(memstore_count(a.store, STORE_HEAD), 2); /* the lookup of h, the source */
+}
+
+/* A file as large as that goes by parts, and no byte of it comes here. */
+static void large_file_is_copied_by_parts(void **state)
+{
+    const size_t size = (size_t)20 << 20;
+    _cleanup_free_ char *text = calloc(1, size);
+    struct store_obj obj = {0};
+
+    (void)state;
+    assert_non_null(text);
+    assert_int_equal(memstore_put(a.store, "f", text, size, NULL, NULL), 0);
+    memstore_count_reset(a.store);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    assert_int_equal(memstore_get(a.store, "g", &obj, NULL), 0);
+    assert_int_equal(obj.size, size);
+    store_obj_done(&obj);
+    assert_false(is_object("f"));
+    assert_true(memstore_count(a.store, STORE_MPU_PART_COPY) > 0);
+    assert_int_equal(memstore_count(a.store, STORE_MPU_PART), 0);
+    assert_int_equal(memstore_count(a.store, STORE_MPU_COMPLETE), 1);
+    assert_true(memstore_count(a.store, STORE_GET) <= 1); /* what kind of file: its first bytes */
 }
 
 static atomic_bool listing_ends;
@@ -552,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(dirty_file_goes_up_once),
         T(requests_of_a_rename),
+        T(large_file_is_copied_by_parts),
         T(t11_dirty_files_renamed_while_listed),
         T(t19_create_in_a_directory_that_moves),
         T(overwrite_in_a_directory_that_moves),
