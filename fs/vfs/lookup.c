@@ -35,8 +35,6 @@ static int head(struct vfs *v, const char *key, struct found *ret)
         rsp.obj = (struct store_obj){0};
         ret->has_obj = true;
         ret->checked_ns = asked;
-        if (!str_ends(key, "/")) /* a marker is no entry of the directory that it marks */
-            cache_obj_put(v->cache, key, &ret->obj, asked);
     }
     store_rsp_done(&rsp);
     return r;
@@ -239,6 +237,26 @@ static bool is_creators(struct vfs *v, const struct vfs_ctx *x, const struct ino
     return r != 0;
 }
 
+/* VFS-4 for what the disk cache remembers: a change of the name that came before the entry is seen
+ * before or after it is put, and one that comes later drops or replaces the entry itself. */
+static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
+                        const struct found *f)
+{
+    for (int put = 0; put < 2; put++) {
+        bool is_stale;
+
+        lock_take(&v->tree);
+        is_stale = a->is_stale;
+        lock_drop(&v->tree);
+        if (put == 0 && is_stale)
+            return;
+        if (put == 0)
+            cache_obj_put(v->cache, key, &f->obj, f->checked_ns);
+        else if (is_stale)
+            cache_obj_drop(v->cache, key);
+    }
+}
+
 /* x: of whom the kernel asks for; NULL: we ask ourselves. */
 static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
                        struct inode **ret, bool *ret_again)
@@ -267,6 +285,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     } else {
         intents_glance(v);
         r = name_ask(v, key, was_dir, &f);
+        if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
+            keep_answer(v, &a, key, &f);
     }
     if (r == 0 && intents_hide(v, key)) {
         found_done(&f);

@@ -94,6 +94,30 @@ static void foreign_object_is_another_file(void **state)
     assert_file(&a, "f", "foreign+A");
 }
 
+static void remove_meanwhile(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    if (req->op != STORE_HEAD || result != 0)
+        return;
+    memstore_set_hooks(s, NULL, NULL, NULL);
+    *(int *)arg = rig_unlink(&a, "f");
+}
+
+/* VFS-4, on disk: the answer to a lookup arrives when its own mount has removed the name. It must
+ * not be remembered either: the lookup asks again, and so does the next. */
+static void late_answer_is_not_remembered(void **state)
+{
+    struct stat st;
+    int removed = 1;
+
+    (void)state;
+    assert_int_equal(rig_put(&b, "f", "text", 4), 0);
+    memstore_set_hooks(a.store, NULL, remove_meanwhile, &removed);
+    assert_int_equal(rig_stat(&a, "f", &st), -ENOENT);
+    assert_int_equal(removed, 0);
+    assert_int_equal(rig_stat(&a, "f", &st), -ENOENT);
+}
+
 /* The reply of mkdir's PUT is lost: with the retry's 412, or for good. */
 static void mkdir_knows_its_own_marker(void **state)
 {
@@ -200,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_chmod_does_not_fail_the_close, setup, teardown),
         cmocka_unit_test_setup_teardown(foreign_object_is_another_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(late_answer_is_not_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(mkdir_knows_its_own_marker, setup, teardown),
         cmocka_unit_test_setup_teardown(mkdir_knows_anothers_marker, setup, teardown),
         cmocka_unit_test_setup_teardown(new_file_replaces_what_is_there, setup, teardown),
