@@ -198,6 +198,7 @@ static int do_fsync(struct doing *d)
     was_unsent = !h->f->is_dead && (h->f->is_dirty || h->f->is_new);
     r = vfs_fsync(w.rig[d->m->mount].vfs, h->fh);
     d->has_erred = d->has_erred || r < 0;
+    h->f->is_doubt = h->f->is_doubt || (r == -EIO && d->m->fault == F_PUT_IN_DOUBT);
     model_note("      fsync %s: %s", paths[h->f->path], r < 0 ? strerror(-r) : "ok");
     return judge_commit(d, h->f, r, was_unsent);
 }
@@ -215,6 +216,7 @@ static int do_close(struct doing *d, struct mhandle *h)
     was_unsent = is_writer && (f->is_dirty || f->is_new);
     r = handle_shut(d, h);
     d->has_erred = d->has_erred || r < 0;
+    f->is_doubt = f->is_doubt || (r == -EIO && d->m->fault == F_PUT_IN_DOUBT);
     model_note("      close %s: %s", paths[f->path], r < 0 ? strerror(-r) : "ok");
     x = judge_commit(d, f, r, was_unsent);
     if (x == 0 && r < 0 && is_last && (f->is_dirty || f->is_new) && has_dirty_cells(f) &&

@@ -74,6 +74,12 @@ static void describe(const struct move *m, char *buf, size_t size)
 
 /* --- running --- */
 
+/* It holds nothing that another call on its mount would wait for. */
+static bool is_soft(enum kind k)
+{
+    return k == M_STAT || k == M_LS || k == M_PIN;
+}
+
 static bool is_mount_free(unsigned mount)
 {
     for (const struct doing *d = w.doing; d != NULL; d = d->outer)
@@ -137,7 +143,7 @@ static void begin(struct doing *d, const struct move *m)
     *d = (struct doing){.m = m, .outer = w.doing};
     d->t0 = ++w.t;
     d->boot0 = clock_boot_ns();
-    d->is_soft = m->kind == M_STAT || m->kind == M_LS || m->kind == M_PIN;
+    d->is_soft = is_soft(m->kind);
     memcpy(d->own_before, w.own[m->mount], sizeof(d->own_before));
     memcpy(d->seen_before, w.seen[m->mount], sizeof(d->seen_before));
     memcpy(d->local_before, w.local[m->mount], sizeof(d->local_before));
@@ -297,6 +303,7 @@ static unsigned rnd(unsigned n)
 
 static void generate(struct move *moves, size_t n)
 {
+    struct move about = {.hold_n = 0};
     static const unsigned char weights[M_KINDS] = {8, 6, 4, 6, 4, 8, 12, 2, 3, 12, 8, 5, 6, 6,
                                                    4, 4, 6, 5, 2, 2, 1,  3, 3, 2,  2, 1, 1, 5};
     unsigned sum = 0;
@@ -315,10 +322,21 @@ static void generate(struct move *moves, size_t n)
                                  .path2 = rnd(N_FILES),
                                  .off = rnd(1000),
                                  .len = 1 + rnd(rnd(4) == 0 ? 300 : 6)};
-        if (rnd(5) == 0) {
+        /* What a mount asks about a name while it changes that name itself, and what it knows then.
+         */
+        if (about.hold_n > 0) {
+            static const enum kind kinds[] = {M_UNLINK, M_PUT, M_STAT, M_RENAME, M_PUT, M_CHMOD};
+
+            moves[i].mount = about.mount;
+            moves[i].path = about.path;
+            moves[i].kind = about.hold_n > 1 ? kinds[rnd(6)] : M_STAT;
+            about.hold_n--;
+        } else if (rnd(5) == 0) {
             moves[i].hold_at = 1 + rnd(3);
             moves[i].hold_n = 1 + rnd(4);
             moves[i].hold_after = rnd(2) == 0;
+            if (is_soft(moves[i].kind) && rnd(2) == 0)
+                about = moves[i], about.hold_n += 2; /* and two after it */
         } else if (k != M_REMOUNT && k != M_CACHE_LOSS && rnd(12) == 0) {
             moves[i].fault = (enum fault)(1 + rnd(F_KINDS - 1));
         }
