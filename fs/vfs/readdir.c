@@ -104,6 +104,25 @@ static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char
     return false;
 }
 
+/* The number that stat(2) will show, as far as it is known without asking, also where the attributes
+ * are too old to be given out: ls -i and others take it from here. Else one that is not 0, which
+ * readdir(3) takes for a hole. */
+static uint64_t number_of_locked(struct vfs *v, const struct inode *dir,
+                                 const struct cache_dirent *d, const struct cache_obj *known,
+                                 const char *key, size_t n)
+{
+    const struct objattr_defaults defaults = vfs_defaults(v);
+    const struct inode *i = inode_child_locked(v, dir, d->name);
+    struct objattr a;
+
+    if (i != NULL && inode_is_dir(i) == d->is_prefix)
+        return i->ino;
+    if (known == NULL)
+        return n + 2;
+    objattr_decode(&defaults, key, false, &known->obj, &a);
+    return objattr_ino(&a);
+}
+
 static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_emit_fn *emit,
                       void *arg)
 {
@@ -126,12 +145,10 @@ static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_
     if (i != NULL) {
         inode_entry_locked(v, i, &e);
         i->refs++;
+    } else {
+        e.st.st_ino = number_of_locked(v, h->inode, d, has ? &known : NULL, key, n);
     }
     lock_drop(&v->tree);
-    if (i == NULL)
-        e.st.st_ino =
-            n +
-            2; /* not 0, which readdir(3) takes for a hole; the true one comes with the lookup */
     if (!plus)
         e.node = 0;
     r = emit(arg, d->name, &e, n + 3);

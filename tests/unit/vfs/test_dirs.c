@@ -118,6 +118,53 @@ static void rename_keeps_number_and_moves_ctime(void **state)
     }
 }
 
+struct numbers {
+    unsigned n;
+    uint64_t ino[8];
+};
+
+static int take_number(void *arg, const char *name, const struct vfs_entry *e, uint64_t next_off)
+{
+    struct numbers *l = arg;
+
+    (void)next_off;
+    if (name[0] != '.')
+        l->ino[l->n++] = e->st.st_ino;
+    return 0;
+}
+
+static void assert_numbers(const struct stat *f, const struct stat *s)
+{
+    struct numbers l = {0};
+    uint64_t fh;
+
+    assert_int_equal(vfs_opendir(rig.vfs, VFS_ROOT, &fh), 0);
+    assert_int_equal(vfs_readdir(rig.vfs, fh, 0, false, take_number, &l), 0);
+    vfs_releasedir(rig.vfs, fh);
+    assert_int_equal(l.n, 2);
+    assert_true(l.ino[0] == f->st_ino);
+    assert_true(s == NULL || l.ino[1] == s->st_ino);
+}
+
+/* Also when the attributes that are known have expired, and of a file that only the cache knows. */
+static void listed_numbers_are_those_of_stat(void **state)
+{
+    struct stat f, s;
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "file", "x", 1), 0);
+    make_and_hold(&rig, "sub");
+    assert_int_equal(rig_walk(&rig, "file", &e), 0);
+    assert_int_equal(rig_stat(&rig, "file", &f), 0);
+    assert_int_equal(rig_stat(&rig, "sub", &s), 0);
+    clock_fake_add(1000 * NS_PER_S);
+    assert_numbers(&f, &s);
+    assert_int_equal(rig_remount(&rig), 0);
+    clock_fake_add(1000 * NS_PER_S);
+    assert_numbers(&f, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +172,7 @@ int main(void)
         T(link_count_is_corrected_by_a_listing),
         T(listing_does_not_undo_a_count),
         T(rename_keeps_number_and_moves_ctime),
+        T(listed_numbers_are_those_of_stat),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
