@@ -87,6 +87,50 @@ static void assert_consistent(unsigned k)
     }
 }
 
+/* Both mounts see the same of each name, and what a writes to one goes to all of that file. */
+static void assert_a_agrees(unsigned k)
+{
+    char text[16];
+    struct stat sa, sb;
+
+    if (rig_stat(&a, "g", &sa) == 0)
+        assert_int_equal(rig_put(&a, "g", "by a", 4), 0);
+    for (size_t n = 0; n < N_NAMES; n++) {
+        char buf[16] = {0};
+        int r = rig_stat(&a, names[n], &sa);
+
+        text_of(names[n], text, &sb);
+        if (r == 0)
+            assert_true(rig_get(&a, names[n], buf, 15) > 0);
+        if ((r == 0) != (sb.st_ino != 0) || strcmp(buf, text) != 0)
+            fail_msg("failure at %u: %s is \"%s\" on one mount, \"%s\" on the other", k, names[n],
+                     buf, text);
+        if (r == 0 && (sa.st_ino != sb.st_ino || sa.st_nlink != sb.st_nlink))
+            fail_msg("failure at %u: %s has %u names on one mount, %u on the other", k, names[n],
+                     (unsigned)sa.st_nlink, (unsigned)sb.st_nlink);
+    }
+}
+
+/* Nothing gets through from the k-th request of the operation on, until it has failed. */
+static void fails_at_every_request(int (*operate)(void))
+{
+    for (int lost = 0; lost < 2; lost++) {
+        for (unsigned k = 1, n = 1; n >= k; k++) {
+            make_files();
+            a_dies_at(k, lost != 0);
+            (void)operate();
+            n = atomic_load(&gate.n);
+            gate.dies_at = 0;
+            b_mends();
+            assert_consistent(k);
+            time_passes();
+            assert_a_agrees(k);
+            close_both();
+            start();
+        }
+    }
+}
+
 /* Runs the operation with a death at each of its requests. */
 static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned k))
 {
@@ -191,6 +235,34 @@ static void dies_in_commit(void **state)
     at_every_request(do_chmod, NULL);
 }
 
+static void fails_in_link(void **state)
+{
+    (void)state;
+    fails_at_every_request(do_link);
+    fails_at_every_request(do_first_link);
+}
+
+static void fails_in_unlink(void **state)
+{
+    (void)state;
+    fails_at_every_request(do_unlink);
+}
+
+static void fails_in_rename(void **state)
+{
+    (void)state;
+    fails_at_every_request(do_rename);
+    fails_at_every_request(do_rename_over);
+    fails_at_every_request(do_replace);
+}
+
+static void fails_in_commit(void **state)
+{
+    (void)state;
+    fails_at_every_request(do_write);
+    fails_at_every_request(do_chmod);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +270,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(dies_in_unlink, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dies_in_rename, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dies_in_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fails_in_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fails_in_unlink, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fails_in_rename, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fails_in_commit, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
