@@ -100,10 +100,12 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
 
         r = upload_commit(v->upload, &req, &now);
     }
-    if (r == 0) {
+    if (r == 0)
         commit_took(v, out, w->to, &now, change);
+    else if (r == UPLOAD_LANDED) /* and another client has written on top of it */
+        r = merge_landed(v, out, w->to, &now);
+    if (r == 0)
         strict_end(v, out);
-    }
     store_hdrs_done(&hdrs);
     store_obj_done(&now);
     data_file_unref(source);

@@ -64,6 +64,14 @@ static int put_target(struct vfs *v, struct renaming *m, unsigned flags)
         store_obj_done(&m->now);
         m->now = (struct store_obj){0};
         r = link_copy_to(v, &c, m->to, cond, &m->now);
+        if (r == UPLOAD_LANDED) { /* and another client has written there since: that stays */
+            r = data_follow(m->i->data, m->to, &m->now);
+            lock_take(&v->tree);
+            m->i->attr.size = data_size(m->i->data);
+            m->i->is_kernel_behind = true;
+            lock_drop(&v->tree);
+            break;
+        }
         if (r <= 0)
             break;
         if (r == UPLOAD_LANDED) { /* what is there now is newer than what is known here */
