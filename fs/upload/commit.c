@@ -79,7 +79,7 @@ static int put_commit(struct job *j, struct store_obj *ret)
         req.cond = j->cond;
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     r = store_call(j->u->store, &req, &rsp);
-    j->is_doubtful |= r != 0 && (r < 0 || r == STORE_CONFLICT || rsp.retried);
+    job_note_doubt(j, r, &rsp);
     body_done(&b);
     crash_point("upload.after_put");
     if (r != 0)

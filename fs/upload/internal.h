@@ -46,6 +46,12 @@ struct job {
     struct plan plan;
 };
 
+/* A write ended with r. What was refused by the first answer did nothing; all else may have taken effect. */
+static inline void job_note_doubt(struct job *j, int r, const struct store_rsp *rsp)
+{
+    j->is_doubtful |= r != 0 && (r < 0 || r == STORE_CONFLICT || rsp->retried);
+}
+
 /* *ret for a success: what the reply told, and what was sent. Moves both out. */
 void job_result(struct job *j, struct store_obj *told, struct store_obj *ret);
 

@@ -46,7 +46,7 @@ static int complete(struct job *j, const char *upload_id, const struct store_par
         req.cond = j->cond;
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = store_call(j->u->store, &req, &rsp);
-    j->is_doubtful |= r != 0 && (r < 0 || r == STORE_CONFLICT || rsp.retried);
+    job_note_doubt(j, r, &rsp);
     if (r == 0) {
         *ret = rsp.obj;
         rsp.obj = (struct store_obj){0};

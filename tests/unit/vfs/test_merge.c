@@ -371,7 +371,7 @@ static void write_on_top(void *arg, struct store *s, const struct store_req *req
     (void)result;
     if (req->key == NULL || strcmp(req->key, o->key) != 0 || o->is_done)
         return;
-    o->was_put |= req->op == STORE_PUT;
+    o->was_put |= req->op == STORE_PUT || req->op == STORE_COPY;
     if (req->op != STORE_HEAD || !o->was_put)
         return;
     o->is_done = true;
@@ -412,6 +412,27 @@ static void lost_reply_of_a_rename(void **state)
         n_done += o.is_done;
     }
     assert_true(n_done >= 2);
+}
+
+static void lost_reply_of_a_copy(void **state)
+{
+    struct on_top o = {.key = "g"};
+    uint64_t in, out;
+
+    (void)state;
+    put_text(&a, "f", "base");
+    put_text(&a, "g", "old");
+    in = open_text(&a, "f", O_RDONLY);
+    out = open_text(&a, "g", O_RDWR | O_TRUNC);
+    memstore_set_hooks(a.store, write_on_top, NULL, &o);
+    memstore_lose(a.store, STORE_COPY, 1, 1, STORE_PRECONDITION);
+    assert_int_equal(vfs_copy_range(a.vfs, &a.ctx, in, 0, out, 0, 100), 4);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_true(o.is_done);
+    assert_int_equal(rig_shut(&a, out), 0);
+    assert_int_equal(rig_shut(&a, in), 0);
+    assert_object("g", "base+b");
+    assert_file(&a, "g", "base+b");
 }
 
 /* --- random disjoint ranges of four mounts --- */
@@ -515,6 +536,7 @@ int main(void)
         T(writer_behind_a_new_node),
         T(overwritten_after_complete),
         T(lost_reply_of_a_rename),
+        T(lost_reply_of_a_copy),
         T(ranges_of_four_mounts),
     };
 
