@@ -25,9 +25,13 @@ bool inode_is_file_of(const struct vfs *v, const struct inode *i, const char *ke
     return strcmp(theirs.id, i->attr.id) == 0 && (theirs.mode & S_IFMT) == (i->attr.mode & S_IFMT);
 }
 
-/* Whoever reads has got to the end of what there is: `tail -f`. */
+/* Whoever reads has got to the end of what there is: `tail -f`. Or the file is locked here now and
+ * then: who takes its lock moves all of them anyway, and an open that made a new node each time could
+ * be ESTALE twice, which the kernel does not hide. */
 static bool is_read_out_locked(const struct inode *i)
 {
+    if (i->locks != NULL)
+        return true;
     for (const struct handle *h = i->handles; h != NULL; h = h->next) {
         if ((h->flags & O_ACCMODE) == O_WRONLY)
             continue;

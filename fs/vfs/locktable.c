@@ -172,9 +172,12 @@ static int name_locked(const struct vfs *v, const struct inode *i, char ret[LOCK
     ret[0] = '\0';
     if (inode_has_id_locked(i))
         return str_copy(ret, LOCKFILE_NAME_SIZE, i->attr.id);
-    if (inode_is_gone_locked(v, i))
+    if (i->newer_key != NULL && inode_is_stale_locked(v, i))
+        r = str_copy(key, sizeof(key), i->newer_key);
+    else if (inode_is_gone_locked(v, i))
         return inode_is_stale_locked(v, i) ? err_set(-ESTALE, "the file has been replaced") : 0;
-    r = inode_key_locked(v, i, NULL, key);
+    else
+        r = inode_key_locked(v, i, NULL, key);
     if (r < 0)
         return r;
     objattr_id_of_name(key, id);

@@ -187,8 +187,8 @@ static void test_handover(void **state)
     assert_int_equal(shut(&ob), 0);
 }
 
-/* Another process opened the file when it had changed elsewhere, so the name has a new node; who has
- * the old one open and locks it works on the same file all the same. */
+/* Another process opened the file when it had changed elsewhere, so the name has a new node; who
+ * has the old one open and locks it works on the same file all the same. */
 static void test_superseded(void **state)
 {
     struct open old, new, ob;
@@ -216,22 +216,63 @@ static void test_superseded(void **state)
     assert_int_equal(shut(&ob), 0);
 }
 
-/* The lock of the key took the id too; who comes through another node, by the id, meets it. */
+/* A file that is locked here now and then keeps its node: an open is not ESTALE for it. */
+static void test_locked_file_keeps_its_node(void **state)
+{
+    struct open first, second;
+    char buf[8] = {0};
+
+    (void)state;
+    put_text(&a, "f", "one");
+    first = open_at(&a, "f", O_RDWR);
+    assert_int_equal(set(&first, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&first, 1, LOCK_TYPE_NONE), 0);
+    put_text(&b, "f", "two");
+    second = open_at(&a, "f", O_RDWR);
+    assert_int_equal(first.node, second.node);
+    assert_int_equal(vfs_read(a.vfs, first.fh, 0, buf, sizeof(buf)), 3);
+    assert_string_equal(buf, "two");
+    clock_fake_add(10 * NS_PER_S);
+    put_text(&b, "f", "six");
+    assert_int_equal(shut(&second), 0);
+    second = open_at(&a, "f", O_RDWR); /* the same where the lookup finds out */
+    assert_int_equal(first.node, second.node);
+    assert_int_equal(shut(&first), 0);
+    assert_int_equal(shut(&second), 0);
+}
+
+/* One node of a knows the file by its key, another by the id that it has got since. */
+static void two_nodes(const char *path, struct open *old, struct open *new)
+{
+    assert_int_equal(memstore_put(a.store, path, "one", 3, NULL, NULL), 0);
+    *old = open_at(&a, path, O_RDWR);
+    assert_int_equal(rig_chmod(&b, path, 0600), 0); /* writes the id down */
+    assert_int_equal(append_text(&b, path, "two"), 0);
+    *new = open_at(&a, path, O_RDWR);
+    assert_int_not_equal(old->node, new->node);
+}
+
 static void test_one_lockfile(void **state)
 {
     struct open old, new;
 
     (void)state;
-    old = open_at(&a, "f", O_RDWR | O_CREAT);
-    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), 0);
-    write_text(&a, old.fh, 0, "one");
-    assert_int_equal(vfs_fsync(a.vfs, old.fh), 0);
-    put_text(&b, "f", "two"); /* without the lock */
-    new = open_at(&a, "f", O_RDWR);
-    assert_int_not_equal(old.node, new.node);
+    two_nodes("f", &old, &new);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_NONE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), 0); /* by the key, and finds the id */
     assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), -EAGAIN);
     assert_int_equal(vfs_lock_close(a.vfs, old.node, LOCK_POSIX, 1), 0);
     assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), -EAGAIN);
+    assert_int_equal(shut(&old), 0);
+    assert_int_equal(shut(&new), 0);
+    two_nodes("g", &old, &new);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), -EAGAIN); /* the id is in use */
+    assert_int_equal(set(&new, 2, LOCK_TYPE_NONE), 0);
+    assert_int_equal(set(&old, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(set(&new, 2, LOCK_TYPE_WRITE), -EAGAIN);
     assert_int_equal(shut(&old), 0);
     assert_int_equal(shut(&new), 0);
 }
@@ -730,6 +771,7 @@ int main(void)
         T(test_ranges),
         T(test_handover),
         T(test_superseded),
+        T(test_locked_file_keeps_its_node),
         T(test_one_lockfile),
         T(test_kernel_is_told_first),
         T(test_requests),
