@@ -399,6 +399,12 @@ static void forget_unseen(struct vfs *v)
     }
 }
 
+/* Renames outside of what is mounted here are for those who see it. */
+static bool is_elsewhere(const struct vfs *v, const struct intent *i)
+{
+    return !str_starts(i->from, v->prefix) || !str_starts(i->to, v->prefix);
+}
+
 int intents_look(struct vfs *v)
 {
     struct news w = {.v = v};
@@ -410,9 +416,12 @@ int intents_look(struct vfs *v)
         struct intent i;
         struct store_etag etag = w.all[n].etag;
 
-        /* One that can't be read is nobody's: it is swept like a tombstone. */
         r = intent_read(v->coord, w.all[n].name, &i, &etag);
-        if (r == 0 || r == -EBADMSG)
+        if (r == -EBADMSG) { /* a later version's, perhaps: left alone */
+            r = 0;
+            continue;
+        }
+        if (r == 0 && !(intent_stands(&i) && is_elsewhere(v, &i)))
             r = intents_note(v, w.all[n].name, &i, &etag, false);
         r = r == RENAME_AGAIN ? 0 : r;
     }

@@ -7,7 +7,7 @@
 
 struct intent_known {
     struct intent_known *next;
-    struct intent *what; /* NULL: a tombstone, emptied or unreadable; only its age counts */
+    struct intent *what; /* NULL: a tombstone, or emptied; only its age counts */
     char name[INTENT_NAME_SIZE];
     struct store_etag etag;
     int64_t since_ns; /* this ETag was first seen, or written */

@@ -386,6 +386,32 @@ static void directory_shows_under_one_name(void **state)
     assert_int_equal(seen.renames, 0);
 }
 
+/* One file can't be copied: all is as it was, and nothing stands in the way of the next try. */
+static void directory_that_cannot_be_copied(void **state)
+{
+    char path[16];
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof(path), "d/%d", i);
+        assert_int_equal(rig_put(&a, path, "text", 4), 0);
+    }
+    memstore_fail(a.store, STORE_COPY, 4, 1, -EACCES);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), -EACCES);
+    memstore_clear_faults(a.store);
+    assert_int_equal(intents_mend(b.vfs), 0);
+    assert_int_equal(memstore_user_objects(a.store), 7);
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof(path), "d/%d", i);
+        assert_file(&a, path, "text");
+        assert_file(&b, path, "text");
+    }
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    assert_false(is_object("d/"));
+    assert_int_equal(memstore_user_objects(a.store), 7);
+}
+
 static void b_creates_in_d(void)
 {
     once.result = rig_put(&b, "d/new", "late", 4);
@@ -585,6 +611,7 @@ int main(void)
         T(second_rename_of_a_file_fails),
         T(rename_waits_for_the_one_before),
         T(directory_shows_under_one_name),
+        T(directory_that_cannot_be_copied),
         T(rmdir_that_raced_a_create),
         W(dirty_file_goes_up_once),
         W(t19_create_in_a_directory_that_moves),
