@@ -265,6 +265,8 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
     if (r == 0)
         r = content_open(v, i);
     if (r == 0)
+        r = shadow_check(v, i, key);
+    if (r == 0)
         r = commit_as(v, i, key, name, way);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);

@@ -413,6 +413,9 @@ void enforce_new_locked(const struct vfs *v, const struct inode *dir, struct obj
 void enforce_user(const struct vfs *v, struct access_user *who); /* the enforced one, if there is one */
 int enforce_root(struct vfs *v, struct inode *root);
 
+/* --- shadow.c: has a directory taken the new file's name? --- */
+int shadow_check(struct vfs *v, struct inode *i, const char *key);
+
 /* --- strict.c: with i->io held --- */
 int strict_reserve(struct vfs *v, struct inode *i); /* under excl=strict; -EEXIST */
 void strict_end(struct vfs *v, struct inode *i);    /* the name is made, or will not be */

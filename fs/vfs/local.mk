@@ -23,4 +23,5 @@ libvfs_a_SOURCES += %D%/locks.c %D%/locks.h %D%/lockrules.c %D%/lockshare.c %D%/
 libvfs_a_SOURCES += %D%/enforce.c
 libvfs_a_SOURCES += %D%/theirs.c
 libvfs_a_SOURCES += %D%/theirs.h
+libvfs_a_SOURCES += %D%/shadow.c
 EXTRA_DIST += %D%/README.md

@@ -136,3 +136,7 @@ vfs_tests += tests/unit/vfs/test_lock_counter
 tests_unit_vfs_test_lock_counter_SOURCES = %D%/test_lock_counter.c
 tests_unit_vfs_test_lock_counter_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_lock_counter_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_shadow
+tests_unit_vfs_test_shadow_SOURCES = %D%/test_shadow.c
+tests_unit_vfs_test_shadow_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_shadow_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
