@@ -183,9 +183,10 @@ int inode_check(struct vfs *v, struct inode *i, bool wants_bytes)
 /* With names (read) and io held. */
 static int follow(struct vfs *v, struct inode *i, bool is_forced)
 {
-    bool is_stale, is_settled, is_dirty, is_newer = i->newer_key != NULL && is_forced;
+    bool is_stale, is_settled, is_dirty, is_newer;
 
     lock_take(&v->tree);
+    is_newer = is_forced && i->newer_key != NULL;
     is_stale = inode_is_stale_locked(v, i) && !is_newer;
     is_settled = i->is_new || inode_is_dir(i) || merge_owns_whole_locked(i) ||
                  (inode_is_gone_locked(v, i) && !is_newer) ||

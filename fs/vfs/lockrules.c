@@ -45,11 +45,15 @@ static int lost(struct vfs *v, struct inode *i)
 /* With change held. */
 static int check_held(struct vfs *v, struct inode *i, struct lockfile *lf)
 {
+    bool is_barred;
     int r;
 
     if (lf->is_lost)
         return lost(v, i);
-    if (i->is_barred)
+    lock_take(&v->tree);
+    is_barred = i->is_barred;
+    lock_drop(&v->tree);
+    if (is_barred)
         return bar(v, i, "was written under a lock, and another client changed it");
     if (!is_shared(lf))
         return 0;
