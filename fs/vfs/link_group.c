@@ -141,10 +141,19 @@ int link_copy_to(struct vfs *v, const struct link_copy *c, const char *to, struc
     if (r == 0)
         r = objattr_encode(c->attr, to, &hdrs);
     if (r == 0) {
-        const struct upload_req req = {
-            .key = to, .file = c->file, .src_key = c->from, .hdrs = &hdrs, .cond = cond};
+        struct upload_req req = {.key = to,
+                                 .file = c->file,
+                                 .src_key = c->from,
+                                 .hdrs = &hdrs,
+                                 .by_copy = true,
+                                 .is_move = true, /* one file, one set of tags */
+                                 .cond = cond};
 
         r = upload_commit(v->upload, &req, ret);
+        if (r == -ESTALE) { /* the source has changed; what is here of it may do */
+            req.by_copy = false;
+            r = upload_commit(v->upload, &req, ret);
+        }
     }
     if (r == 0)
         cache_obj_put(v->cache, to, ret, clock_boot_ns());
