@@ -8,7 +8,7 @@ import judge
 from harness.case import Skip, check, equal, main
 
 BACKENDS = "file versitygw ceph"
-TIMEOUT = 3600 if judge.LONG else 600
+TIMEOUT = 3600 if judge.LONG else 1800
 # Those that open, name, map, lock and copy files. Not those that only use /proc, pipes or file systems
 # of their own (bind-mount, binderfs, dup, eventfd, fanotify, ioprio, procfs).
 STRESSORS = """access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify fallocate fcntl
@@ -23,7 +23,7 @@ def stress(rig, name):
     d = judge.folder(m, name)
     many = [str(judge.size(40, 400)), "--timeout", str(judge.size(4, 30))]
     r = judge.run(rig, name, [judge.program("stress-ng"), "--temp-path", d, f"--{name}", str(judge.size(1, 2)),
-                              f"--{name}-ops", *many, "--verify", "--no-rand-seed"], 300, None)
+                              f"--{name}-ops", *many, "--verify", "--no-rand-seed"], 1200, None)
     if r.returncode in NOT_HERE:
         raise Skip(NOT_HERE[r.returncode])
     equal(r.returncode, 0, f"exit of stress-ng: {r.stdout[-1500:]}")
