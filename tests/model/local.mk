@@ -11,3 +11,11 @@ tests_model_test_mounts_model_SOURCES = %D%/test_mounts_model.c %D%/mounts.h %D%
 	%D%/mounts_file.c %D%/mounts_open.c %D%/mounts_handle.c %D%/mounts_names.c %D%/mounts_rest.c
 tests_model_test_mounts_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_model_test_mounts_model_LDADD = libtestrig.a libtest.a $(LIBS_vfs)
+
+# Histories of processes on real mounts: tests/system/histories.py runs the program.
+check_PROGRAMS += tests/model/test_history tests/model/histories
+TESTS += tests/model/test_history
+tests_model_test_history_SOURCES = %D%/test_history.c %D%/history.c %D%/history.h
+tests_model_test_history_LDADD = $(CMOCKA_LIBS)
+tests_model_histories_SOURCES = %D%/histories.c %D%/history.c %D%/history.h
+tests_model_histories_LDADD =

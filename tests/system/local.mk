@@ -21,4 +21,5 @@ check-system: all
 
 EXTRA_DIST += tests/data/README.md tests/data/bucket.png tests/data/sunset.jpg tests/data/sunset.webp
 EXTRA_DIST += %D%/exclusive.py
+EXTRA_DIST += %D%/histories.py
 EXTRA_DIST += %D%/rename_crash.py
