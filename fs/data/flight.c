@@ -218,6 +218,8 @@ static int check(const struct flight *fl, int r)
     if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_RANGE)
         return err_set(-ESTALE, "%s: the version that was opened is not in the bucket any more",
                        fl->key);
+    if (r == -EOVERFLOW) /* more bytes than the version has: a server that looked at the old one and sent the new */
+        return err_set(-ESTALE, "%s: the bucket sent another version's bytes", fl->key);
     if (r != 0)
         return err_fold(r);
     if (!store_etag_equal(&o->etag, &fl->etag) || o->size != fl->size)

@@ -182,7 +182,8 @@ static int commit(struct job *j, struct store_obj *ret)
             return outcome_of(seen);
         if (j->is_copy && (r == STORE_PRECONDITION || r == STORE_NOT_FOUND))
             return err_set(-ESTALE, "%s: what was to be copied has changed", j->src_key);
-        if (r < 0 || tries + 1 == TRIES)
+        /* ESTALE: the base's bytes did not come, so nothing was sent; it is still there, or again. */
+        if ((r < 0 && r != -ESTALE) || tries + 1 == TRIES)
             return in_doubt(j, r, &cause, seen);
         pause_before_retry(tries);
     }
