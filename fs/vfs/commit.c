@@ -267,6 +267,8 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
     if (r == 0)
         r = shadow_check(v, i, key);
     if (r == 0)
+        r = merge_see_attr(v, i, key);
+    if (r == 0)
         r = commit_as(v, i, key, name, way);
     if (r < 0)
         atomic_fetch_add(&v->commit_errors, 1);

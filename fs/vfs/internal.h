@@ -281,6 +281,9 @@ bool merge_owns_whole_locked(const struct inode *i);
 int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
                   const struct store_obj *there, bool is_waited, struct store_cond *cond);
 /* UPLOAD_LANDED: what was written here is in the bucket, and `now` came on top of it. */
+/* Protocol 5: a change of attributes alone keeps the ETag, so no condition meets it. Who commits and
+ * has not looked for acregmin looks first (a HEAD), and takes what was not set here. 0 or -errno. */
+int merge_see_attr(struct vfs *v, struct inode *i, const char *key);
 int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now);
 void merge_clean_locked(struct vfs *v, struct inode *i); /* all of it is in the bucket */
 

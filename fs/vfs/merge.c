@@ -74,6 +74,42 @@ static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
         i->attr.mtime_ns = theirs.mtime_ns;
 }
 
+/* Was the object looked at so long ago that somebody may have changed its attributes? */
+static bool needs_look_locked(const struct vfs *v, const struct inode *i, struct store_etag *ret)
+{
+    *ret = i->etag;
+    return store_etag_is_set(&i->etag) && S_ISREG(atomic_load(&i->type)) &&
+           clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns;
+}
+
+int merge_see_attr(struct vfs *v, struct inode *i, const char *key)
+{
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    struct store_etag known;
+    int64_t asked = clock_boot_ns();
+    bool needed;
+    int r;
+
+    lock_take(&v->tree);
+    needed = needs_look_locked(v, i, &known);
+    lock_drop(&v->tree);
+    if (!needed)
+        return 0;
+    r = store_call(v->store, &req, &rsp);
+    if (r == 0 && store_etag_equal(&rsp.obj.etag, &known)) {
+        lock_take(&v->tree);
+        take_attr_locked(v, i, key, &rsp.obj);
+        store_hdrs_done(&i->hdrs);
+        i->hdrs = rsp.obj.hdrs;
+        rsp.obj.hdrs = (struct store_hdrs){0};
+        i->checked_ns = asked;
+        lock_drop(&v->tree);
+    }
+    store_rsp_done(&rsp);
+    return r < 0 ? r : 0; /* gone, or another version: the commit's condition meets that */
+}
+
 static int take_version(struct vfs *v, struct inode *i, const char *key,
                         const struct store_obj *there, bool is_merged)
 {

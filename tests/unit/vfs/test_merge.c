@@ -219,6 +219,26 @@ static void bytes_and_attributes(void **state)
     assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+/* Protocol 5: chmod elsewhere keeps the ETag, so a commit that has not looked for acregmin looks.
+ */
+static void attributes_alone(void **state)
+{
+    uint64_t fa;
+    struct stat st;
+
+    (void)state;
+    put_text(&a, "f", "base");
+    fa = open_rw(&a, "f");
+    write_text(&a, fa, 0, "B");
+    assert_int_equal(rig_chmod(&b, "f", 0600), 0);
+    clock_fake_add(3 * NS_PER_S);
+    assert_int_equal(rig_shut(&a, fa), 0);
+    assert_object("f", "Base");
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_stat(&b, "f", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 /* 2d: a writer through the S3 API leaves no id: what is there is another file, to ranges, to
  * appends, and to a whole content alike (2a wants the same id). */
 static void foreign_writer(void **state)
@@ -531,6 +551,7 @@ int main(void)
         T(sizes_are_ranges),
         T(cut_of_what_has_grown),
         T(bytes_and_attributes),
+        T(attributes_alone),
         T(foreign_writer),
         T(foreign_object_gets_its_id),
         T(second_handle),
