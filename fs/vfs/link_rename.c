@@ -74,10 +74,6 @@ static int put_target(struct vfs *v, struct renaming *m, unsigned flags)
         }
         if (r <= 0)
             break;
-        if (r == UPLOAD_LANDED) { /* what is there now is newer than what is known here */
-            r = err_set(-EIO, "%s was written by another client meanwhile", m->to);
-            break;
-        }
         if (tries == TRIES || (flags & RENAME_NOREPLACE) != 0) {
             r = err_set(r == UPLOAD_EXISTS ? -EEXIST : -EAGAIN,
                         "%s is being written by another client", m->to);
