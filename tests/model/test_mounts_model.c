@@ -405,7 +405,8 @@ static unsigned long number(int argc, char **argv, int i, const char *env, unsig
 
 int main(int argc, char **argv)
 {
-    unsigned long first = number(argc, argv, 1, NULL, 1),
+    /* Among these 40 are those that see each mechanism switched off; see the log of this file. */
+    unsigned long first = number(argc, argv, 1, NULL, 60),
                   seeds = number(argc, argv, 2, "MODEL_SEEDS", 40), failures = 0;
     size_t n = number(argc, argv, 3, "MODEL_OPS", 100);
     struct move *moves = calloc(n + 1, sizeof(*moves));
