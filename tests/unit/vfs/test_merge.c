@@ -308,6 +308,26 @@ static void second_handle(void **state)
     assert_object("f", "ABC.......");
 }
 
+/* On one mount a file has one content: what a writer's commit was merged with is what its readers
+ * see. */
+static void readers_beside_a_merge(void **state)
+{
+    uint64_t fa, reader;
+    char got[16] = "";
+
+    (void)state;
+    put_text(&a, "f", "base");
+    reader = open_rw(&a, "f");
+    assert_int_equal(vfs_read(a.vfs, reader, 0, got, 2), 2);
+    fa = open_rw(&a, "f");
+    write_text(&a, fa, 3, "E");
+    assert_int_equal(append_text(&b, "f", "+b"), 0);
+    assert_int_equal(rig_shut(&a, fa), 0);
+    assert_int_equal(vfs_read(a.vfs, reader, 2, got, sizeof(got)), 4);
+    assert_memory_equal(got, "sE+b", 4);
+    assert_int_equal(rig_shut(&a, reader), 0);
+}
+
 /* The name has moved on to a newer version while a writer had not written yet. */
 static void writer_behind_a_new_node(void **state)
 {
@@ -555,6 +575,7 @@ int main(void)
         T(foreign_writer),
         T(foreign_object_gets_its_id),
         T(second_handle),
+        T(readers_beside_a_merge),
         T(writer_behind_a_new_node),
         T(overwritten_after_complete),
         T(lost_reply_of_a_rename),
