@@ -91,8 +91,10 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
     } else if (is_sent) {
         r = unlink_doubtful(v, i, key);
     }
-    if (r == 0)
+    if (r == 0) {
         name_gone(v, dir, i, key);
+        strict_end(v, i); /* it may stay open for long */
+    }
     return r;
 }
 

@@ -118,6 +118,7 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     move_name_locked(v, n, i);
     lock_drop(&v->tree);
     store_obj_done(&there);
+    strict_end(v, i); /* that was about the old name, too */
     return 0;
 }
 
