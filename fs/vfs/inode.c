@@ -288,14 +288,14 @@ void inode_moved_locked(struct inode *i, const struct store_obj *now)
     i->obj_size = now->size;
 }
 
-struct inode *inode_find_dirty_locked(struct inode *top)
+struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns)
 {
     for (struct dentry *d = top->child; d != NULL; d = d->next) {
-        struct inode *i = d->inode, *found = inode_is_dir(i) ? inode_find_dirty_locked(i) : NULL;
+        struct inode *i = d->inode, *found = inode_is_dir(i) ? inode_find_dirty_locked(i, since_ns) : NULL;
 
         if (found != NULL)
             return found;
-        if (!inode_is_dir(i) && (i->is_new || i->is_dirty))
+        if (!inode_is_dir(i) && (i->is_new || i->is_dirty) && i->dirty_since_ns <= since_ns)
             return i;
     }
     return NULL;

@@ -183,8 +183,9 @@ void inode_io_take(struct vfs *v, struct inode *i);
 void inode_io_drop(struct vfs *v, struct inode *i);
 void inode_unref_locked(struct vfs *v, struct inode *i);
 void inode_unref(struct vfs *v, struct inode *i);
-/* A file at or below top whose bytes or attributes wait for a commit, or NULL. */
-struct inode *inode_find_dirty_locked(struct inode *top);
+/* A file at or below top whose bytes or attributes wait for a commit since then or longer (INT64_MAX:
+ * at all), or NULL. */
+struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns);
 bool inode_is_gone_locked(const struct vfs *v, const struct inode *i);
 /* Bytes or attributes wait for a commit, or for an error: not those of a file removed here. */
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i);
@@ -362,6 +363,8 @@ void moved_touch(struct store_hdrs *hdrs);
 
 /* --- late.c: where DELETE knows no conditions --- */
 enum late_outcome { LATE_ELSEWHERE = 1 };
+/* Is a write under this condition one that a rename could take away unseen? */
+bool late_is_due(const struct vfs *v, enum store_if cond);
 /* After a PUT of the inode under key with this condition, which gave *now: has a rename taken the key
  * away? 0: it is there, or went along; LATE_ELSEWHERE: it was put once more, under the file's new
  * name, and is *now there; -ESTALE: it has no place; -errno. */

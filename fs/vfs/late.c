@@ -21,6 +21,11 @@ static bool is_weak(const struct vfs *v)
     return !c->delete_match && c->put_absent && c->put_match;
 }
 
+bool late_is_due(const struct vfs *v, enum store_if cond)
+{
+    return is_weak(v) && cond == STORE_IF_MATCH;
+}
+
 struct search {
     struct vfs *v;
     const char *key;
@@ -71,6 +76,7 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
 {
     struct store_obj there = {0}, fresh = {0};
     struct store_hdrs hdrs = {0};
+    enum moved_how how = MOVED_NOT;
     char to[VFS_KEY_MAX + 2];
     int r = 0;
 
@@ -78,13 +84,16 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
         r = err_set(-ESTALE, "%s was renamed by another client", key);
     if (r == 0)
         r = key_head(v, to, &there);
-    if (r == STORE_NOT_FOUND ||
-        (r == 0 && moved_look(&there.hdrs, what->mark, &now->etag) == MOVED_SAME)) {
+    if (r == 0)
+        how = moved_look(&there.hdrs, what->mark, &now->etag);
+    if (r == STORE_NOT_FOUND || how == MOVED_SAME) {
         store_obj_done(&there);
         return 0; /* moved along, and perhaps removed since: as if it had come after the write */
     }
     if (r == 0 && !inode_is_file_of(v, i, to, &there))
         r = err_set(-ESTALE, "%s was renamed by another client", key);
+    if (r == 0 && how != MOVED_STALE && !merge_owns_whole_locked(i)) /* not from what it has now */
+        r = err_set(-ESTALE, "%s was renamed to %s and written by another client", key, to);
     if (r == 0)
         r = commit_headers(v, i, to, name, &hdrs);
     if (r == 0) {
@@ -116,7 +125,7 @@ int late_write(struct vfs *v, struct inode *i, const char *key, const char *name
     struct intent what = {0};
     int r;
 
-    if (!is_weak(v) || cond != STORE_IF_MATCH)
+    if (!late_is_due(v, cond))
         return 0;
     r = find(v, key, true, &what);
     if (r == 0 && what.state != INTENT_NONE)

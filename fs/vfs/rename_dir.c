@@ -15,15 +15,18 @@
 #include "base/str.h"
 #include "base/sys.h"
 
-/* What is being written below top is in the bucket when this returns. */
+/* What was written below top before this began is in the bucket when it returns. Who goes on writing
+ * is not waited for: that is no part of the copies, and goes to the new name. */
 static int commit_tree(struct vfs *v, struct inode *top)
 {
+    const int64_t began = clock_boot_ns();
+
     for (;;) {
         struct inode *found;
         int r;
 
         lock_take(&v->tree);
-        found = inode_find_dirty_locked(top);
+        found = inode_find_dirty_locked(top, began);
         if (found != NULL)
             found->refs++;
         lock_drop(&v->tree);
@@ -51,12 +54,19 @@ static void rebase(struct vfs *v, const struct move *m)
 {
     for (size_t n = 0; n < m->n; n++) {
         struct moved *one = &m->all[n];
+        struct data_file *f;
 
         if (one->inode == NULL)
             continue;
-        data_committed(one->inode->data, one->to, &one->now, one->inode->moved_change);
         lock_take(&v->tree);
-        inode_moved_locked(one->inode, &one->now);
+        f = one->inode->data != NULL ? data_file_ref(one->inode->data) : NULL;
+        lock_drop(&v->tree);
+        if (f != NULL)
+            data_committed(f, one->to, &one->now, one->inode->moved_change);
+        data_file_unref(f);
+        lock_take(&v->tree);
+        if (f != NULL) /* else a lookup has found the new name by itself */
+            inode_moved_locked(one->inode, &one->now);
         inode_unref_locked(v, one->inode);
         lock_drop(&v->tree);
         one->inode = NULL;
@@ -144,6 +154,29 @@ static int list_content_locked(struct inode *top, struct inode_list *l)
     return r;
 }
 
+/* Its bytes come here, if it is open; what is written from now on is in no copy. A lookup that
+ * finds another version drops the content of a file that nobody has open: then there is none. */
+static int localise_one(struct vfs *v, struct inode *i)
+{
+    struct data_file *f;
+    bool is_open;
+    int r;
+
+    inode_io_take(v, i);
+    r = commit_inode(v, i);
+    lock_take(&v->tree);
+    f = i->data != NULL ? data_file_ref(i->data) : NULL;
+    is_open = i->n_open > 0;
+    lock_drop(&v->tree);
+    if (f != NULL)
+        i->moved_change = data_change(f);
+    inode_io_drop(v, i);
+    if (r == 0 && is_open && f != NULL)
+        r = data_localise(f);
+    data_file_unref(f);
+    return r;
+}
+
 /* Open files read on although their keys go away: their bytes come here first. */
 static int localise_open(struct vfs *v, struct inode *top)
 {
@@ -154,20 +187,9 @@ static int localise_open(struct vfs *v, struct inode *top)
     r = list_content_locked(top, &l);
     lock_drop(&v->tree);
     for (size_t n = 0; n < l.n; n++) {
-        struct inode *i = l.v[n];
-        bool is_open;
-
-        inode_io_take(v, i);
         if (r == 0)
-            r = commit_inode(v, i);
-        i->moved_change = data_change(i->data); /* what is written from now on is in no copy */
-        lock_take(&v->tree);
-        is_open = i->n_open > 0;
-        lock_drop(&v->tree);
-        inode_io_drop(v, i);
-        if (r == 0 && is_open)
-            r = data_localise(i->data);
-        inode_unref(v, i);
+            r = localise_one(v, l.v[n]);
+        inode_unref(v, l.v[n]);
     }
     free(l.v);
     return r;

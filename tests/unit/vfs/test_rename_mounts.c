@@ -595,6 +595,166 @@ static void weak_tombstones_are_swept(void **state)
     assert_true(memstore_objects(a.store) <= n - 2); /* the tombstone, and g's emptied claim */
 }
 
+/* a's rename is done, but for its intent: c writes under the new name. b, whose PUT landed under the
+ * old one before it went, must not put that over what c was told is stored. */
+static struct rig c;
+static struct once later;
+static uint64_t b_fh;
+static int c_write;
+
+static void *b_closes(void *arg)
+{
+    (void)arg;
+    b_write = rig_shut(&b, b_fh);
+    return NULL;
+}
+
+static void b_closes_f(void)
+{
+    b_path = "f";
+    once.result = -pthread_create(&b_thread, NULL, b_closes, NULL);
+    wait_for_newer();
+}
+
+static void c_writes_g(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    uint64_t fh;
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (later.is_done || req->op != STORE_DELETE || strcmp(req->key, "f") != 0)
+        return;
+    later.is_done = true;
+    c_write = rig_open_file(&c, "g", O_RDWR, &fh);
+    if (c_write == 0 && vfs_write(c.vfs, &c.ctx, fh, 0, "C", 1) != 1)
+        c_write = -EIO;
+    if (c_write == 0)
+        c_write = rig_shut(&c, fh);
+}
+
+static void weak_third_writer_of_the_new_name(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_join(&c, &a, NULL), 0);
+    assert_int_equal(rig_put(&a, "f", "1234", 4), 0);
+    assert_int_equal(rig_open_file(&b, "f", O_RDWR, &b_fh), 0);
+    assert_int_equal(vfs_write(b.vfs, &b.ctx, b_fh, 4, "B", 1), 1);
+    before(STORE_DELETE, "f", b_closes_f);
+    later = (struct once){0};
+    memstore_set_hooks(a.store, run_once, c_writes_g, NULL);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    it_was_done();
+    pthread_join(b_thread, NULL);
+    assert_true(later.is_done);
+    assert_int_equal(c_write, 0);
+    assert_int_equal(b_write, -ESTALE);
+    assert_object("g", "C234");
+    assert_int_equal(lost_and_found(&b), 1);
+    rig_close(&c);
+}
+
+/* A directory moves while a file in it, known here and not open, is found to be another version. */
+static void a_looks_at_y(void)
+{
+    struct stat st;
+
+    if (memstore_put(a.store, "d/y", "theirs", 6, NULL, NULL) != 0)
+        once.result = -EIO;
+    time_passes();
+    if (once.result == 0)
+        once.result = rig_stat(&a, "d/y", &st);
+}
+
+static void file_changes_while_its_directory_moves(void **state)
+{
+    const size_t size = (size_t)20 << 20;
+    _cleanup_free_ char *text = calloc(1, size);
+    struct vfs_entry y;
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    assert_non_null(text);
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(memstore_put(a.store, "d/big", text, size, NULL, NULL), 0);
+    assert_int_equal(rig_put(&b, "d/y", "old", 3), 0);
+    assert_int_equal(rig_walk(&a, "d/y", &y), 0);
+    assert_int_equal(vfs_open(a.vfs, &a.ctx, y.node, O_RDONLY, &fh, &keep), 0);
+    vfs_release(a.vfs, fh); /* its content stays known with the node */
+    assert_int_equal(rig_open_file(&a, "d/big", O_RDONLY, &fh), 0);
+    before(STORE_GET, "d/big", a_looks_at_y);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    it_was_done();
+    vfs_release(a.vfs, fh);
+    vfs_forget(a.vfs, y.node, 1);
+    assert_file(&a, "e/y", "theirs");
+}
+
+/* Two files that are written without a pause: the rename of their directory does not wait for an
+ * end of that, and loses none of it. */
+#define ROUNDS 40
+static struct busy {
+    uint64_t fh[2];
+    unsigned puts;
+    char last[2];
+} busy;
+
+static void *write_other(void *arg)
+{
+    size_t n = *(size_t *)arg;
+
+    busy.last[n] = (char)('A' + busy.puts % 26);
+    if (vfs_write(a.vfs, &a.ctx, busy.fh[n], 0, &busy.last[n], 1) != 1)
+        once.result = -EIO;
+    return NULL;
+}
+
+static void write_while_committed(void *arg, struct store *s, const struct store_req *req,
+                                  int result)
+{
+    size_t other;
+    pthread_t t;
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT || (strcmp(req->key, "d/0") != 0 && strcmp(req->key, "d/1") != 0))
+        return;
+    other = req->key[2] == '0';
+    clock_fake_add(NS_PER_MS);
+    if (++busy.puts < ROUNDS && pthread_create(&t, NULL, write_other, &other) == 0)
+        pthread_join(t, NULL);
+}
+
+static void directory_of_busy_writers_moves(void **state)
+{
+    char text[2][2] = {"", ""};
+
+    (void)state;
+    busy = (struct busy){.last = {'0', '1'}};
+    once = (struct once){0};
+    assert_int_equal(rig_mkdir(&a, "d", 0755), 0);
+    assert_int_equal(rig_put(&a, "d/0", "0", 1), 0);
+    assert_int_equal(rig_put(&a, "d/1", "1", 1), 0);
+    assert_int_equal(rig_open_file(&a, "d/0", O_RDWR, &busy.fh[0]), 0);
+    assert_int_equal(rig_open_file(&a, "d/1", O_RDWR, &busy.fh[1]), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, busy.fh[0], 0, "0", 1), 1);
+    memstore_set_hooks(a.store, write_while_committed, NULL, NULL);
+    assert_int_equal(rig_rename(&a, "d", "e", 0), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_true(busy.puts <= 4);
+    assert_int_equal(once.result, 0);
+    assert_int_equal(rig_shut(&a, busy.fh[0]), 0);
+    assert_int_equal(rig_shut(&a, busy.fh[1]), 0);
+    text[0][0] = busy.last[0];
+    text[1][0] = busy.last[1];
+    assert_object("e/0", text[0]);
+    assert_object("e/1", text[1]);
+    assert_false(is_object("d/0"));
+    assert_false(is_object("d/1"));
+}
+
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
 int main(void)
@@ -622,6 +782,9 @@ int main(void)
         W(weak_rename_between_put_and_look),
         W(weak_unlink_waits),
         W(weak_tombstones_are_swept),
+        W(weak_third_writer_of_the_new_name),
+        T(file_changes_while_its_directory_moves),
+        T(directory_of_busy_writers_moves),
     };
 
     return cmocka_run_group_tests_name("vfs/rename_mounts", tests, NULL, NULL);
