@@ -64,7 +64,8 @@ static bool find_whole(struct vfs *v, const struct range *x, struct whole *w)
     if (type == NULL || str_copy(w->type, sizeof(w->type), type) < 0)
         w->type[0] = '\0';
     lock_drop(&v->tree);
-    return is_whole && upload_can_copy(v->upload, w->cond.kind, w->base.size);
+    /* What a rename could take away goes up by a commit, which looks for that (protocol 4). */
+    return is_whole && !late_is_due(v, w->cond.kind) && upload_can_copy(v->upload, w->cond.kind, w->base.size);
 }
 
 /* The name says what the bytes are; where it does not, the source's type does. */
@@ -86,6 +87,8 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
     uint64_t change = data_change(out->data);
     int r = locks_before_commit(v, out);
 
+    if (r == 0)
+        r = shadow_check(v, out, w->to);
     if (r == 0)
         r = data_file_new(v->data, w->from, &w->base, &source);
     if (r == 0)

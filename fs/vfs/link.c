@@ -240,6 +240,7 @@ static int link_once(struct vfs *v, struct linking *l, bool is_again, struct vfs
         r = add_name(v, l, ret);
     inode_io_drop(v, l->i);
     pthread_rwlock_unlock(&v->names);
+    inode_tell_kernel(v, l->i);
     return r;
 }
 

@@ -268,6 +268,7 @@ static int commit_now(struct vfs *v, struct inode *i)
     r = commit_inode(v, i);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
+    inode_tell_kernel(v, i);
     return r;
 }
 
