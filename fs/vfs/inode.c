@@ -431,6 +431,15 @@ void inode_touch_locked(struct inode *dir)
     dir->attr.mtime_ns = dir->attr.ctime_ns = clock_wall_ns();
 }
 
+void inode_note_id_locked(struct vfs *v, struct inode *i)
+{
+    i->ino = objattr_ino(&i->attr);
+    if (i->by_ino.hash != i->ino && i->node > VFS_ROOT) {
+        map_remove(&v->locked.by_ino, &i->by_ino);
+        map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
+    }
+}
+
 void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
                           const struct store_obj *obj, int64_t checked_ns)
 {
@@ -455,11 +464,7 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
         (obj == NULL || (store_hdrs_get(&obj->hdrs, STORE_USER_META "s3efs-id") == NULL &&
                          (is_dir || store_etag_equal(&obj->etag, &i->etag)))))
         memcpy(i->attr.id, id, sizeof(id));
-    i->ino = objattr_ino(&i->attr);
-    if (i->by_ino.hash != i->ino && i->node > VFS_ROOT) {
-        map_remove(&v->locked.by_ino, &i->by_ino);
-        map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
-    }
+    inode_note_id_locked(v, i);
     store_hdrs_done(&i->hdrs);
     i->etag = (struct store_etag){""};
     i->obj_mtime_ns = 0;

@@ -207,6 +207,7 @@ void inode_entry_locked(struct vfs *v, struct inode *i,
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i);
 bool dentry_is_fresh_locked(const struct vfs *v, const struct dentry *d);
 int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i);
+void inode_note_id_locked(struct vfs *v, struct inode *i); /* its file id is another now */
 void inode_touch_locked(struct inode *dir); /* a name in it changed */
 /* The node, referenced; -ESTALE if there is none. */
 int inode_get(struct vfs *v, uint64_t node, struct inode **ret);

@@ -37,7 +37,7 @@ int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct s
         return r;
     lock_take(&v->tree);
     memcpy(i->attr.id, theirs.id, sizeof(theirs.id));
-    i->ino = objattr_ino(&i->attr);
+    inode_note_id_locked(v, i);
     i->attr.mode = theirs.mode;
     i->attr.uid = theirs.uid;
     i->attr.gid = theirs.gid;

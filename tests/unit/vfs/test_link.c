@@ -456,6 +456,26 @@ static void lost_record(void **state)
     assert_file(&b, "g", "two");
 }
 
+/* A creator that another mount was faster with has that mount's file: its second name is found. */
+static void linked_by_the_winner(void **state)
+{
+    struct vfs_entry e, other;
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_creat(&a, "f", O_WRONLY, 0644, &fh), 0);
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    assert_int_equal(rig_put(&b, "f", "b", 1), 0);
+    assert_int_equal(vfs_write(a.vfs, &a.ctx, fh, 0, "aa", 2), 2);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    pass(61);
+    assert_int_equal(rig_link(&b, "f", "g"), 0);
+    assert_int_equal(rig_walk(&a, "g", &other), 0);
+    assert_int_equal(other.node, e.node);
+    vfs_forget(a.vfs, other.node, 1);
+    vfs_forget(a.vfs, e.node, 1);
+}
+
 /* LINK-4. */
 static void costs_nothing_for_others(void **state)
 {
@@ -573,6 +593,7 @@ int main(void)
         T(foreign_delete),
         T(foreign_copy),
         T(lost_record),
+        T(linked_by_the_winner),
         T(costs_nothing_for_others),
         T(too_many),
         T(two_writers),
