@@ -189,7 +189,7 @@ static size_t cells_to_tell(const struct doing *d)
 
 bool content_starts(const struct content *c, const struct content *head)
 {
-    return c->n >= head->n && memcmp(c->v, head->v, head->n * sizeof(*c->v)) == 0;
+    return c->n >= head->n && (head->n == 0 || memcmp(c->v, head->v, head->n * sizeof(*c->v)) == 0);
 }
 
 /* The one content that begins so, or NULL: none, or several. */

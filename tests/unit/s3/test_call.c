@@ -256,7 +256,7 @@ static int t8_write(void *ctx, uint64_t off, const void *buf, size_t len)
 {
     struct t8_sink *s = ctx;
 
-    if (off + len > 5 || memcmp("hello" + off, buf, len) != 0)
+    if (off + len > 5 || memcmp(&"hello"[off], buf, len) != 0)
         s->is_spoilt = true;
     else
         memcpy(s->data + off, buf, len);

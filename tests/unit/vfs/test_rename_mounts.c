@@ -13,7 +13,7 @@ struct once {
     enum store_op op;
     const char *key;
     void (*run)(void);
-    bool is_done;
+    atomic_bool is_done; /* hooks run on the movers' threads */
     int result; /* of what a mount was asked for in it: an assertion there would not be caught */
 };
 static struct once once;
@@ -33,10 +33,10 @@ static void run_once(void *arg, struct store *s, const struct store_req *req, in
     (void)arg;
     (void)s;
     (void)result;
-    if (once.is_done || (req->op != once.op && !(once.op == STORE_PUT && req->op == STORE_COPY)) ||
-        req->key == NULL || strcmp(req->key, once.key) != 0)
+    if ((req->op != once.op && !(once.op == STORE_PUT && req->op == STORE_COPY)) ||
+        req->key == NULL || strcmp(req->key, once.key) != 0 ||
+        atomic_exchange(&once.is_done, true))
         return;
-    once.is_done = true;
     if (pthread_create(&t, NULL, run_it, NULL) == 0)
         pthread_join(t, NULL);
     else
@@ -638,9 +638,9 @@ static void c_writes_g(void *arg, struct store *s, const struct store_req *req, 
     (void)arg;
     (void)s;
     (void)result;
-    if (later.is_done || req->op != STORE_DELETE || strcmp(req->key, "f") != 0)
+    if (req->op != STORE_DELETE || strcmp(req->key, "f") != 0 ||
+        atomic_exchange(&later.is_done, true))
         return;
-    later.is_done = true;
     c_write = -pthread_create(&t, NULL, c_writes, NULL);
     if (c_write == 0)
         pthread_join(t, NULL);
