@@ -1,49 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the model of several mounts (tests/model) found, each on its own: other mounts' doings
  * within the attribute times, a foreign writer's file, and lost replies. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
-
-static struct rig a, b;
-
-static int setup(void **state)
-{
-    int r;
-
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    r = rig_open(&a, NULL);
-    return r == 0 ? rig_join(&b, &a, NULL) : r;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&b);
-    rig_close(&a);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_file(struct rig *r, const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(r, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
+#include "twomounts.h"
 
 /* The name is known here from a moment ago, and by now it is another file, or none: who truncates
  * it replaces what is there, and close() says 0. */
@@ -118,8 +76,8 @@ static void late_answer_is_not_remembered(void **state)
     assert_int_equal(rig_stat(&a, "f", &st), -ENOENT);
 }
 
-/* A server that answers a GET in the moment of a replacement sends the new version's bytes under the
- * old one's name: more than there is room for. The commit that wanted them asks again. */
+/* A server that answers a GET in the moment of a replacement sends the new version's bytes under
+ * the old one's name: more than there is room for. The commit that wanted them asks again. */
 static void another_versions_bytes_are_asked_for_again(void **state)
 {
     uint64_t fh;
@@ -236,17 +194,17 @@ static void range_past_the_end_and_append(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(truncating_open_takes_what_is_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(refused_chmod_does_not_fail_the_close, setup, teardown),
-        cmocka_unit_test_setup_teardown(foreign_object_is_another_file, setup, teardown),
+        T(truncating_open_takes_what_is_there),
+        T(refused_chmod_does_not_fail_the_close),
+        T(foreign_object_is_another_file),
         cmocka_unit_test_setup_teardown(another_versions_bytes_are_asked_for_again, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(late_answer_is_not_remembered, setup, teardown),
-        cmocka_unit_test_setup_teardown(mkdir_knows_its_own_marker, setup, teardown),
-        cmocka_unit_test_setup_teardown(mkdir_knows_anothers_marker, setup, teardown),
-        cmocka_unit_test_setup_teardown(new_file_replaces_what_is_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(doubtful_file_does_not_come_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(range_past_the_end_and_append, setup, teardown),
+        T(late_answer_is_not_remembered),
+        T(mkdir_knows_its_own_marker),
+        T(mkdir_knows_anothers_marker),
+        T(new_file_replaces_what_is_there),
+        T(doubtful_file_does_not_come_back),
+        T(range_past_the_end_and_append),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

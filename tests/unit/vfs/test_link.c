@@ -1,61 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hard links, on one mount and between two. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/fs.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/clock.h"
 #include "coord/link.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
 
-static struct rig a, b;
-
-static int setup(void **state)
-{
-    int r;
-
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    r = rig_open(&a, NULL);
-    return r == 0 ? rig_join(&b, &a, NULL) : r;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&b);
-    rig_close(&a);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_file(struct rig *r, const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(r, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
-
-static void assert_object(const char *key, const char *text)
-{
-    char *data = NULL;
-
-    assert_int_equal(memstore_get(a.store, key, NULL, &data), 0);
-    assert_string_equal(data, text);
-    free(data);
-}
+#include "twomounts.h"
 
 static void assert_no_object(const char *key)
 {
@@ -574,8 +523,6 @@ static void two_writers(void **state)
     assert_file(&a, "f", "BBBB");
     assert_one_file(&b, "f", "g");
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

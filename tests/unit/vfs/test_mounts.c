@@ -1,50 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two mounts of one bucket, and writers through the S3 API: close-to-open, and no lost update. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "tests/lib/memstore.h"
-#include "tests/lib/rig.h"
-
-static struct rig a, b;
-
-static int setup(void **state)
-{
-    int r;
-
-    (void)state;
-    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
-    rig_set_has_fd(NULL);
-    r = rig_open(&a, NULL);
-    return r == 0 ? rig_join(&b, &a, NULL) : r;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&b);
-    rig_close(&a);
-    clock_fake_off();
-    return 0;
-}
-
-static void assert_file(struct rig *r, const char *path, const char *text)
-{
-    char buf[256] = {0};
-
-    assert_int_equal(rig_get(r, path, buf, sizeof(buf) - 1), strlen(text));
-    assert_string_equal(buf, text);
-}
+#include "twomounts.h"
 
 /* T1, T20: what A closed, B's next open sees: longer, shorter, replaced, removed and made again. */
 static void close_to_open(void **state)
@@ -271,7 +227,6 @@ static void directory_time_is_kept_until_a_later_change(void **state)
     vfs_forget(a.vfs, d.node, 1);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
