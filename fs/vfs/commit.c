@@ -18,8 +18,9 @@
 #include "link.h"
 #include "mime.h"
 
-#define COMMIT_TRIES                                                                               \
-    64 /* against other writers of the same file; each try means that one of them got through */
+/* Tries against other writers of the same file; each means that one of them got through. */
+#define COMMIT_TRIES 200
+#define PAUSE_MAX_NS (2 * NS_PER_S)
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -148,12 +149,18 @@ void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_o
     atomic_fetch_add(&v->commits, 1);
 }
 
-/* Several that append to one file would else meet each other again and again. */
-static void pause_between(int tries)
+/* Several that append to one file would else meet each other again and again: a pause by chance,
+ * which grows with the tries and with how long the bucket takes. */
+static void pause_between(int tries, int64_t took_ns)
 {
-    int shift = tries < 6 ? tries : 6;
-    struct timespec ts = {.tv_nsec = (clock_boot_ns() / 64 % 1000 + 1) * 1000L << shift};
+    int shift = tries < 6 ? tries : 6, times = tries < 16 ? tries : 16;
+    int64_t chance = clock_boot_ns() / 64 % 1000 + 1;
+    int64_t ns = (chance * 1000 << shift) + took_ns / 1000 * chance * times;
+    struct timespec ts;
 
+    if (ns > PAUSE_MAX_NS)
+        ns = PAUSE_MAX_NS;
+    ts = (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
     if (tries > 0)
         nanosleep(&ts, NULL);
 }
@@ -194,6 +201,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
     for (int tries = 0;; tries++) {
         struct store_hdrs hdrs = {0};
         struct store_obj now = {0};
+        int64_t began_ns = clock_boot_ns();
 
         r = locks_before_commit(v, i);
         if (r == 0)
@@ -227,7 +235,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
         if (r <= 0)
             return r;
         change = data_change(i->data);
-        pause_between(tries);
+        pause_between(tries, clock_boot_ns() - began_ns);
     }
 }
 
