@@ -641,9 +641,10 @@ static void c_writes_g(void *arg, struct store *s, const struct store_req *req, 
     if (req->op != STORE_DELETE || strcmp(req->key, "f") != 0 ||
         atomic_exchange(&later.is_done, true))
         return;
-    c_write = -pthread_create(&t, NULL, c_writes, NULL);
-    if (c_write == 0)
+    if (pthread_create(&t, NULL, c_writes, NULL) == 0)
         pthread_join(t, NULL);
+    else
+        c_write = -EAGAIN;
 }
 
 static void weak_third_writer_of_the_new_name(void **state)
