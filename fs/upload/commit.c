@@ -67,6 +67,16 @@ void job_result(struct job *j, struct store_obj *told, struct store_obj *ret)
     ret->size = j->size;
 }
 
+int job_sent(struct job *j, int r, struct store_obj *told, struct store_obj *ret)
+{
+    if (r != 0)
+        return r;
+    if (!store_etag_is_set(&told->etag))
+        return err_set(-EIO, "%s: the bucket sent no ETag", j->req->key);
+    job_result(j, told, ret);
+    return 0;
+}
+
 /* One PUT. 0 and *ret, or what the request ended with. */
 static int put_commit(struct job *j, struct store_obj *ret)
 {
@@ -82,12 +92,7 @@ static int put_commit(struct job *j, struct store_obj *ret)
     job_note_doubt(j, r, &rsp);
     body_done(&b);
     crash_point("upload.after_put");
-    if (r != 0)
-        return r;
-    if (!store_etag_is_set(&rsp.obj.etag))
-        return err_set(-EIO, "%s: the bucket sent no ETag", j->req->key);
-    job_result(j, &rsp.obj, ret);
-    return 0;
+    return job_sent(j, r, &rsp.obj, ret);
 }
 
 /* Errors after which the bucket is as it was, whatever happened on the way. */

@@ -48,10 +48,5 @@ int copy_commit(struct job *j, struct store_obj *ret)
     int r = store_call(j->u->store, &req, &rsp);
     job_note_doubt(j, r, &rsp);
     crash_point("upload.after_copy");
-    if (r != 0)
-        return r;
-    if (!store_etag_is_set(&rsp.obj.etag))
-        return err_set(-EIO, "%s: the bucket sent no ETag", j->req->key);
-    job_result(j, &rsp.obj, ret);
-    return 0;
+    return job_sent(j, r, &rsp.obj, ret);
 }

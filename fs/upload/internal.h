@@ -54,6 +54,8 @@ static inline void job_note_doubt(struct job *j, int r, const struct store_rsp *
 
 /* *ret for a success: what the reply told, and what was sent. Moves both out. */
 void job_result(struct job *j, struct store_obj *told, struct store_obj *ret);
+/* What a single request, a PUT or a COPY, has ended with; r is its result, which it gives on. */
+int job_sent(struct job *j, int r, struct store_obj *told, struct store_obj *ret);
 
 /* --- body.c: bytes to send, which can be read without asking the store for anything --- */
 struct body {
