@@ -461,6 +461,15 @@ int marker_put(struct vfs *v, struct inode *dir)
     return err_fold(r);
 }
 
+int marker_refused(struct vfs *v, struct inode *dir, int r, int tries)
+{
+    if (r != -EEXIST)
+        return r;
+    if (tries > 0 || inode_revalidate(v, dir) < 0)
+        return err_set(-EAGAIN, "the directory's marker is being changed by others");
+    return 0;
+}
+
 void marker_keep(struct vfs *v, struct inode *dir)
 {
     bool needed;

@@ -344,6 +344,9 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
                    struct store_hdrs *ret);
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */
 int marker_put(struct vfs *v, struct inode *dir);
+/* marker_put() ended with r < 0, after `tries` other tries. 0: another client had changed it, it has been
+ * read again, and is to be put once more; else the errno. */
+int marker_refused(struct vfs *v, struct inode *dir, int r, int tries);
 /* A directory that only exists by its keys gets a marker, so that it stays when the last of them
  * goes. */
 void marker_keep(struct vfs *v, struct inode *dir);

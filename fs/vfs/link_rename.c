@@ -68,7 +68,7 @@ static int put_target(struct vfs *v, struct renaming *m, unsigned flags)
             r = data_follow(m->i->data, m->to, &m->now);
             lock_take(&v->tree);
             m->i->attr.size = data_size(m->i->data);
-            m->i->is_kernel_behind = true;
+            inode_kernel_behind_locked(m->i);
             lock_drop(&v->tree);
             break;
         }

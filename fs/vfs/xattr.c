@@ -329,10 +329,9 @@ static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
         store_hdrs_done(&i->edits);
         i->checked_ns = 0;
         lock_drop(&v->tree);
-        if (r != -EEXIST || tries > 0 || inode_revalidate(v, i) < 0)
-            return r == -EEXIST
-                       ? err_set(-EAGAIN, "the directory's marker is being changed by others")
-                       : r;
+        r = marker_refused(v, i, r, tries);
+        if (r < 0)
+            return r;
     }
 }
 
