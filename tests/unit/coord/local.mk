@@ -29,3 +29,4 @@ coord_tests += tests/unit/coord/test_reserve
 tests_unit_coord_test_reserve_SOURCES = %D%/test_reserve.c
 tests_unit_coord_test_reserve_CPPFLAGS = $(coord_test_cppflags)
 tests_unit_coord_test_reserve_LDADD = $(coord_test_ldadd)
+EXTRA_DIST += %D%/twocoords.h
