@@ -40,7 +40,7 @@ void cache_drop_note(struct cache *c, const struct cache_dir_key *dir,
 
 static bool concerns(const struct cache_drop *d, const struct cache_dir_key *dir, int64_t since_ns)
 {
-    return d->at_ns > since_ns && memcmp(&d->dir, dir, sizeof(*dir)) == 0;
+    return d->at_ns >= since_ns && memcmp(&d->dir, dir, sizeof(*dir)) == 0;
 }
 
 int cache_drops_since(struct cache *c, const struct cache_dir_key *dir, int64_t since_ns,

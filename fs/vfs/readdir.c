@@ -131,15 +131,23 @@ static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_
     struct cache_obj known = {0};
     char key[VFS_KEY_MAX + 2];
     struct inode *i = NULL;
+    struct asking a;
     bool has = false;
     int r;
 
     lock_take(&v->tree);
     r = inode_key_locked(v, h->inode, d->name, key);
+    asking_begin_locked(v, &a, h->inode, d->name);
     lock_drop(&v->tree);
     if (r == 0)
         has = cached_attrs(v, d, key, &known);
     lock_take(&v->tree);
+    asking_end_locked(v, &a);
+    if (a.is_stale && has) { /* what the cache said is from before a change of that name (VFS-4) */
+        cache_obj_done(&known);
+        known = (struct cache_obj){0};
+        has = false;
+    }
     if (r == 0)
         i = known_inode_locked(v, h->inode, d, has ? &known : NULL, key, h->dir->taken_ns);
     if (i != NULL) {
