@@ -134,6 +134,7 @@ static int open_vfs(struct compose *m)
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
         .flush_after_ns = c->flush_after_s * NS_PER_S,
+        .soft_ns = config_soft_timeout_ns(c),
         .excl = excl[c->excl],
         .enforces_user = c->posix_user != NULL,
         .user = {.uid = c->user.uid, .gid = c->user.gid, .n_groups = c->user.n_groups},

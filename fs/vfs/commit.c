@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -17,10 +16,6 @@
 #include "base/str.h"
 #include "link.h"
 #include "mime.h"
-
-/* Tries against other writers of the same file; each means that one of them got through. */
-#define COMMIT_TRIES 200
-#define PAUSE_MAX_NS (2 * NS_PER_S)
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -149,22 +144,6 @@ void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_o
     atomic_fetch_add(&v->commits, 1);
 }
 
-/* Several that append to one file would else meet each other again and again: a pause by chance,
- * which grows with the tries and with how long the bucket takes. */
-static void pause_between(int tries, int64_t took_ns)
-{
-    int shift = tries < 6 ? tries : 6, times = tries < 16 ? tries : 16;
-    int64_t chance = clock_boot_ns() / 64 % 1000 + 1;
-    int64_t ns = (chance * 1000 << shift) + took_ns / 1000 * chance * times;
-    struct timespec ts;
-
-    if (ns > PAUSE_MAX_NS)
-        ns = PAUSE_MAX_NS;
-    ts = (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-    if (tries > 0)
-        nanosleep(&ts, NULL);
-}
-
 /* Who asks, and what a hard link's commit does with its other names. */
 struct commit_way {
     bool is_waited; /* a close or fsync */
@@ -196,12 +175,13 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
     struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                               i->etag};
     uint64_t change = data_change(i->data);
+    struct contest contest;
     int r;
 
-    for (int tries = 0;; tries++) {
+    contest_begin(v, i, &contest);
+    for (;;) {
         struct store_hdrs hdrs = {0};
         struct store_obj now = {0};
-        int64_t began_ns = clock_boot_ns();
 
         r = locks_before_commit(v, i);
         if (r == 0)
@@ -223,19 +203,18 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
                     ?: link_spread(v, i, key, &way->group);
         } else if (r == UPLOAD_LANDED) {
             r = merge_landed(v, i, key, &now);
-        } else if (r > 0 && tries < COMMIT_TRIES) {
+        } else if (r > 0) {
             r = locks_may_rebase(v, i)
                     ?: merge_resolve(v, i, key, r, &now, way->is_waited, &cond) ?: 1;
             link_saw(v, i, key, &now, &way->group);
-        } else if (r > 0) {
-            r = err_set(-EIO, "%s: others keep writing to it", key);
         }
         store_hdrs_done(&hdrs);
         store_obj_done(&now);
+        if (r > 0)
+            r = contest_lost(i, key, &contest) ?: 1;
         if (r <= 0)
             return r;
         change = data_change(i->data);
-        pause_between(tries, clock_boot_ns() - began_ns);
     }
 }
 

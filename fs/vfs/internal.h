@@ -77,6 +77,8 @@ struct inode {
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     bool is_sent;                  /* new, and a commit that failed may have made its object */
+    int64_t rivals_until_ns;       /* contest.c: other mounts commit it too, as seen until then; */
+    int64_t rivals_try_ns;         /* a try takes so long. Both guarded by io */
     struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
     bool is_trunc;                 /* made with O_TRUNC, or cut to 0 since the last commit */
     bool is_cut_now;               /* attr.size was set by the call that waits for the commit */
@@ -282,6 +284,16 @@ bool merge_owns_whole_locked(const struct inode *i);
  * again under *cond; else the errno of the close. is_waited: by a close or fsync. */
 int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
                   const struct store_obj *there, bool is_waited, struct store_cond *cond);
+/* --- contest.c: commits of one file by several mounts that meet each other --- */
+struct contest {
+    int64_t began_ns, until_ns, try_ns;
+    unsigned tries;
+};
+/* With io held. Both may pause. lost: a try met another version. 0: try again; -EIO: a soft mount's
+ * time is over. */
+void contest_begin(struct vfs *v, struct inode *i, struct contest *c);
+int contest_lost(struct inode *i, const char *key, struct contest *c);
+
 /* UPLOAD_LANDED: what was written here is in the bucket, and `now` came on top of it. */
 /* Protocol 5: a change of attributes alone keeps the ETag, so no condition meets it. Who commits and
  * has not looked for acregmin looks first (a HEAD), and takes what was not set here. 0 or -errno. */

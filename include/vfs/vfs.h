@@ -59,6 +59,7 @@ struct vfs_conf {
     /* What was appended or written into a stored file is committed after so long, by a thread that
      * starts at the first write; never a new file or whole content. 0: only by close and fsync. */
     int64_t flush_after_ns;
+    int64_t soft_ns;    /* a soft mount's commit gives up against other writers; 0: never */
     bool flush_by_hand; /* tests: by writeback_run() only, not by a thread */
     enum vfs_excl excl;
     bool enforces_user; /* permissions are checked here, of user, not of the caller by the kernel */

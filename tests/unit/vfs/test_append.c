@@ -254,6 +254,82 @@ static void merge_that_fails(void **state)
     assert_object("log", "base+b+b+a");
 }
 
+/* --- who meets others again and again --- */
+struct rivals {
+    unsigned left; /* of our PUTs that somebody gets before */
+    int64_t each_ns;
+};
+
+static void *append_one(void *arg)
+{
+    (void)arg;
+    assert_int_equal(append_text(&b, "log", "b"), 0);
+    return NULL;
+}
+
+static void somebody_is_faster(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    struct rivals *v = arg;
+    unsigned left = v->left;
+    pthread_t t;
+
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT || left == 0)
+        return;
+    v->left = 0; /* theirs is not hooked */
+    clock_fake_add(v->each_ns);
+    assert_int_equal(pthread_create(&t, NULL, append_one, NULL), 0);
+    assert_int_equal(pthread_join(t, NULL), 0);
+    v->left = left - 1;
+}
+
+/* Others got through each time: no reason for an error, however often (a hard mount). */
+static void loses_for_long(void **state)
+{
+    struct rivals v = {500, 0};
+    char *data = NULL;
+    uint64_t fa;
+
+    (void)state;
+    put_text(&a, "log", ".");
+    fa = open_append(&a, "log");
+    write_text(&a, fa, 0, "A");
+    memstore_set_hooks(a.store, somebody_is_faster, NULL, &v);
+    assert_int_equal(rig_shut(&a, fa), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_int_equal(v.left, 0);
+    assert_int_equal(memstore_get(a.store, "log", NULL, &data), 0);
+    assert_int_equal(strlen(data), 502);
+    assert_int_equal(data[501], 'A');
+    free(data);
+}
+
+/* A soft mount's close ends in its time, and what was written is kept. */
+static void loses_softly(void **state)
+{
+    struct rivals v = {500, NS_PER_S};
+    struct vfs_conf conf;
+    struct rig soft;
+    uint64_t fs;
+
+    (void)state;
+    rig_defaults(&conf);
+    conf.soft_ns = 60 * NS_PER_S;
+    assert_int_equal(rig_join(&soft, &a, &conf), 0);
+    put_text(&a, "log", ".");
+    fs = open_append(&soft, "log");
+    write_text(&soft, fs, 0, "S");
+    memstore_set_hooks(a.store, somebody_is_faster, NULL, &v);
+    assert_int_equal(vfs_fsync(soft.vfs, fs), -EIO);
+    assert_int_equal(v.left, 500 - 60);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_int_equal(vfs_fsync(soft.vfs, fs), 0); /* the next one sends it */
+    assert_int_equal(rig_shut(&soft, fs), 0);
+    assert_int_equal(lost_and_found(&soft), 0);
+    rig_close(&soft);
+}
+
 /* --- the history checker --- */
 #define MOUNTS 4
 #define RECORDS 60
@@ -387,7 +463,8 @@ int main(void)
         T(both_ends_meet),        T(both_make_the_log),       T(long_lived_writers),
         T(appends_beside_ranges), T(appended_and_rewritten),  T(truncated_log),
         T(theirs_was_cut),        T(lost_reply_under_others), T(lost_reply_pushed_out),
-        T(merge_that_fails),      T(appends_of_four_mounts),  T(long_lived_logs_of_four_mounts),
+        T(merge_that_fails),      T(loses_for_long),        T(loses_softly),
+        T(appends_of_four_mounts),  T(long_lived_logs_of_four_mounts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
