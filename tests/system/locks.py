@@ -282,13 +282,14 @@ def cost(rig):
     write_file(m.path("c"), "0")
     a, b = Holder(m.path("c")), Holder(m.path("c"))
     equal((a("ex"), a("un")), ("ok", "ok"))
-    before = m.ledger()
-    for _ in range(5):
+    costs = []
+    for _ in range(9):
+        before = m.ledger()
         equal((a("ex"), b("ex"), a("un")), ("ok", "EAGAIN", "ok"))
-    now = m.ledger()
-    spent = {k: n - before[k] for k, n in now.items() if n != before[k]}
-    equal(spent.get("PUT", 0), 10, f"PUTs of {spent}")
-    equal(sum(spent.values()), 15, f"requests {spent}")
+        now = m.ledger()
+        costs.append((now["PUT"] - before["PUT"], sum(now.values()) - sum(before.values())))
+    # a renewal of the mount's session may come between, so most rounds count
+    equal(sorted(costs)[4], (2, 3), f"PUTs and requests of each round: {costs}")
     a.end()
     b.end()
 
