@@ -47,6 +47,18 @@ void doubt_add(struct job *j)
     lock_drop(&u->lock);
 }
 
+void upload_doubt(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now)
+{
+    const struct upload_req req = {.key = key, .file = file};
+    struct job j = {.u = u, .req = &req, .base = data_base_etag(file), .change = data_change(file)};
+    struct marks m;
+    marks_parse(store_hdrs_get(&now->hdrs, COMMIT_HDR), &m);
+    if (m.n == 0)
+        return;
+    memcpy(j.mark, m.v[0], sizeof(j.mark));
+    doubt_add(&j);
+}
+
 static enum doubt_outcome judge(const struct job *j, const struct marks *there, const struct doubt *x)
 {
     if (!marks_have(there, x->mark) || marks_have(&j->base_marks, x->mark))

@@ -54,3 +54,16 @@ int look(struct job *j, struct store_obj *ret)
     }
     return r;
 }
+
+int upload_is_below(const struct store_obj *now, const struct store_obj *there)
+{
+    struct marks ours, theirs;
+    marks_parse(store_hdrs_get(&now->hdrs, COMMIT_HDR), &ours);
+    marks_parse(store_hdrs_get(&there->hdrs, COMMIT_HDR), &theirs);
+    if (ours.n == 0 || theirs.n == 0)
+        return 0;
+    if (marks_have(&theirs, ours.v[0]))
+        return 1;
+    bool reaches = ours.n > 1 ? marks_have(&theirs, ours.v[1]) : !theirs.is_cut;
+    return reaches ? 0 : err_set(-EIO, "others have written so much that it can't be told whether a commit is in it");
+}

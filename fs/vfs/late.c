@@ -78,15 +78,19 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
     struct store_hdrs hdrs = {0};
     enum moved_how how = MOVED_NOT;
     char to[VFS_KEY_MAX + 2];
+    bool is_gone;
     int r = 0;
 
     if (snprintf(to, sizeof(to), "%s%s", what->to, key + strlen(what->from)) >= (int)sizeof(to))
         r = err_set(-ESTALE, "%s was renamed by another client", key);
     if (r == 0)
         r = key_head(v, to, &there);
+    is_gone = r == STORE_NOT_FOUND;
     if (r == 0)
         how = moved_look(&there.hdrs, what->mark, &now->etag);
-    if (r == STORE_NOT_FOUND || how == MOVED_SAME) {
+    if (r == 0)
+        r = upload_is_below(now, &there); /* and written to since by others, who saw it */
+    if (is_gone || how == MOVED_SAME || r == 1) {
         store_obj_done(&there);
         return 0; /* moved along, and perhaps removed since: as if it had come after the write */
     }

@@ -56,6 +56,13 @@ struct upload_req {
  * -EIO, -EFBIG, -ENAMETOOLONG, -ETIMEDOUT: the bucket is as it was, or in doubt where err_text() says so). */
 _must_check_ int upload_commit(struct upload *u, const struct upload_req *req, struct store_obj *ret);
 
+/* `now` is what upload_commit() gave for a success. Did the writes that led to `there`, another version of the same file,
+ * start from it? 1; 0; -EIO: so many have written since that it can't be told. Pure. */
+_must_check_ int upload_is_below(const struct store_obj *now, const struct store_obj *there);
+
+/* That success is to be told as a failure all the same, and may be tried again: it is then known as our own. */
+void upload_doubt(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now);
+
 /* Puts the tags of key into the headers of its next version, if they tell that it has some (upload_commit does so
  * itself). */
 _must_check_ int upload_tags(struct upload *u, const char *key, struct store_hdrs *hdrs);

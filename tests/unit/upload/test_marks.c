@@ -281,6 +281,26 @@ static void retry_finds_others_on_top(void **state)
     }
 }
 
+/* What others made of a commit that succeeded: it is below theirs, or was pushed out of the list; what is no work of
+ * ours tells nothing. */
+static void others_on_top_of_a_success(void **state)
+{
+    (void)state;
+    struct store_obj now, o, none = {0};
+    struct data_file *f = first(&now);
+    assert_int_equal(upload_is_below(&now, &none), 0);
+    others_write(MARKS_CARRIED);
+    o = there();
+    assert_int_equal(upload_is_below(&now, &o), 1);
+    store_obj_done(&o);
+    others_write(1);
+    o = there();
+    assert_int_equal(upload_is_below(&now, &o), -EIO);
+    store_obj_done(&o);
+    store_obj_done(&now);
+    data_file_unref(f);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -294,6 +314,7 @@ int main(void)
         T(pushed_out_is_an_error),
         T(without_doubt_any_list_will_do),
         T(retry_finds_others_on_top),
+        T(others_on_top_of_a_success),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

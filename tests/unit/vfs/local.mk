@@ -144,3 +144,7 @@ vfs_tests += tests/unit/vfs/test_review
 tests_unit_vfs_test_review_SOURCES = %D%/test_review.c
 tests_unit_vfs_test_review_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_review_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_review2
+tests_unit_vfs_test_review2_SOURCES = %D%/test_review2.c
+tests_unit_vfs_test_review2_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_review2_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* More operations that meet each other: writers and renames of what they write, hard links that are
+ * renamed while they are written, servers that fail between a commit's requests. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "twomounts.h"
+
+/* What another mount does before or after a request about a key, for the first `times` of them; on
+ * a thread of its own, as the one that was interrupted holds its mount's locks. */
+static struct {
+    enum store_op op, or_op;
+    const char *key;
+    void (*run)(void);
+    unsigned times;
+    atomic_uint done;
+    atomic_bool is_under_way; /* what it asks the bucket for is nobody's turn */
+    int result;
+} turn;
+
+static void *run_it(void *arg)
+{
+    (void)arg;
+    turn.run();
+    return NULL;
+}
+
+static void take_turn(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    pthread_t t;
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if ((req->op != turn.op && req->op != turn.or_op) || req->key == NULL ||
+        strcmp(req->key, turn.key) != 0 || atomic_load(&turn.done) >= turn.times ||
+        atomic_exchange(&turn.is_under_way, true))
+        return;
+    atomic_fetch_add(&turn.done, 1);
+    if (pthread_create(&t, NULL, run_it, NULL) == 0)
+        pthread_join(t, NULL);
+    else
+        turn.result = -EAGAIN;
+    atomic_store(&turn.is_under_way, false);
+}
+
+static void arm(enum store_op op, enum store_op or_op, const char *key, unsigned times,
+                void (*run)(void))
+{
+    turn.op = op;
+    turn.or_op = or_op;
+    turn.key = key;
+    turn.run = run;
+    turn.times = times;
+    turn.result = 0;
+    atomic_store(&turn.done, 0);
+}
+
+static void after(enum store_op op, enum store_op or_op, const char *key, unsigned times,
+                  void (*run)(void))
+{
+    arm(op, or_op, key, times, run);
+    memstore_set_hooks(a.store, NULL, take_turn, NULL);
+}
+
+static void all_turns_were_taken(void)
+{
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_int_equal(atomic_load(&turn.done), turn.times);
+    assert_int_equal(turn.result, 0);
+}
+
+static bool is_object(const char *key)
+{
+    return memstore_get(a.store, key, NULL, NULL) == 0;
+}
+
+/* A server whose DELETE knows no conditions. */
+static int setup_weak(void **state)
+{
+    struct vfs_conf conf;
+    int r = setup(state);
+
+    if (r < 0)
+        return r;
+    conf = a.conf;
+    conf.caps = (struct store_caps){.put_absent = true, .put_match = true};
+    rig_close(&b);
+    rig_close(&a);
+    r = rig_open(&a, &conf);
+    memstore_set_caps(a.store, &conf.caps);
+    return r == 0 ? rig_join(&b, &a, NULL) : r;
+}
+
+static int append_to(struct rig *r, const char *path, const char *text)
+{
+    uint64_t fh;
+    int e = rig_open_file(r, path, O_WRONLY | O_APPEND, &fh);
+
+    if (e < 0)
+        return e;
+    if (vfs_write(r->vfs, &r->ctx, fh, 0, text, strlen(text)) != (ssize_t)strlen(text))
+        return -EIO;
+    return rig_shut(r, fh);
+}
+
+/* --- a writer whose version was moved along, and written to under its new name --- */
+
+static void a_moves_and_appends(void)
+{
+    turn.result = rig_rename(&a, "f", "g", 0);
+    if (turn.result == 0)
+        turn.result = append_to(&a, "g", "A");
+}
+
+static void weak_append_that_moved_along(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "f", "1234");
+    fh = open_text(&b, "f", O_WRONLY | O_APPEND);
+    write_text(&b, fh, 0, "B");
+    after(STORE_PUT, STORE_PUT, "f", 1, a_moves_and_appends);
+    assert_int_equal(rig_shut(&b, fh), 0);
+    all_turns_were_taken();
+    assert_object("g", "1234BA");
+    assert_false(is_object("f"));
+    assert_int_equal(lost_and_found(&b), 0);
+}
+
+static void weak_whole_content_that_moved_along(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "f", "1234");
+    fh = open_text(&b, "f", O_WRONLY | O_TRUNC);
+    write_text(&b, fh, 0, "new");
+    after(STORE_PUT, STORE_PUT, "f", 1, a_moves_and_appends);
+    assert_int_equal(rig_shut(&b, fh), 0);
+    all_turns_were_taken();
+    assert_object("g", "newA"); /* a was told that its append is stored */
+    assert_false(is_object("f"));
+}
+
+static void next_get_fails(void)
+{
+    memstore_fail(a.store, STORE_GET, 1, 1, -EIO);
+}
+
+/* The bytes are in the bucket, but the look for renames fails: what is told has failed, and is tried
+ * again, must not be there twice. */
+static void weak_append_whose_look_fails(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "f", "1234");
+    fh = open_text(&b, "f", O_WRONLY | O_APPEND);
+    write_text(&b, fh, 0, "B");
+    after(STORE_PUT, STORE_PUT, "f", 1, next_get_fails);
+    assert_int_equal(vfs_fsync(b.vfs, fh), -EIO);
+    all_turns_were_taken();
+    assert_int_equal(vfs_fsync(b.vfs, fh), 0);
+    assert_object("f", "1234B");
+    assert_int_equal(rig_shut(&b, fh), 0);
+    assert_object("f", "1234B");
+}
+
+/* The same, and another mount appends in between. */
+static void weak_append_whose_look_fails_and_another(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "f", "1234");
+    fh = open_text(&b, "f", O_WRONLY | O_APPEND);
+    write_text(&b, fh, 0, "B");
+    after(STORE_PUT, STORE_PUT, "f", 1, next_get_fails);
+    assert_int_equal(vfs_fsync(b.vfs, fh), -EIO);
+    all_turns_were_taken();
+    assert_int_equal(append_to(&a, "f", "A"), 0);
+    assert_int_equal(vfs_fsync(b.vfs, fh), 0);
+    assert_int_equal(rig_shut(&b, fh), 0);
+    assert_object("f", "1234BA");
+}
+
+#define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        W(weak_append_that_moved_along),
+        W(weak_whole_content_that_moved_along),
+        W(weak_append_whose_look_fails),
+        W(weak_append_whose_look_fails_and_another),
+    };
+
+    return cmocka_run_group_tests_name("vfs/review2", tests, NULL, NULL);
+}
