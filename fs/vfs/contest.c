@@ -41,7 +41,7 @@ void contest_begin(struct vfs *v, struct inode *i, struct contest *c)
 
     *c = (struct contest){.began_ns = now,
                           .until_ns = v->conf.soft_ns != 0 ? now + v->conf.soft_ns : INT64_MAX};
-    if (now < i->rivals_until_ns)
+    if (i != NULL && now < i->rivals_until_ns)
         pause_up_to(2 * i->rivals_try_ns);
     c->try_ns = clock_boot_ns();
 }
@@ -57,8 +57,10 @@ int contest_lost(struct inode *i, const char *key, struct contest *c)
     if (c->tries % TRIES_PER_LOG == 0)
         log_warn("commit.contest", "key=%s tries=%u s=%" PRId64, LOG_Q(key), c->tries,
                  (now - c->began_ns) / NS_PER_S);
-    i->rivals_try_ns = took;
-    i->rivals_until_ns = now + took * NEAR_TIMES;
+    if (i != NULL) {
+        i->rivals_try_ns = took;
+        i->rivals_until_ns = now + took * NEAR_TIMES;
+    }
     pause_up_to(took * (c->tries < TIMES_MAX ? c->tries : TIMES_MAX));
     c->try_ns = clock_boot_ns();
     return 0;

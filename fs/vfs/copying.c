@@ -58,7 +58,7 @@ static int meet(struct move *m, struct moved *one, const struct store_obj *obj,
 
 /* One PUT (or copy) of what was fetched. 0, an upload's outcome with *now, -errno. */
 static int put_copy(struct move *m, const struct moved *one, const struct store_obj *obj,
-                    struct store_cond cond, struct store_obj *now)
+                    struct store_cond cond, bool by_copy, struct store_obj *now)
 {
     struct vfs *v = m->v;
     struct store_hdrs hdrs = {0};
@@ -72,7 +72,7 @@ static int put_copy(struct move *m, const struct moved *one, const struct store_
                                        .src_key = one->from,
                                        .file = f,
                                        .hdrs = &hdrs,
-                                       .by_copy = true,
+                                       .by_copy = by_copy,
                                        .is_move = true,
                                        .cond = cond};
 
@@ -85,14 +85,14 @@ static int put_copy(struct move *m, const struct moved *one, const struct store_
 
 /* Puts what was fetched under the new name, or finds it there. */
 static int put_version(struct move *m, struct moved *one, const struct store_obj *obj,
-                       struct store_cond cond)
+                       struct store_cond cond, bool by_copy)
 {
     int r = 1;
 
     for (int tries = 0; r > 0; tries++) {
         struct store_obj now = {0};
 
-        r = put_copy(m, one, obj, cond, &now);
+        r = put_copy(m, one, obj, cond, by_copy, &now);
         if (r == 0) {
             took(m->v, one, &obj->etag, &now);
         } else if (r == UPLOAD_GONE || (r > 0 && tries == TRIES)) {
@@ -122,7 +122,7 @@ static int look_first(struct move *m, struct moved *one, const struct store_obj 
     return r;
 }
 
-static int copy_version(struct move *m, struct moved *one)
+static int copy_version(struct move *m, struct moved *one, bool by_copy)
 {
     struct store_cond cond = {.kind = STORE_IF_ABSENT};
     struct store_obj obj = {0};
@@ -131,26 +131,27 @@ static int copy_version(struct move *m, struct moved *one)
 
     if (one->is_copied)
         cond = (struct store_cond){STORE_IF_MATCH, one->now.etag};
-    if (upload_can_copy(m->v->upload, cond.kind, size))
+    if (by_copy && upload_can_copy(m->v->upload, cond.kind, size))
         size = UINT64_MAX; /* the bytes need not come here */
     r = data_fetch(m->v->data, one->from, NULL, size, &obj);
     if (r == STORE_NOT_FOUND)
         return 0;
     r = r == 0 ? look_first(m, one, &obj, &cond) : err_fold(r);
     if (r > 0)
-        r = put_version(m, one, &obj, cond);
+        r = put_version(m, one, &obj, cond, by_copy);
     store_obj_done(&obj);
     return r;
 }
 
 /* One key under its new name. What another client removed meanwhile is not copied; what it changed
- * while it was being copied is looked at again. */
+ * while it was being copied is looked at again, and its bytes are taken with that look: a copy in the
+ * bucket would be refused as often as the writer is faster. */
 int move_copy(struct move *m, struct moved *one)
 {
     int r = -ESTALE;
 
     for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)
-        r = copy_version(m, one);
+        r = copy_version(m, one, tries == 0);
     crash_point("rename.copied_one");
     return r;
 }

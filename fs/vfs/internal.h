@@ -289,8 +289,8 @@ struct contest {
     int64_t began_ns, until_ns, try_ns;
     unsigned tries;
 };
-/* With io held. Both may pause. lost: a try met another version. 0: try again; -EIO: a soft mount's
- * time is over. */
+/* With io held, or without an inode (NULL): what others do is not remembered then. Both may pause.
+ * lost: a try met another version. 0: try again; -EIO: a soft mount's time is over. */
 void contest_begin(struct vfs *v, struct inode *i, struct contest *c);
 int contest_lost(struct inode *i, const char *key, struct contest *c);
 

@@ -25,4 +25,5 @@ libvfs_a_SOURCES += %D%/enforce.c
 libvfs_a_SOURCES += %D%/theirs.c
 libvfs_a_SOURCES += %D%/theirs.h
 libvfs_a_SOURCES += %D%/shadow.c
+libvfs_a_SOURCES += %D%/source.c
 EXTRA_DIST += %D%/README.md

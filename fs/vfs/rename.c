@@ -30,17 +30,17 @@
 #include "link.h"
 #include "rename.h"
 
-#define RENAME_TRIES 8 /* against a target that other clients replace meanwhile */
-
 /* One conditional PUT of the file under the new key; a target is replaced as the version it is at
  * that moment. */
 static int put_target(struct vfs *v, struct inode *i, const char *from, const char *to,
                       const char *to_name, unsigned flags, struct store_cond cond,
-                      const struct intent *what, struct store_obj *ret)
+                      const struct intent *what, bool by_copy, struct store_obj *ret)
 {
+    struct contest contest;
     int r = 1;
 
-    for (int tries = 0; r > 0; tries++) {
+    contest_begin(v, NULL, &contest);
+    while (r > 0) {
         struct store_hdrs hdrs = {0};
 
         store_obj_done(ret);
@@ -55,7 +55,7 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
                                            .file = i->data,
                                            .src_key = from,
                                            .hdrs = &hdrs,
-                                           .by_copy = true,
+                                           .by_copy = by_copy,
                                            .is_move = true,
                                            .cond = cond};
 
@@ -64,15 +64,47 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
         store_hdrs_done(&hdrs);
         if (r == UPLOAD_LANDED) /* and another client has written there since: that stays */
             return data_follow(i->data, to, ret);
-        if (r > 0 && (tries == RENAME_TRIES || (flags & RENAME_NOREPLACE) != 0))
+        if (r > 0 && (flags & RENAME_NOREPLACE) != 0)
             return err_set(r == UPLOAD_EXISTS ? -EEXIST : -EAGAIN,
                            "%s is being written by another client", to);
         if (r == UPLOAD_GONE)
             cond = (struct store_cond){STORE_IF_ABSENT, {""}};
         else if (r > 0)
             cond = (struct store_cond){STORE_IF_MATCH, ret->etag};
+        if (r > 0)
+            r = contest_lost(NULL, to, &contest) ?: 1;
     }
     return r;
+}
+
+/* The same, whatever others write under the old name meanwhile: each time they did, their version is
+ * taken. By its bytes then, which come here with the look: a copy within the bucket would be refused
+ * as often as they are faster. *ret_change: of the bytes that were put. */
+static int put_newest(struct vfs *v, const struct rename_names *n, struct inode *i,
+                      unsigned flags, struct store_cond cond, struct intent_claim *cl,
+                      uint64_t *ret_change, struct store_obj *ret)
+{
+    const char *from = cl->what.from, *to = cl->what.to;
+    struct contest contest;
+    bool by_copy = true;
+    int r;
+
+    contest_begin(v, NULL, &contest);
+    for (;;) {
+        r = content_open(v, i);
+        if (r < 0)
+            return r;
+        crash_point("rename.claimed");
+        *ret_change = data_change(i->data);
+        r = put_target(v, i, from, to, n->new_name, flags, cond, &cl->what, by_copy, ret);
+        if (r == -ESTALE)
+            r = source_moved_on(v, i, cl);
+        if (r == SOURCE_NEWER)
+            r = contest_lost(NULL, from, &contest) ?: SOURCE_NEWER;
+        if (r != SOURCE_NEWER)
+            return r;
+        by_copy = false;
+    }
 }
 
 /* The names in the tree follow. What stands under the new name by now is replaced: it may be
@@ -122,25 +154,6 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     return 0;
 }
 
-/* The source, under the claim: is it what is known here? 0; RENAME_AGAIN: look again; -errno. */
-static int check_source(struct vfs *v, struct inode *i, const char *from)
-{
-    struct store_obj there = {0};
-    int r = key_head(v, from, &there);
-    bool is_same = r == 0 && store_etag_equal(&there.etag, &i->etag);
-
-    store_obj_done(&there);
-    if (r < 0 || is_same)
-        return r;
-    cache_obj_drop(v->cache, from);
-    lock_take(&v->tree);
-    i->checked_ns = 0;
-    lock_drop(&v->tree);
-    if (i->is_new || i->is_dirty)
-        return commit_inode(v, i) ?: RENAME_AGAIN; /* by the rules of a commit (protocol 2) */
-    return r == STORE_NOT_FOUND ? err_set(-ENOENT, "removed by another client") : RENAME_AGAIN;
-}
-
 /* The copy is there: the tree follows. */
 static void moved_here(struct vfs *v, const struct rename_names *n, struct inode *i, const char *to,
                        struct store_obj *now, uint64_t change)
@@ -149,27 +162,6 @@ static void moved_here(struct vfs *v, const struct rename_names *n, struct inode
     move_name_locked(v, n, i);
     lock_drop(&v->tree);
     commit_took(v, i, to, now, change);
-}
-
-/* The source goes. What another client wrote there meanwhile replaces the copy; but what was
- * written here and is only in the copy is not given up for it: then both stay. */
-static int delete_source(struct vfs *v, struct inode *i, struct intent_claim *cl, bool was_dirty)
-{
-    struct moved one = {
-        .from = cl->what.from, .to = cl->what.to, .etag = cl->what.source, .is_copied = true};
-    int r = rename_delete(v, one.from, &one.etag, cl->what.session);
-
-    if (r != RENAME_CHANGED || was_dirty || !cl->has_session)
-        return r == RENAME_CHANGED ? 0 : r;
-    one.now.etag = i->etag;
-    r = move_newer(v, cl, &one);
-    lock_take(&v->tree);
-    i->checked_ns = 0;
-    lock_drop(&v->tree);
-    cache_obj_drop(v->cache, one.to);
-    store_obj_done(&one.now);
-    return r == RENAME_CHANGED ? 0
-                               : r; /* another file by now: the rename is done, and that stays */
 }
 
 static int move_claimed(struct vfs *v, const struct rename_names *n, struct inode *i,
@@ -187,17 +179,11 @@ static int move_claimed(struct vfs *v, const struct rename_names *n, struct inod
     lock_take(&v->tree);
     i->attr.ctime_ns = clock_wall_ns();
     lock_drop(&v->tree);
-    r = content_open(v, i);
-    if (r < 0) {
-        intents_withdraw(v, cl);
-        return r;
-    }
-    crash_point("rename.claimed");
-    change = data_change(i->data);
-    r = put_target(v, i, from, to, n->new_name, flags, cond, &cl->what, &now);
-    if (r < 0) {
+    r = put_newest(v, n, i, flags, cond, cl, &change, &now);
+    if (r != 0) {
         store_obj_done(&now);
-        if (r == -EEXIST || r == -EAGAIN || r == -ESTALE || !cl->has_session)
+        if (r == RENAME_AGAIN || r == -EEXIST || r == -EAGAIN || r == -ESTALE || r == -ENOENT ||
+            !cl->has_session)
             intents_withdraw(v, cl);
         else
             (void)mend_file(v, cl); /* in doubt: done or undone, as the bucket has it */
@@ -207,7 +193,7 @@ static int move_claimed(struct vfs *v, const struct rename_names *n, struct inod
     moved_here(v, n, i, to, &now, change);
     store_obj_done(&now);
     marker_keep(v, n->dir);
-    r = delete_source(v, i, cl, was_dirty);
+    r = source_delete(v, i, cl, was_dirty);
     crash_point("rename.deleted");
     cache_obj_drop(v->cache, from);
     intents_end(v, cl, r);
@@ -233,7 +219,7 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
         r = intents_claim(v, &cl);
     if (r != 0)
         return r;
-    r = check_source(v, i, from);
+    r = source_check(v, i, &cl);
     if (r == 0)
         return move_claimed(v, n, i, over, flags, &cl);
     intents_withdraw(v, &cl);
@@ -400,16 +386,20 @@ static int wait_for_others(struct vfs *v, const struct rename_names *n)
 
 static int rename_names(struct vfs *v, const struct rename_names *n, unsigned flags)
 {
-    int r = rename_once(v, n, flags);
+    struct contest contest;
+    int r;
 
-    for (int tries = 0; r == RENAME_AGAIN; tries++) {
-        if (tries == RENAME_TRIES)
-            return err_set(-EAGAIN, "%s is being renamed by other clients", n->name);
+    contest_begin(v, NULL, &contest);
+    for (;;) {
+        r = rename_once(v, n, flags);
+        if (r != RENAME_AGAIN)
+            return r;
         r = wait_for_others(v, n);
         if (r == 0)
-            r = rename_once(v, n, flags);
+            r = contest_lost(NULL, n->name, &contest);
+        if (r < 0)
+            return r;
     }
-    return r;
 }
 
 int vfs_rename(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,

@@ -96,6 +96,19 @@ int move_delete_all(struct move *m);
  * the copy, then goes. one->now is the copy. 0; RENAME_CHANGED: it stays where it is. */
 int move_newer(struct vfs *v, struct intent_claim *claim, struct moved *one);
 
+/* --- source.c: the source of a file's rename, under its claim, with names (read) and io held --- */
+enum source_outcome { SOURCE_NEWER = 3 };
+_Static_assert((int)SOURCE_NEWER != (int)RENAME_AGAIN, "source_moved_on() gives both");
+/* Is it what is known here? 0: it is, or is known by now (claim->what.source); RENAME_AGAIN: look
+ * again; -errno. */
+int source_check(struct vfs *v, struct inode *i, struct intent_claim *claim);
+/* Its bytes could not be had (-ESTALE). SOURCE_NEWER: another version is known by now; RENAME_AGAIN;
+ * -ESTALE: that was not it; -errno. */
+int source_moved_on(struct vfs *v, struct inode *i, struct intent_claim *claim);
+/* It goes. What another client wrote there meanwhile replaces the copy; but what was written here and
+ * is only in the copy is not given up for it (was_dirty): then both stay. */
+int source_delete(struct vfs *v, struct inode *i, struct intent_claim *claim, bool was_dirty);
+
 /* --- intents.c: what is known here of renames, ours and others' --- */
 /* Claims the names for a rename of ours. 0; RENAME_AGAIN (the way is free again when intents_wait()
  * of claim->what.from or .to returns); -errno. Servers without conditions of PUT: 0 and no claim.

@@ -56,6 +56,13 @@ static void arm(enum store_op op, enum store_op or_op, const char *key, unsigned
     atomic_store(&turn.done, 0);
 }
 
+static void before(enum store_op op, enum store_op or_op, const char *key, unsigned times,
+                   void (*run)(void))
+{
+    arm(op, or_op, key, times, run);
+    memstore_set_hooks(a.store, take_turn, NULL, NULL);
+}
+
 static void after(enum store_op op, enum store_op or_op, const char *key, unsigned times,
                   void (*run)(void))
 {
@@ -186,6 +193,61 @@ static void weak_append_whose_look_fails_and_another(void **state)
     assert_object("f", "1234BA");
 }
 
+/* --- a rename of what others go on writing to --- */
+
+static void b_appends(void)
+{
+    int r = append_to(&b, "f", "b");
+
+    turn.result = turn.result != 0 ? turn.result : r;
+}
+
+#define MANY 24 /* more than any number of tries */
+
+static void check_many(void **state)
+{
+    char text[MANY + 2] = "-";
+
+    (void)state;
+    memset(text + 1, 'b', MANY);
+    all_turns_were_taken();
+    assert_object("g", text);
+    assert_false(is_object("f"));
+    clock_fake_add(100 * NS_PER_S);
+    assert_file(&a, "g", text);
+    assert_file(&b, "g", text);
+}
+
+/* A log that another mount appends to each time that we have looked at it. */
+static void rename_of_a_busy_log(void **state)
+{
+    put_text(&a, "f", "-");
+    after(STORE_HEAD, STORE_GET, "f", MANY, b_appends);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    check_many(state);
+}
+
+/* And each time before it is copied. */
+static void rename_of_a_log_busy_at_the_copy(void **state)
+{
+    (void)state;
+    put_text(&a, "f", "-");
+    before(STORE_COPY, STORE_PUT, "g", 3, b_appends);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_false(is_object("f"));
+    assert_object("g", atomic_load(&turn.done) == 1 ? "-b" : atomic_load(&turn.done) == 2 ? "-bb" : "-bbb");
+}
+
+/* And each time before it is deleted. */
+static void rename_of_a_log_busy_at_the_end(void **state)
+{
+    put_text(&a, "f", "-");
+    before(STORE_DELETE, STORE_DELETE, "f", MANY, b_appends);
+    assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
+    check_many(state);
+}
+
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
 int main(void)
@@ -195,6 +257,9 @@ int main(void)
         W(weak_whole_content_that_moved_along),
         W(weak_append_whose_look_fails),
         W(weak_append_whose_look_fails_and_another),
+        T(rename_of_a_busy_log),
+        T(rename_of_a_log_busy_at_the_copy),
+        T(rename_of_a_log_busy_at_the_end),
     };
 
     return cmocka_run_group_tests_name("vfs/review2", tests, NULL, NULL);
