@@ -187,8 +187,14 @@ struct world {
 };
 extern struct world w;
 
+/* --- mounts_run.c --- */
 int model_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void model_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void describe(const struct move *m, char *buf, size_t size);
+bool is_soft(enum kind k); /* it holds nothing that another call on its mount would wait for */
+int run_one(const struct move *m);
+void run_hook_before(void *arg, struct store *s, const struct store_req *req, int result);
+void run_hook_after(void *arg, struct store *s, const struct store_req *req, int result);
 
 /* --- mounts_log.c: the bucket's history --- */
 extern const char *const paths[N_FILES];
@@ -248,8 +254,5 @@ int do_name_move(struct doing *d);
 
 /* --- mounts_rest.c --- */
 int check_settled(void);
-
-/* --- test_mounts_model.c --- */
-int run_one(const struct move *m);
 
 #endif
