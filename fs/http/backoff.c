@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long to wait before the next attempt, and whether there may be one. Pure. */
+/* How long to wait before the next attempt. Pure. */
 #include "http/http.h"
 
 int64_t backoff_delay(const struct backoff *b, unsigned attempt, uint64_t random)
@@ -10,17 +10,4 @@ int64_t backoff_delay(const struct backoff *b, unsigned attempt, uint64_t random
     if (limit <= 0)
         return 0;
     return (int64_t)(random % ((uint64_t)limit + 1));
-}
-
-bool retry_bucket_take(struct retry_bucket *b, double cost)
-{
-    if (b->tokens < cost)
-        return false;
-    b->tokens -= cost;
-    return true;
-}
-
-void retry_bucket_put(struct retry_bucket *b, double amount)
-{
-    b->tokens = b->tokens + amount < b->max ? b->tokens + amount : b->max;
 }

@@ -3,7 +3,7 @@
  * credentials. CALL-1  The engine's thread never blocks: credentials that need a request are
  * fetched on the work queue. CALL-2  A request without a deadline is slowed down by failures, never
  * failed by them. CALL-3  Once s3.locked.stopping is set nothing is queued any more; what waits
- * ends with -ECANCELED. */
+ * ends with -ECANCELED. CALL-4  An attempt is sent in its turn only (turn.c), so that a sick endpoint gets few. */
 #include "call.h"
 
 #include <errno.h>
@@ -16,13 +16,8 @@
 #include "base/str.h"
 #include "response.h"
 
-#define BACKOFF_BASE_MS 50
-#define BACKOFF_THROTTLE_FACTOR 20
-#define BACKOFF_CAP_NS (20 * NS_PER_S)
 #define COPY_STALL_MS                                                                              \
     300000 /* a copy within the server, or the joining of parts, may be silent for long */
-#define RETRY_COST 14.0
-#define THROTTLE_COST 5.0
 
 static void start_attempt(struct call *c, bool may_block);
 
@@ -38,6 +33,7 @@ void call_finish(struct call *c, int result)
     struct s3 *s3 = c->s3;
     struct store_req *req = c->req;
 
+    turn_end(c, GATE_NOT_SENT);
     c->rsp->retried = c->rsp->retried || c->attempts > 1;
     if (result != 0)
         remove_many_forget(c->rsp);
@@ -99,26 +95,6 @@ static uint64_t random_u64(void)
     return v;
 }
 
-/* An empty bucket slows a request down to one attempt a second or less. */
-static int64_t retry_delay(struct call *c, bool is_throttled)
-{
-    struct s3 *s3 = c->s3;
-    int64_t base_ms = s3->conf.retry_base_ms != 0 ? s3->conf.retry_base_ms : BACKOFF_BASE_MS;
-    struct backoff b = {.base_ns = base_ms * NS_PER_MS, .cap_ns = BACKOFF_CAP_NS};
-    int64_t delay, asked = response_retry_after_ns(&c->http, clock_wall_ns());
-    bool has_tokens;
-
-    if (is_throttled)
-        b.base_ns *= BACKOFF_THROTTLE_FACTOR;
-    delay = backoff_delay(&b, c->attempts - 1, random_u64());
-    lock_take(&s3->locked.lk);
-    has_tokens = retry_bucket_take(&s3->locked.bucket, is_throttled ? THROTTLE_COST : RETRY_COST);
-    lock_drop(&s3->locked.lk);
-    if (!has_tokens && delay < NS_PER_S)
-        delay = NS_PER_S;
-    return delay > asked ? delay : asked;
-}
-
 /* err_text() says what went wrong with the last attempt. */
 void call_retry(struct call *c, bool is_throttled, int result)
 {
@@ -130,7 +106,7 @@ void call_retry(struct call *c, bool is_throttled, int result)
         call_finish(c, result);
         return;
     }
-    delay = retry_delay(c, is_throttled);
+    delay = turn_delay(c, is_throttled, random_u64());
     if (c->deadline_ns != 0 && clock_boot_ns() + delay >= c->deadline_ns)
         finish_late(c);
     else
@@ -258,6 +234,7 @@ static bool is_stopping(struct s3 *s3)
 
 static void on_no_cred(struct call *c, int r)
 {
+    turn_end(c, GATE_NOT_SENT);
     if (c->wants_refresh) {
         call_refuse(c, r);
         return;
@@ -284,6 +261,8 @@ static void start_attempt(struct call *c, bool may_block)
         finish_late(c);
         return;
     }
+    if (!turn_take(c))
+        return; /* c is in other hands */
     r = c->wants_refresh ? get_other_cred(c, &cred)
                          : cred_get(c->s3->cred, false, !may_block, &cred);
     if (r == -EAGAIN && !may_block) {

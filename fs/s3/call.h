@@ -32,9 +32,12 @@ struct s3 {
         struct cond idle;
         size_t active;
         bool stopping;
-        struct retry_bucket bucket;
+        struct gate gate;
+        struct call *waiting, **waiting_end; /* for their turn */
+        bool ticking;
         struct sigv4_key key;
     } locked;
+    struct work tick; /* turn.c's */
 };
 
 struct call {
@@ -42,6 +45,8 @@ struct call {
     struct store_req *req;
     struct store_rsp *rsp;
     struct work work;
+    struct call *waits;  /* turn.c's queue */
+    enum gate_turn turn; /* GATE_WAIT: has none */
 
     struct message msg;
     char payload_hash[BODY_SHA256_HEX];
@@ -77,6 +82,15 @@ void call_again(struct call *c, int64_t delay_ns);
 /* The same after a backoff, within the limits of the call: past them it ends, in the end with
  * result. err_text() says what went wrong. */
 void call_retry(struct call *c, bool is_throttled, int result);
+
+/* turn.c */
+void turn_init(struct s3 *s3);
+/* False: it is not this call's turn; it waits, and call_again() is called for it when it is. */
+_must_check_ bool turn_take(struct call *c);
+/* What came of the attempt; nothing for a call that has no turn. Lets others go. */
+void turn_end(struct call *c, enum gate_end end);
+/* How long the next attempt waits before it asks for its turn. */
+int64_t turn_delay(struct call *c, bool is_throttled, uint64_t random);
 
 /* judge.c: after an attempt; r is http's. */
 void call_judge(struct call *c, int r);

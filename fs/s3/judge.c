@@ -119,7 +119,9 @@ static void go_on(struct call *c)
 static void act(struct call *c, const struct error_row *row, const struct error_reply *e)
 {
     int result = row->result < 0 ? explain_row(c, row, e) : row->result;
+    bool is_sick = row->action == ERROR_RETRY || row->action == ERROR_THROTTLE;
 
+    turn_end(c, is_sick ? GATE_FAILURE : GATE_SUCCESS);
     switch (row->action) {
     case ERROR_RETRY:
     case ERROR_THROTTLE:
@@ -184,6 +186,7 @@ static void on_success(struct call *c)
     int r = c->explains ? 0 : reply_read(c);
 
     if (c->explains && c->req->op == STORE_MPU_COMPLETE) {
+        turn_end(c, GATE_SUCCESS);
         go_on(c);
         return;
     }
@@ -202,9 +205,7 @@ static void on_success(struct call *c)
     default:
         break;
     }
-    lock_take(&c->s3->locked.lk);
-    retry_bucket_put(&c->s3->locked.bucket, 1.0);
-    lock_drop(&c->s3->locked.lk);
+    turn_end(c, GATE_SUCCESS);
     if (r == RESPONSE_PRECONDITION)
         r = STORE_PRECONDITION;
     if (r == 0 && c->req->op == STORE_DELETE_MANY)
@@ -225,10 +226,12 @@ static void on_failure(struct call *c, int r)
     if (is_mine)
         r = c->source_error != 0 ? c->source_error : c->in.error;
     err_set(r, "%s: %s", name, cause.text[0] != '\0' ? cause.text : strerror(-r));
-    if (!is_mine && error_transport(r, c->req->op) == ERROR_RETRY)
+    if (!is_mine && error_transport(r, c->req->op) == ERROR_RETRY) {
+        turn_end(c, GATE_FAILURE);
         call_retry(c, false, r);
-    else
+    } else {
         call_finish(c, r);
+    }
 }
 
 void call_judge(struct call *c, int r)

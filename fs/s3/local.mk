@@ -17,5 +17,6 @@ libs3_a_SOURCES = include/s3/s3.h \
 	%D%/s3.c \
 	%D%/sign.c %D%/sign.h \
 	%D%/tags.c \
+	%D%/turn.c \
 	%D%/xml.c %D%/xml.h
 EXTRA_DIST += %D%/README.md

@@ -9,7 +9,6 @@
 #include "base/err.h"
 #include "call.h"
 
-#define RETRY_TOKENS 500.0
 #define WORK_THREADS 2 /* timers and credentials */
 
 /* What waits for its next attempt is called off; what is on the wire is waited for. */
@@ -64,7 +63,7 @@ int s3_new(const struct s3_conf *conf, struct http *http, struct cred *cred, str
     atomic_store(&s3->etag_unquoted, conf->etag_unquoted);
     lock_init(&s3->locked.lk, LOCK_STORE);
     cond_init(&s3->locked.idle);
-    s3->locked.bucket = (struct retry_bucket){.tokens = RETRY_TOKENS, .max = RETRY_TOKENS};
+    turn_init(s3);
     r = workq_new("s3", WORK_THREADS, &s3->workq);
     if (r < 0) {
         s3->locked.stopping = true;

@@ -88,12 +88,29 @@ struct backoff {
 };
 int64_t backoff_delay(const struct backoff *b, unsigned attempt, uint64_t random);
 
-/* The token bucket that keeps retries from drowning a sick server (aws-facts 4.3): starts full. */
-struct retry_bucket {
-    double tokens, max;
+/* What all calls to one endpoint share, so that retries don't drown a sick server and an outage costs a probe a second.
+ * Pure; the caller's lock guards it. Each attempt enters before it is sent and leaves with what came of it.
+ *
+ * A failure costs a token, a success brings 0.2 (at most 100; 10 at the start). Without a token left, or after
+ * 5 failures in a row, the gate is careful: what goes through must hold a token of its own, or is the probe. There is
+ * one probe in each interval, and after one that succeeded the next at once; while nothing succeeds (an outage) there are
+ * only probes. With 10 tokens again the gate is open. So from the start on
+ *
+ *     failed attempts <= 10 + 0.2 * successes + one for each interval + what was under way when it began to fail. */
+struct gate {
+    int64_t interval_ns;
+    double tokens;
+    unsigned in_a_row; /* failures since the last success */
+    bool is_careful;
+    int64_t probe_ns; /* CLOCK_BOOTTIME: no probe before that */
 };
-/* true and takes cost if there are enough. The caller's lock guards it. */
-bool retry_bucket_take(struct retry_bucket *b, double cost);
-void retry_bucket_put(struct retry_bucket *b, double amount);
+enum gate_turn { GATE_WAIT, GATE_FREE, GATE_PAID, GATE_PROBE };
+enum gate_end { GATE_SUCCESS, GATE_FAILURE, GATE_NOT_SENT };
+void gate_init(struct gate *g, int64_t interval_ns);
+/* Whether an attempt may be sent now. GATE_WAIT: ask again later, nothing is to be left. */
+enum gate_turn gate_enter(struct gate *g, int64_t now_ns);
+void gate_leave(struct gate *g, enum gate_turn turn, enum gate_end end, int64_t now_ns);
+/* Nothing but failures lately. */
+bool gate_is_outage(const struct gate *g);
 
 #endif

@@ -35,30 +35,11 @@ static void test_delay_extremes(void **state)
     assert_int_equal(backoff_delay(&none, 5, 12345), 0);
 }
 
-static void test_bucket(void **state)
-{
-    struct retry_bucket b = {.tokens = 500, .max = 500};
-    int n = 0;
-    (void)state;
-    while (retry_bucket_take(&b, 14))
-        n++;
-    assert_int_equal(n, 35); /* 500 / 14 */
-    assert_true(b.tokens == 10);
-    assert_true(retry_bucket_take(&b, 5));
-    assert_true(retry_bucket_take(&b, 5));
-    assert_false(retry_bucket_take(&b, 1));
-    retry_bucket_put(&b, 1);
-    assert_true(retry_bucket_take(&b, 1));
-    retry_bucket_put(&b, 100000);
-    assert_true(b.tokens == b.max);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delay_limits),
         cmocka_unit_test(test_delay_extremes),
-        cmocka_unit_test(test_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

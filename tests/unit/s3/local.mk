@@ -9,6 +9,7 @@ s3_tests = tests/unit/s3/test_body \
 	tests/unit/s3/test_request \
 	tests/unit/s3/test_response \
 	tests/unit/s3/test_rfc2047 \
+	tests/unit/s3/test_turn \
 	tests/unit/s3/test_xml
 check_PROGRAMS += $(s3_tests) tests/system/s3_conformance
 TESTS += $(s3_tests) tests/system/s3_conformance
@@ -33,6 +34,8 @@ tests_unit_s3_test_response_SOURCES = %D%/test_response.c %D%/check.h %D%/fake_h
 tests_unit_s3_test_response_LDADD = $(s3_test_libs)
 tests_unit_s3_test_rfc2047_SOURCES = %D%/test_rfc2047.c %D%/check.h
 tests_unit_s3_test_rfc2047_LDADD = $(s3_test_libs)
+tests_unit_s3_test_turn_SOURCES = %D%/test_turn.c %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_turn_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
 tests_unit_s3_test_xml_SOURCES = %D%/test_xml.c %D%/check.h
 tests_unit_s3_test_xml_LDADD = $(s3_test_libs)
 # The same conformance test as the other back ends, on a real server (it says how it wants to be told of one).

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A call's turn to be sent: what all calls to the endpoint share (struct gate), and the queue of
+ * those that wait for it, in order of arrival. While anything waits, s3.tick runs ten times an
+ * interval: it lets go who may go, and ends those whose deadline has come. A success lets go at
+ * once. TURN-1  Something waits <=> the tick is queued or runs. TURN-2  No callback runs under the
+ * lock. */
+#include "call.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "response.h"
+
+#define BACKOFF_BASE_MS 50
+#define INTERVAL_FACTOR 20 /* of the first backoff: an outage's probes are a second apart */
+#define BACKOFF_CAP_NS (20 * NS_PER_S)
+#define TICKS 10
+
+static void on_tick(struct work *w, bool cancelled);
+
+static int64_t base_ns(const struct s3 *s3)
+{
+    return (s3->conf.retry_base_ms != 0 ? s3->conf.retry_base_ms : BACKOFF_BASE_MS) * NS_PER_MS;
+}
+
+void turn_init(struct s3 *s3)
+{
+    gate_init(&s3->locked.gate, base_ns(s3) * INTERVAL_FACTOR);
+    s3->locked.waiting_end = &s3->locked.waiting;
+    s3->tick.run = on_tick;
+}
+
+static void start_tick_locked(struct s3 *s3)
+{
+    s3->locked.ticking = true;
+    workq_add_after(s3->workq, &s3->tick, base_ns(s3) * INTERVAL_FACTOR / TICKS);
+}
+
+/* Those that may go now, taken off the queue: a list by call.waits. */
+static struct call *let_go_locked(struct s3 *s3, int64_t now_ns)
+{
+    struct call *first = NULL, **end = &first, **at = &s3->locked.waiting;
+
+    while (*at != NULL) {
+        struct call *c = *at;
+        bool is_late = c->deadline_ns != 0 && now_ns >= c->deadline_ns;
+
+        if (!s3->locked.stopping && !is_late) {
+            c->turn = gate_enter(&s3->locked.gate, now_ns);
+            if (c->turn == GATE_WAIT) {
+                at = &c->waits;
+                continue;
+            }
+        }
+        *at = c->waits;
+        c->waits = NULL;
+        *end = c;
+        end = &c->waits;
+    }
+    s3->locked.waiting_end = at;
+    return first;
+}
+
+/* On the work queue each, as their credentials may block. err_text() stays what it is. */
+static void start_all(struct call *first)
+{
+    struct err_copy why;
+
+    if (first == NULL)
+        return;
+    err_copy(&why);
+    while (first != NULL) {
+        struct call *next = first->waits;
+
+        first->waits = NULL;
+        call_again(first, 0);
+        first = next;
+    }
+    err_restore(&why);
+}
+
+static void on_tick(struct work *w, bool cancelled)
+{
+    struct s3 *s3 = container_of(w, struct s3, tick);
+    struct call *first;
+
+    lock_take(&s3->locked.lk);
+    first = let_go_locked(s3, clock_boot_ns());
+    s3->locked.ticking = false;
+    if (s3->locked.waiting != NULL && !cancelled)
+        start_tick_locked(s3);
+    lock_drop(&s3->locked.lk);
+    start_all(first);
+}
+
+bool turn_take(struct call *c)
+{
+    struct s3 *s3 = c->s3;
+    bool may_go;
+
+    if (c->turn != GATE_WAIT)
+        return true; /* it has waited for it */
+    lock_take(&s3->locked.lk);
+    if (s3->locked.waiting == NULL || s3->locked.stopping)
+        c->turn = gate_enter(&s3->locked.gate, clock_boot_ns());
+    may_go = c->turn != GATE_WAIT || s3->locked.stopping;
+    if (!may_go) {
+        *s3->locked.waiting_end = c;
+        s3->locked.waiting_end = &c->waits;
+        if (!s3->locked.ticking)
+            start_tick_locked(s3);
+    }
+    lock_drop(&s3->locked.lk);
+    return may_go;
+}
+
+void turn_end(struct call *c, enum gate_end end)
+{
+    struct s3 *s3 = c->s3;
+    struct call *first = NULL;
+    int64_t now_ns = clock_boot_ns();
+
+    if (c->turn == GATE_WAIT)
+        return;
+    lock_take(&s3->locked.lk);
+    gate_leave(&s3->locked.gate, c->turn, end, now_ns);
+    c->turn = GATE_WAIT;
+    if (end != GATE_FAILURE && s3->locked.waiting != NULL)
+        first = let_go_locked(s3, now_ns);
+    lock_drop(&s3->locked.lk);
+    start_all(first);
+}
+
+int64_t turn_delay(struct call *c, bool is_throttled, uint64_t random)
+{
+    struct s3 *s3 = c->s3;
+    struct backoff b = {.base_ns = base_ns(s3), .cap_ns = BACKOFF_CAP_NS};
+    int64_t delay, asked = response_retry_after_ns(&c->http, clock_wall_ns());
+    bool is_outage;
+
+    if (is_throttled)
+        b.base_ns *= INTERVAL_FACTOR;
+    lock_take(&s3->locked.lk);
+    is_outage = gate_is_outage(&s3->locked.gate);
+    lock_drop(&s3->locked.lk);
+    /* In an outage the probes are the backoff: who waits for them goes on as soon as one comes
+     * through. */
+    delay = is_outage ? 0 : backoff_delay(&b, c->attempts - 1, random);
+    return delay > asked ? delay : asked;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An outage, seen by the server: how many requests it gets while it is sick, and that all come
+ * through after. The clock is moved by the test; what is sent is counted. */
+#include "rig.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define CALLS 30
+#define PROBES 12
+#define INTERVAL (20 * NS_PER_MS) /* 20 times retry_base_ms */
+
+struct sick {
+    atomic_bool is_well;
+    atomic_uint seen;
+    const char *headers;
+};
+
+static void answer(void *ctx, const struct httpd_req *req, struct httpd_reply *reply)
+{
+    struct sick *s = ctx;
+
+    (void)req;
+    atomic_fetch_add(&s->seen, 1);
+    if (atomic_load(&s->is_well)) {
+        reply->headers = "ETag: \"x-1\"\r\n";
+        reply->body = "hello";
+        return;
+    }
+    reply->status = 503;
+    reply->headers = s->headers;
+    reply->body = ERROR_BODY("SlowDown");
+}
+
+struct calls {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    unsigned good, bad;
+    struct store_req reqs[CALLS];
+    struct store_rsp rsps[CALLS];
+};
+
+static void on_done(void *arg, int result)
+{
+    struct calls *calls = arg;
+
+    pthread_mutex_lock(&calls->mutex);
+    *(result == 0 ? &calls->good : &calls->bad) += 1;
+    pthread_cond_signal(&calls->cond);
+    pthread_mutex_unlock(&calls->mutex);
+}
+
+static void submit(struct rig *rig, struct calls *calls, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        calls->reqs[i] = (struct store_req){.op = STORE_GET, .key = "k"};
+        store_submit(rig->store, &calls->reqs[i], &calls->rsps[i], on_done, calls);
+    }
+}
+
+static void wait_all(struct calls *calls, unsigned n)
+{
+    pthread_mutex_lock(&calls->mutex);
+    while (calls->good + calls->bad < n) {
+        struct timespec soon;
+
+        clock_fake_add(INTERVAL / 4);
+        clock_gettime(CLOCK_REALTIME, &soon);
+        soon.tv_sec += soon.tv_nsec / (999 * NS_PER_MS);
+        soon.tv_nsec = (soon.tv_nsec + NS_PER_MS) % NS_PER_S;
+        (void)pthread_cond_timedwait(&calls->cond, &calls->mutex, &soon);
+    }
+    pthread_mutex_unlock(&calls->mutex);
+}
+
+#define CALLS_INIT                                                                                 \
+    {                                                                                              \
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER                       \
+    }
+
+static void start(struct rig *rig, struct sick *sick)
+{
+    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
+    rig_init(rig);
+    httpd_handle(rig->server, answer, sick);
+    rig_start(rig);
+}
+
+/* Moves the clock in steps until the server has seen n requests; how far it went. */
+static int64_t until_seen(struct sick *sick, unsigned n, int64_t step_ns)
+{
+    int64_t moved_ns = 0;
+
+    while (atomic_load(&sick->seen) < n) {
+        clock_fake_add(step_ns);
+        moved_ns += step_ns;
+        nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
+    }
+    return moved_ns;
+}
+
+static void end(struct calls *calls)
+{
+    for (size_t i = 0; i < CALLS; i++)
+        store_rsp_done(&calls->rsps[i]);
+    clock_fake_off();
+}
+
+/* One probe an interval, whoever waits; a call that comes in the outage waits with the others,
+ * unsent. */
+static void outage(void **state)
+{
+    struct sick sick = {0};
+    struct calls calls = CALLS_INIT;
+    int64_t moved_ns;
+    unsigned sent;
+    RIG(rig);
+
+    (void)state;
+    start(&rig, &sick);
+    submit(&rig, &calls, 0, CALLS - 5);
+    httpd_wait_requests(rig.server, CALLS - 5);
+    moved_ns = until_seen(&sick, CALLS - 5 + 2, INTERVAL / 4);
+    submit(&rig, &calls, CALLS - 5, CALLS);
+    moved_ns += until_seen(&sick, CALLS - 5 + PROBES, INTERVAL / 4);
+    sent = atomic_load(&sick.seen);
+    assert_true(sent - (CALLS - 5) <= 1 + moved_ns / INTERVAL);
+    assert_int_equal(calls.good + calls.bad, 0);
+    atomic_store(&sick.is_well, true);
+    wait_all(&calls, CALLS);
+    assert_int_equal(calls.good, CALLS);
+    assert_true(atomic_load(&sick.seen) <= sent + 1 + CALLS); /* one may have been under way */
+    end(&calls);
+}
+
+/* Who waits for its turn is let go by its deadline, and by a stop. */
+static void ends_of_waiting(void **state)
+{
+    struct sick sick = {0};
+    struct calls calls = CALLS_INIT;
+    struct store_req late = {.op = STORE_GET, .key = "k"};
+    struct store_rsp rsp = {0};
+    RIG(rig);
+
+    (void)state;
+    start(&rig, &sick);
+    submit(&rig, &calls, 0, CALLS - 1);
+    httpd_wait_requests(rig.server, CALLS - 1);
+    (void)until_seen(&sick, CALLS + 1, INTERVAL / 4);
+    late.deadline_ns = clock_boot_ns() + INTERVAL;
+    store_submit(rig.store, &late, &rsp, on_done, &calls);
+    clock_fake_add(INTERVAL);
+    wait_all(&calls, 1);
+    assert_int_equal(calls.bad, 1);
+    store_stop(rig.store);
+    wait_all(&calls, CALLS);
+    assert_int_equal(calls.good, 0);
+    store_rsp_done(&rsp);
+    end(&calls);
+}
+
+/* Retry-After holds in an outage, too: with one call there is no probe before it. */
+static void asked_to_wait(void **state)
+{
+    struct sick sick = {.headers = "Retry-After: 30\r\n"};
+    struct calls calls = CALLS_INIT;
+    RIG(rig);
+
+    (void)state;
+    start(&rig, &sick);
+    submit(&rig, &calls, 0, 1);
+    httpd_wait_requests(rig.server, 1);
+    for (unsigned i = 2; i <= 7; i++)
+        assert_true(until_seen(&sick, i, NS_PER_S) >= 29 * NS_PER_S);
+    atomic_store(&sick.is_well, true);
+    (void)until_seen(&sick, 8, NS_PER_S);
+    wait_all(&calls, 1);
+    assert_int_equal(calls.good, 1);
+    end(&calls);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outage),
+        cmocka_unit_test(ends_of_waiting),
+        cmocka_unit_test(asked_to_wait),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
