@@ -77,6 +77,21 @@ int job_sent(struct job *j, int r, struct store_obj *told, struct store_obj *ret
     return 0;
 }
 
+void upload_mark(struct upload *u, char ret[UPLOAD_MARK_SIZE])
+{
+    lock_take(&u->lock);
+    uint64_t sequence = ++u->locked.sequence;
+    lock_drop(&u->lock);
+    snprintf(ret, UPLOAD_MARK_SIZE, "%s.%" PRIu64, u->conf.writer, sequence);
+}
+
+bool upload_mark_is_valid(const char *mark)
+{
+    struct marks m;
+    marks_parse(mark, &m);
+    return m.n == 1 && !m.is_cut && strcmp(m.v[0], mark) == 0;
+}
+
 /* One PUT. 0 and *ret, or what the request ended with. */
 static int put_commit(struct job *j, struct store_obj *ret)
 {
@@ -284,10 +299,11 @@ static int job_init(struct job *j, struct upload *u, const struct upload_req *re
     j->size = data_size(req->file);
     j->base = data_base_etag(req->file);
     j->change = data_change(req->file);
-    lock_take(&u->lock);
-    uint64_t sequence = ++u->locked.sequence;
-    lock_drop(&u->lock);
-    snprintf(j->mark, sizeof(j->mark), "%s.%" PRIu64, u->conf.writer, sequence);
+    j->is_doubtful = req->is_retry;
+    if (req->mark)
+        memcpy(j->mark, req->mark, strnlen(req->mark, sizeof(j->mark) - 1));
+    else
+        upload_mark(u, j->mark);
     int r = req->hdrs ? store_hdrs_copy(&j->hdrs, req->hdrs) : 0;
     if (r == 0)
         r = set_marks(j);

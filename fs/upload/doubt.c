@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commits that were reported as failed although they may have taken effect, or may yet: the reply was lost and the
  * bucket could not be asked. When the next commit of the same key finds such a mark in the bucket, it is this
- * mount's own earlier try and not a foreign writer. In memory: after a restart there is no commit to retry. */
+ * mount's own earlier try and not a foreign writer. In memory: after a restart there is no commit to retry but those
+ * of a journal, which says its doubts again (upload_doubt). */
 #include <string.h>
 
 #include "internal.h"
@@ -27,18 +28,19 @@ static void drop_oldest_locked(struct upload *u)
     u->locked.n_doubts--;
 }
 
-void doubt_add(struct job *j)
+static struct doubt *doubt_new(const char *key, const char *mark)
 {
-    struct upload *u = j->u;
-    size_t n = strlen(j->req->key) + 1;
+    size_t n = strlen(key) + 1;
     struct doubt *x = calloc(1, sizeof(*x) + n);
-    if (!x)
-        return;
-    memcpy(x->key, j->req->key, n);
-    memcpy(x->mark, j->mark, strnlen(j->mark, sizeof(x->mark) - 1));
-    x->file = j->req->file;
-    x->change = j->change;
-    x->base = j->base;
+    if (x) {
+        memcpy(x->key, key, n);
+        memcpy(x->mark, mark, strnlen(mark, sizeof(x->mark) - 1));
+    }
+    return x;
+}
+
+static void add(struct upload *u, struct doubt *x)
+{
     lock_take(&u->lock);
     x->next = u->locked.doubts;
     u->locked.doubts = x;
@@ -47,7 +49,25 @@ void doubt_add(struct job *j)
     lock_drop(&u->lock);
 }
 
-void upload_doubt(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now)
+void doubt_add(struct job *j)
+{
+    struct doubt *x = doubt_new(j->req->key, j->mark);
+    if (!x)
+        return;
+    x->file = j->req->file;
+    x->change = j->change;
+    x->base = j->base;
+    add(j->u, x);
+}
+
+void upload_doubt(struct upload *u, const char *key, const char *mark)
+{
+    struct doubt *x = doubt_new(key, mark);
+    if (x)
+        add(u, x);
+}
+
+void upload_disown(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now)
 {
     const struct upload_req req = {.key = key, .file = file};
     struct job j = {.u = u, .req = &req, .base = data_base_etag(file), .change = data_change(file)};

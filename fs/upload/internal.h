@@ -28,6 +28,8 @@ struct upload {
     } locked;
 };
 
+_Static_assert(UPLOAD_MARK_SIZE == MARK_SIZE, "one size");
+
 /* One upload_commit(). */
 struct job {
     struct upload *u;

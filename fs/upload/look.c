@@ -5,6 +5,12 @@
 
 #include "internal.h"
 
+/* A commit that waits in a journal would be tried for ever. */
+static int errno_of_doubt(const struct job *j)
+{
+    return j->req->mark ? -ESTALE : -EIO;
+}
+
 /* Something else than what the condition wants is there. Did a try of this commit take effect before that came? Only
  * a list that reaches back to the version that was replaced can say that it did not (protocol 3). */
 static int judge_other(struct job *j, const struct marks *there)
@@ -14,10 +20,10 @@ static int judge_other(struct job *j, const struct marks *there)
     if (earlier == DOUBT_SAME)
         return LOOK_LANDED;
     if (earlier == DOUBT_OTHER)
-        return err_set(-EIO, "%s: an earlier try of this commit took effect, and others have written since",
+        return err_set(errno_of_doubt(j), "%s: an earlier try of this commit took effect, and others have written since",
                        j->req->key);
     if ((j->is_doubtful || earlier == DOUBT_OPEN) && !reaches && there->n > 0)
-        return err_set(-EIO, "%s: others have written so much that it can't be told whether this commit took effect",
+        return err_set(errno_of_doubt(j), "%s: others have written so much that it can't be told whether this commit took effect",
                        j->req->key);
     return j->cond.kind == STORE_IF_ABSENT ? LOOK_EXISTS : LOOK_CHANGED;
 }

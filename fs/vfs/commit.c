@@ -158,7 +158,7 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
     int r = late_write(v, i, key, name, cond, now);
 
     if (r < 0) { /* it is there, for all we know: who tries again must not put it there twice */
-        upload_doubt(v->upload, key, i->data, now);
+        upload_disown(v->upload, key, i->data, now);
         return r;
     }
     commit_took(v, i, key, now, change);

@@ -6,7 +6,8 @@
  * UPLOAD-2  Each commit writes its own mark (writer.sequence) into the metadata, before the last 16 of the version that
  *           it replaces; a 412 is believed only after a HEAD has shown that the object there does not carry it (a
  *           lost reply to our own success). In doubt a list that does not reach back to the version that was to be
- *           replaced proves nothing: -EIO, and never a second write.
+ *           replaced proves nothing: -EIO, and never a second write. A commit that waits in a journal keeps one mark
+ *           over all its tries (upload_mark).
  * UPLOAD-3  A multipart upload that does not end in a Complete is aborted.
  * Small files: one PUT and nothing else. Above part_threshold: parts in parallel; clean ranges as part copies where the
  * server honours their source condition.
@@ -37,6 +38,15 @@ struct upload_conf {
 _must_check_ int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret);
 void upload_free(struct upload *u);
 
+/* A commit that was promised before it is made (a journal's): its mark is drawn first, written down, and given to
+ * upload_commit() in each try, also after a restart. */
+#define UPLOAD_MARK_SIZE 64
+void upload_mark(struct upload *u, char ret[UPLOAD_MARK_SIZE]);
+bool upload_mark_is_valid(const char *mark);
+/* An earlier commit of this key under that mark may have taken effect, or may yet: until the next commit of the key
+ * that succeeds, its version counts as our own. */
+void upload_doubt(struct upload *u, const char *key, const char *mark);
+
 struct upload_req {
     const char *key;
     struct data_file *file;        /* dirty or clean; a clean file under its own key is a metadata change */
@@ -49,6 +59,8 @@ struct upload_req {
      * Complete knows no conditions. */
     bool other_etag;
     bool is_move;                  /* by_copy: with src_key's tags, not key's */
+    const char *mark;              /* of upload_mark(); NULL: a new one. Then what can't be told is -ESTALE, not -EIO: */
+    bool is_retry;                 /* it does not get better by waiting. is_retry: it may have been tried before */
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);
@@ -61,7 +73,7 @@ _must_check_ int upload_commit(struct upload *u, const struct upload_req *req, s
 _must_check_ int upload_is_below(const struct store_obj *now, const struct store_obj *there);
 
 /* That success is to be told as a failure all the same, and may be tried again: it is then known as our own. */
-void upload_doubt(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now);
+void upload_disown(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now);
 
 /* Puts the tags of key into the headers of its next version, if they tell that it has some (upload_commit does so
  * itself). */
