@@ -27,7 +27,8 @@ bool upload_can_copy(const struct upload *u, enum store_if kind, uint64_t size)
 bool copy_is_the_way(const struct job *j, const struct plan_in *in)
 {
     const struct store_caps *caps = &j->u->conf.caps;
-    bool is_base = in->n_dirty == 0 && in->base_valid == j->size && store_etag_is_set(&j->base);
+    bool is_base = in->n_dirty == 0 && in->base_valid == j->size && !data_is_cut(j->req->file) &&
+                   store_etag_is_set(&j->base);
     if (!j->req->by_copy || !is_base || j->size > PLAN_PART_MAX || !can_copy(caps, j->cond.kind))
         return false;
     return j->size <= in->threshold || !can_copy_parts(caps, j->cond.kind); /* parts go side by side */

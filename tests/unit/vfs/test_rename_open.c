@@ -177,12 +177,34 @@ static void target_that_changed_leaves_no_ghost(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
+/* What was cut off here and not sent yet is no part of the file any more: nothing but its bytes can
+ * go to the new name, not the object as it stands. */
+static void a_file_that_was_cut_is_moved_as_it_is(void **state)
+{
+    struct stat st = {.st_size = 3}, now;
+    struct vfs_entry e;
+    int64_t ns;
+    uint64_t fh;
+
+    (void)state;
+    foreign_put("a", "longer");
+    assert_int_equal(rig_walk(&rig, "a", &e), 0);
+    assert_int_equal(rig_open_file(&rig, "a", O_RDWR, &fh), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &st, VFS_SET_SIZE, &now, &ns), 0);
+    assert_int_equal(rig_rename(&rig, "a", "b", 0), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("b", "lon");
+    assert_file("b", "lon");
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(unlink_of_a_new_file_over_an_old_one),  T(rename_of_a_new_file_over_an_old_one),
         T(write_while_the_directory_moves),       T(foreign_change_while_the_directory_moves),
         T(source_that_changed_is_moved_as_it_is), T(target_that_changed_leaves_no_ghost),
+        T(a_file_that_was_cut_is_moved_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
