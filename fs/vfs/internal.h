@@ -313,6 +313,9 @@ struct dir_snapshot {
 };
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret);
 void listing_free(struct dir_snapshot *s);
+/* What is under a file's key is not known any more, nor whether anything is: the next one who wants
+ * to know, or lists its directory, asks. (Where nothing is there for sure: cache_obj_drop().) */
+void key_forget(struct vfs *v, const char *key);
 /* A directory in it came or went: the next reader asks the bucket. */
 void listing_forget(struct vfs *v, const struct inode *dir);
 

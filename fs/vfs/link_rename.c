@@ -100,7 +100,7 @@ static int delete_source(struct vfs *v, const struct renaming *m)
         req.cond = (struct store_cond){STORE_IF_MATCH, m->source};
     r = store_call(v->store, &req, &rsp);
     store_rsp_done(&rsp);
-    cache_obj_drop(v->cache, m->from);
+    key_forget(v, m->from);
     return r == STORE_NOT_FOUND || r == STORE_PRECONDITION ? 0 : err_fold(r);
 }
 

@@ -339,6 +339,21 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     return 0;
 }
 
+void key_forget(struct vfs *v, const char *key)
+{
+    char dir[VFS_KEY_MAX + VFS_NAME_MAX + 3];
+    size_t n = strlen(key);
+
+    cache_obj_drop(v->cache, key);
+    while (n > 0 && key[n - 1] != '/')
+        n--;
+    if (n >= sizeof(dir))
+        return;
+    memcpy(dir, key, n);
+    dir[n] = '\0';
+    cache_list_drop(v->cache, dir);
+}
+
 void listing_forget(struct vfs *v, const struct inode *dir)
 {
     char key[VFS_KEY_MAX + 2];

@@ -253,7 +253,7 @@ static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
         if (put == 0)
             cache_obj_put(v->cache, key, &f->obj, f->checked_ns);
         else if (is_stale)
-            cache_obj_drop(v->cache, key);
+            key_forget(v, key);
     }
 }
 

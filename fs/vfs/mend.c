@@ -40,8 +40,8 @@ int mend_file(struct vfs *v, struct intent_claim *cl)
         r = move_newer(v, cl, &one);
     if (r == RENAME_CHANGED) /* another file, or both were written to: both stay */
         r = 0;
-    cache_obj_drop(v->cache, one.from);
-    cache_obj_drop(v->cache, one.to);
+    key_forget(v, one.from);
+    key_forget(v, one.to);
     store_obj_done(&one.now);
     intents_end(v, cl, r);
     return r;

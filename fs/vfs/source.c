@@ -34,7 +34,7 @@ int source_check(struct vfs *v, struct inode *i, struct intent_claim *cl)
     store_obj_done(&there);
     if (r < 0 || is_same)
         return r;
-    cache_obj_drop(v->cache, from);
+    key_forget(v, from);
     lock_take(&v->tree);
     i->checked_ns = 0;
     lock_drop(&v->tree);
@@ -65,6 +65,8 @@ int source_delete(struct vfs *v, struct inode *i, struct intent_claim *cl, bool 
     int r = rename_delete(v, one.from, &one.etag, cl->what.session);
     struct contest contest;
 
+    if (r == RENAME_CHANGED)
+        key_forget(v, one.from);
     if (r != RENAME_CHANGED || was_dirty || !cl->has_session)
         return r == RENAME_CHANGED ? 0 : r;
     one.now.etag = i->etag;
@@ -75,7 +77,7 @@ int source_delete(struct vfs *v, struct inode *i, struct intent_claim *cl, bool 
     lock_take(&v->tree);
     i->checked_ns = 0;
     lock_drop(&v->tree);
-    cache_obj_drop(v->cache, one.to);
+    key_forget(v, one.to);
     store_obj_done(&one.now);
     return r == RENAME_CHANGED ? 0
                                : r; /* another file by now: the rename is done, and that stays */

@@ -12,4 +12,4 @@ libtest_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 # A mount without a kernel, on that bucket.
 check_LIBRARIES += libtestrig.a
 libtestrig_a_SOURCES = %D%/rig.c %D%/rig.h
-libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib

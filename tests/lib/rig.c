@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fs/vfs/rename.h"
 #include "memstore.h"
 
 static int (*has_fd)(pid_t pid, uint64_t ino);
@@ -386,6 +387,11 @@ int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags)
     }
     put_node(r, dir);
     return x;
+}
+
+int rig_mend(struct rig *r)
+{
+    return intents_mend(r->vfs);
 }
 
 static int set_by_path(struct rig *r, const char *path, const struct stat *st, int mask)
