@@ -57,6 +57,7 @@ struct locktable {
     pthread_t threads[LOCK_THREADS];
     unsigned n_threads;
     bool is_stopping;
+    uint64_t search; /* counts the searches for circles of waits */
 };
 
 /* --- locktable.c --- */
@@ -68,7 +69,7 @@ bool lockfile_is_free_locked(const struct lockfile *lf); /* nobody here holds or
  * use. With lf->change held. */
 int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id);
 /* Would this wait of a posix owner close a circle of waits? */
-bool lock_closes_circle_locked(const struct locktable *t, const struct lockfile *lf,
+bool lock_closes_circle_locked(struct locktable *t, const struct lockfile *lf,
                                const struct vfs_lock *l);
 bool inode_has_id_locked(const struct inode *i); /* the object in the bucket carries it */
 

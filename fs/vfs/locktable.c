@@ -11,8 +11,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define CIRCLE_MAX 32 /* links of a chain of waits that are followed */
-
 int locktable_new(struct locktable **ret)
 {
     struct locktable *t = calloc(1, sizeof(*t));
@@ -244,40 +242,55 @@ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret)
     return 0;
 }
 
-/* Does `owner` wait, over whatever chain, for what `other` holds? */
-static bool waits_for_locked(const struct locktable *t, uint64_t owner, uint64_t other,
-                             unsigned depth)
+/* A search through who waits for whom: each wait is looked at once, however many chains lead there. */
+struct search {
+    struct locktable *t;
+    uint64_t owner; /* whose wait would close the circle */
+    struct vfs_lock_wait *first, **last;
+};
+
+/* What this owner waits for is to be looked at, too. */
+static void add_waits_locked(struct search *s, uint64_t owner)
 {
-    if (depth == 0)
-        return false;
-    for (const struct lockfile *lf = t->files; lf != NULL; lf = lf->next)
-        for (const struct vfs_lock_wait *w = lf->waiters; w != NULL; w = w->next) {
-            const struct lockset *held = &lf->held[LOCK_POSIX];
-
-            if (w->want.kind != LOCK_POSIX || w->want.owner != owner)
+    for (struct lockfile *lf = s->t->files; lf != NULL; lf = lf->next)
+        for (struct vfs_lock_wait *w = lf->waiters; w != NULL; w = w->next) {
+            if (w->want.kind != LOCK_POSIX || w->want.owner != owner || w->searched == s->t->search)
                 continue;
-            for (size_t n = 0; n < held->n; n++) {
-                const struct lockset one = {.v = &held->v[n], .n = 1};
-
-                if (lockset_conflict(&one, owner, w->want.type, w->want.range) != NULL &&
-                    (one.v->owner == other || waits_for_locked(t, one.v->owner, other, depth - 1)))
-                    return true;
-            }
+            w->searched = s->t->search;
+            w->next_searched = NULL;
+            *s->last = w;
+            s->last = &w->next_searched;
         }
-    return false;
 }
 
-bool lock_closes_circle_locked(const struct locktable *t, const struct lockfile *lf,
-                               const struct vfs_lock *l)
+/* Does a wait for `want` wait for that owner? */
+static bool waits_for_locked(struct search *s, const struct lockfile *lf,
+                             const struct vfs_lock *want)
 {
     const struct lockset *held = &lf->held[LOCK_POSIX];
 
     for (size_t n = 0; n < held->n; n++) {
         const struct lockset one = {.v = &held->v[n], .n = 1};
 
-        if (lockset_conflict(&one, l->owner, l->type, l->range) != NULL &&
-            waits_for_locked(t, one.v->owner, l->owner, CIRCLE_MAX))
+        if (lockset_conflict(&one, want->owner, want->type, want->range) == NULL)
+            continue;
+        if (one.v->owner == s->owner)
             return true;
+        add_waits_locked(s, one.v->owner);
     }
     return false;
+}
+
+bool lock_closes_circle_locked(struct locktable *t, const struct lockfile *lf,
+                               const struct vfs_lock *l)
+{
+    struct search s = {.t = t, .owner = l->owner};
+    bool closes;
+
+    s.last = &s.first;
+    t->search++;
+    closes = waits_for_locked(&s, lf, l);
+    for (const struct vfs_lock_wait *w = s.first; w != NULL && !closes; w = w->next_searched)
+        closes = waits_for_locked(&s, w->file, &w->want);
+    return closes;
 }

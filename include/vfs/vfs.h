@@ -210,6 +210,8 @@ struct vfs_lock_wait {
     struct vfs_lock want;
     struct inode *inode;
     struct lockfile *file;
+    struct vfs_lock_wait *next_searched;
+    uint64_t searched;
 };
 /* wait NULL: -EAGAIN where another owner holds it. Also -EDEADLK, -EINTR, -EIO (the lease is lost, or
  * the bucket does not answer), -ENOLCK, -ESTALE; of an unlock what the commit said: it is unlocked. */

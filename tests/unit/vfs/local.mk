@@ -152,3 +152,7 @@ vfs_tests += tests/unit/vfs/test_review2
 tests_unit_vfs_test_review2_SOURCES = %D%/test_review2.c
 tests_unit_vfs_test_review2_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_review2_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_deadlock
+tests_unit_vfs_test_deadlock_SOURCES = %D%/test_deadlock.c
+tests_unit_vfs_test_deadlock_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_deadlock_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
