@@ -59,7 +59,9 @@ static int open_bytes(struct compose *m)
 {
     const struct config *c = m->config;
     struct data_conf data = {.mem_limit = c->mem_limit};
-    struct upload_conf upload = {.caps = m->caps, .weak_refuse = c->weak == CONFIG_WEAK_REFUSE};
+    struct upload_conf upload = {.caps = m->caps,
+                                 .soft_ns = config_soft_timeout_ns(c),
+                                 .weak_refuse = c->weak == CONFIG_WEAK_REFUSE};
     unsigned char random[16];
     int r = data_new(&data, m->store, m->cache, &m->data);
 

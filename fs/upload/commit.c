@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #define TRIES 5
+#define PAUSE_SHIFT_MAX 5
 #define USER_META_MAX 2048
 #define DEFAULT_THRESHOLD (UINT64_C(16) << 20)
 #define DEFAULT_PART_SIZE (UINT64_C(8) << 20)
@@ -155,7 +156,8 @@ static int in_doubt(struct job *j, int r, const struct err_copy *cause, int look
 
 static void pause_before_retry(unsigned tries)
 {
-    struct timespec ts = {.tv_nsec = (10 + (long)(clock_boot_ns() % 10)) * 1000000L << tries};
+    struct timespec ts = {.tv_nsec = (10 + (long)(clock_boot_ns() % 10)) * 1000000L <<
+                                  (tries < PAUSE_SHIFT_MAX ? tries : PAUSE_SHIFT_MAX)};
     nanosleep(&ts, NULL);
 }
 
@@ -180,8 +182,19 @@ static int send(struct job *j, struct store_obj *ret)
     return j->plan.n > 0 ? multipart_commit(j, ret) : put_commit(j, ret);
 }
 
+/* The bucket is as it was. A write of another client that is under way (409) comes to its end, however long a large
+ * Complete takes; whatever else there is does not get better for ever. ESTALE: the base's bytes did not come, so nothing
+ * was sent; it is still there, or again. */
+static bool may_try_again(const struct job *j, int r, unsigned tries, int64_t began_ns)
+{
+    if (r == STORE_CONFLICT)
+        return j->u->conf.soft_ns == 0 || clock_boot_ns() - began_ns < j->u->conf.soft_ns;
+    return (r >= 0 || r == -ESTALE) && tries + 1 < TRIES;
+}
+
 static int commit(struct job *j, struct store_obj *ret)
 {
+    const int64_t began_ns = clock_boot_ns();
     for (unsigned tries = 0;; tries++) {
         int w = weak_first(j, ret);
         if (w != LOOK_UNCHANGED)
@@ -202,8 +215,7 @@ static int commit(struct job *j, struct store_obj *ret)
             return outcome_of(seen);
         if (j->is_copy && (r == STORE_PRECONDITION || r == STORE_NOT_FOUND))
             return err_set(-ESTALE, "%s: what was to be copied has changed", j->src_key);
-        /* ESTALE: the base's bytes did not come, so nothing was sent; it is still there, or again. */
-        if ((r < 0 && r != -ESTALE) || tries + 1 == TRIES)
+        if (!may_try_again(j, r, tries, began_ns))
             return in_doubt(j, r, &cause, seen);
         pause_before_retry(tries);
     }

@@ -33,6 +33,7 @@ struct upload_conf {
     uint64_t part_size;      /* 0 = 8 MiB; grows so that 10,000 parts reach the file's size */
     unsigned parallel;       /* parts at once for one file; 0 = 8 */
     char writer[33];         /* random id of this mount, hex */
+    int64_t soft_ns;         /* a soft mount gives up after so long against writes that are under way; 0: never */
     bool weak_refuse;        /* weak=refuse: -EOPNOTSUPP instead of an unconditional Complete above 5 GiB */
 };
 _must_check_ int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret);
