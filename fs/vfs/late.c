@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "intents.h"
+#include "link.h"
 
 static bool is_weak(const struct vfs *v)
 {
@@ -69,6 +70,22 @@ static int find(struct vfs *v, const char *key, bool dirs, struct intent *ret)
     return 0;
 }
 
+/* What became of the write of *now is what the new name has. A hard link's objects tell by their
+ * generation, which one commit only has; another's that came after it does not contain it. */
+static enum moved_how look_there(const struct vfs *v, const struct inode *i, const char *to,
+                                 const struct intent *what, const struct store_obj *there,
+                                 const struct store_obj *now)
+{
+    char id[33] = "";
+    uint64_t gen = i->attr.link_gen != 0 ? link_gen_of(v, to, there, id) : 0;
+
+    if (gen == 0 || strcmp(id, i->attr.id) != 0)
+        return moved_look(&there->hdrs, what->mark, &now->etag);
+    if (gen == i->attr.link_gen)
+        return MOVED_SAME;
+    return gen < i->attr.link_gen ? MOVED_STALE : MOVED_TOUCHED;
+}
+
 /* The version that was written under key is gone from there. Onto the name that the file has now.
  */
 static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what, const char *key,
@@ -87,8 +104,8 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
         r = key_head(v, to, &there);
     is_gone = r == STORE_NOT_FOUND;
     if (r == 0)
-        how = moved_look(&there.hdrs, what->mark, &now->etag);
-    if (r == 0)
+        how = look_there(v, i, to, what, &there, now);
+    if (r == 0 && i->attr.link_gen == 0)
         r = upload_is_below(now, &there); /* and written to since by others, who saw it */
     if (is_gone || how == MOVED_SAME || r == 1) {
         store_obj_done(&there);
@@ -96,7 +113,8 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
     }
     if (r == 0 && !inode_is_file_of(v, i, to, &there))
         r = err_set(-ESTALE, "%s was renamed by another client", key);
-    if (r == 0 && how != MOVED_STALE && !merge_owns_whole_locked(i)) /* not from what it has now */
+    if (r == 0 && how != MOVED_STALE &&
+        (i->attr.link_gen != 0 || !merge_owns_whole_locked(i))) /* not from what it has now */
         r = err_set(-ESTALE, "%s was renamed to %s and written by another client", key, to);
     if (r == 0)
         r = commit_headers(v, i, to, name, &hdrs);

@@ -118,11 +118,14 @@ static void take_back(struct vfs *v, const struct linking *l)
 
     err_copy(&cause);
     r = link_member(v, l->id, l->to, &obj, &gen);
-    if (r == 0 || r == STORE_NOT_FOUND) {
-        const struct link_change c = {.gone = r == 0 ? NULL : l->to,
-                                      .member = r == 0 ? l->to : NULL};
+    if (r == STORE_NOT_FOUND) {
+        const struct link_change c = {.gone = l->to};
 
         r = link_change(v, l->id, &c, &g);
+    } else if (r == 0) {
+        r = link_get(v->coord, l->id, &g);
+        if (r == 0)
+            r = link_confirm(v, l->id, l->to, &g);
     }
     if (r < 0)
         log_debug("link.take_back", "cause=%s", LOG_Q(err_text()));
@@ -365,7 +368,7 @@ int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *n
         r = keep_for_handles(v, i, key, &g);
     if (r == 0) {
         marker_keep(v, dir);
-        r = key_delete(v, key);
+        r = late_unlink(v, key) ?: key_delete(v, key);
     }
     gone.ctime_ns = clock_wall_ns();
     if (r == 0)

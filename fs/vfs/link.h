@@ -34,6 +34,11 @@ struct link_change {
 /* Swaps until it is true. *ret (zeroed or done): the record then, of generation 0 where there is
  * none. */
 int link_change(struct vfs *v, const char *id, const struct link_change *c, struct link_group *ret);
+/* A key whose object says that it is a name of the file, and that the record *g, as it was just read,
+ * does not have, or only in doubt, or that is not there at all: it is a name from now on. But only if
+ * it still says so when it is looked at after the record was: else another mount took it away in
+ * between, and it would count for good. *g: the record then. */
+int link_confirm(struct vfs *v, const char *id, const char *key, struct link_group *g);
 /* What is to be written under a member's key. */
 struct link_copy {
     struct data_file *file;

@@ -90,7 +90,7 @@ static int apply(struct link_group *g, const struct link_change *c)
         r = link_put(g, c->maybe_too, true);
     if (r == 0 && g->bytes == NULL)
         r = link_set_bytes(g, c->bytes);
-    other = any_member(g);
+    other = c->member != NULL ? c->member : any_member(g); /* as new as the one that goes */
     if (r == 0 && c->gone != NULL && other != NULL && strcmp(g->bytes, c->gone) == 0)
         r = link_set_bytes(g, other);
     if (c->ctime_ns > g->ctime_ns)
@@ -128,6 +128,38 @@ int link_change(struct vfs *v, const char *id, const struct link_change *c, stru
         if (c->ret_made != NULL)
             *c->ret_made = false;
         r = change_once(v, id, c, ret);
+    }
+    return r == LINK_LOST ? err_set(-EAGAIN, "other mounts keep changing the file's names") : r;
+}
+
+static int confirm_once(struct vfs *v, const char *id, const char *key, struct link_group *g)
+{
+    const struct link_change c = {.member = key, .bytes = key};
+    struct store_obj obj = {0};
+    uint64_t gen;
+    int r;
+
+    if (g->generation != 0 && is_true(g, &c))
+        return 0;
+    r = link_member(v, id, key, &obj, &gen);
+    store_obj_done(&obj);
+    if (r != 0)
+        return r == STORE_NOT_FOUND ? 0 : r;
+    if (g->generation == 0)
+        g->generation = gen;
+    r = apply(g, &c);
+    return r == 0 ? link_swap(v->coord, id, g) : r;
+}
+
+int link_confirm(struct vfs *v, const char *id, const char *key, struct link_group *g)
+{
+    int r = confirm_once(v, id, key, g);
+
+    for (int tries = 0; r == LINK_LOST && tries < TRIES; tries++) {
+        link_group_done(g);
+        r = link_get(v->coord, id, g);
+        if (r == 0)
+            r = confirm_once(v, id, key, g);
     }
     return r == LINK_LOST ? err_set(-EAGAIN, "other mounts keep changing the file's names") : r;
 }
@@ -264,22 +296,16 @@ int link_look(struct vfs *v, const char *key, struct found *f)
         log_warn("link.record", "key=%s cause=%s", LOG_Q(key), LOG_Q(err_text()));
         r = 0;
     }
-    if (r == 0 && !store_etag_is_set(&g.etag) && !v->conf.read_only) {
-        const struct link_change c = {.member = key, .bytes = key, .generation = gen};
-
-        r = link_change(v, id, &c, &g); /* lost: who is looked at makes it again */
-    }
+    if (r == 0 && !store_etag_is_set(&g.etag) && !v->conf.read_only)
+        r = link_confirm(v, id, key, &g); /* lost: who is looked at makes it again */
     m = r == 0 ? link_find(&g, key) : NULL;
     if (r == 0 && g.generation != 0 && m == NULL && gen != g.generation) {
         store_hdrs_remove(&f->obj.hdrs, ID_HDR);
         store_hdrs_remove(&f->obj.hdrs, LINK_HDR);
         goto out;
     }
-    if (r == 0 && g.generation != 0 && (m == NULL || m->is_maybe) && !v->conf.read_only) {
-        const struct link_change c = {.member = key};
-
-        r = link_change(v, id, &c, &g);
-    }
+    if (r == 0 && g.generation != 0 && (m == NULL || m->is_maybe) && !v->conf.read_only)
+        r = link_confirm(v, id, key, &g);
     if (r == 0 && g.generation != 0)
         r = link_settle(v, id, key, &g, &f->obj, &gen);
     f->nlink = link_count(&g) > 0 ? link_count(&g) : 1;

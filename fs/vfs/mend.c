@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "intents.h"
+#include "link.h"
 
 #define OLD_NS (3600 * NS_PER_S) /* tombstones stay so long, on our clock from when we saw them */
 #define WAIT_MIN_MS 20
@@ -36,6 +37,8 @@ int mend_file(struct vfs *v, struct intent_claim *cl)
     one.is_copied = true;
     r = how == MOVED_STALE ? RENAME_CHANGED
                            : rename_delete(v, one.from, &one.etag, cl->what.session);
+    if (r == 0)
+        link_moved(v, &one.now, one.from, one.to);
     if (r == RENAME_CHANGED && how != MOVED_TOUCHED)
         r = move_newer(v, cl, &one);
     if (r == RENAME_CHANGED) /* another file, or both were written to: both stay */

@@ -412,6 +412,11 @@ static int do_rename(struct rig *r)
     return rig_rename(r, "f", "g", 0);
 }
 
+static int do_rename_link(struct rig *r)
+{
+    return rig_rename(r, "f", "new", 0);
+}
+
 static int do_rename_new(struct rig *r)
 {
     uint64_t fh;
@@ -531,6 +536,7 @@ const struct op costs_ops[] = {
     {"unlink of one of two names", have_links, do_unlink_g},
     {"mkdir", NULL, do_mkdir},
     {"rmdir", have_dir, do_rmdir},
+    {"rename of a hard link", have_links, do_rename_link},
     {"rename of a stored file", have_file, do_rename},
     {"creat, write, rename, close", NULL, do_rename_new},
     {"rename of a directory with 10 files", have_10, do_rename_dir},

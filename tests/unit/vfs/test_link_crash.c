@@ -21,10 +21,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+static bool is_weak; /* DELETE knows no conditions */
+
 static void start(void)
 {
+    const struct vfs_conf weak = weak_conf();
+
     gate.dies_at = 0;
-    open_both(NULL);
+    open_both(is_weak ? &weak : NULL);
 }
 
 /* f and g, two names of one file, and h, a file of its own. */
@@ -131,8 +135,9 @@ static void fails_at_every_request(int (*operate)(void))
     }
 }
 
-/* Runs the operation with a death at each of its requests. */
-static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned k))
+/* Runs the operation with a death at each of its requests. then: what b does before it looks. */
+static void at_every_request_and(int (*operate)(void), void (*then)(void),
+                                 void (*look)(int r, unsigned k))
 {
     for (int lost = 0; lost < 2; lost++) {
         for (unsigned k = 1;; k++) {
@@ -143,7 +148,9 @@ static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned 
             a_dies_at(k, lost != 0);
             r = operate();
             n = atomic_load(&gate.n);
-            b_mends(); /* do_replace is a rename under an intent */
+            b_mends(); /* renames stand under an intent */
+            if (then != NULL)
+                then();
             assert_consistent(k);
             if (look != NULL)
                 look(r, k);
@@ -157,6 +164,20 @@ static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned 
             }
         }
     }
+}
+
+static void at_every_request(int (*operate)(void), void (*look)(int r, unsigned k))
+{
+    at_every_request_and(operate, NULL, look);
+}
+
+static void on_a_weak_server(int (*operate)(void), void (*look)(int r, unsigned k))
+{
+    is_weak = true;
+    close_both();
+    start();
+    at_every_request(operate, look);
+    is_weak = false;
 }
 
 static int do_link(void)
@@ -207,25 +228,87 @@ static void look_at_write(int r, unsigned k)
         assert_text(&b, "f", "after"); /* that of assert_consistent: f and g are one file still */
 }
 
+static nlink_t count_of(const char *path)
+{
+    struct stat st;
+
+    return rig_stat(&b, path, &st) == 0 ? st.st_nlink : 0;
+}
+
+/* Two names before, two names after: the old one or the new one, as the intent had it finished. */
+static void look_at_rename(int r, unsigned k)
+{
+    const nlink_t f = count_of("f"), new = count_of("new");
+
+    if (f + new != 2 || (r == 0 && new == 0) || count_of("g") != 2)
+        fail_msg("death at %u: f has %u names, new %u", k, (unsigned)f, (unsigned)new);
+    if (is_object("f") == is_object("new"))
+        fail_msg("death at %u: both keys have an object, or none has", k);
+}
+
+static void look_at_rename_over(int r, unsigned k)
+{
+    const nlink_t f = count_of("f"), h = count_of("h");
+
+    if (f + h != 3 - (f == 0) || (r == 0 && f != 0) || count_of("g") != 2)
+        fail_msg("death at %u: f has %u names, h %u", k, (unsigned)f, (unsigned)h);
+}
+
+/* A name that was made is there; one in doubt is there or not, with its bytes. */
+static void look_at_link(int r, unsigned k)
+{
+    if (r == 0 && count_of("new") == 0)
+        fail_msg("death at %u: link() gave 0", k);
+}
+
+static void look_at_unlink(int r, unsigned k)
+{
+    if (r == 0 && count_of("f") != 0)
+        fail_msg("death at %u: unlink() gave 0", k);
+    if (count_of("g") != 1 + (count_of("f") != 0))
+        fail_msg("death at %u: g has %u names", k, (unsigned)count_of("g"));
+}
+
+/* One that dies while it brings a commit to the other names, and then the name that has it goes. */
+static int write_to_three(void)
+{
+    assert_int_equal(rig_link(&b, "g", "new"), 0);
+    return rig_put(&a, "f", "new bytes", 9);
+}
+
+static void b_unlinks_f(void)
+{
+    assert_int_equal(rig_unlink(&b, "f"), 0);
+}
+
+static void b_renames_f(void)
+{
+    assert_int_equal(rig_rename(&b, "f", "new", 0), 0);
+}
+
 static void dies_in_link(void **state)
 {
     (void)state;
-    at_every_request(do_link, NULL);
-    at_every_request(do_first_link, NULL);
+    at_every_request(do_link, look_at_link);
+    at_every_request(do_first_link, look_at_link);
+    on_a_weak_server(do_link, look_at_link);
 }
 
 static void dies_in_unlink(void **state)
 {
     (void)state;
-    at_every_request(do_unlink, NULL);
+    at_every_request(do_unlink, look_at_unlink);
+    on_a_weak_server(do_unlink, look_at_unlink);
 }
 
 static void dies_in_rename(void **state)
 {
     (void)state;
-    at_every_request(do_rename, NULL);
-    at_every_request(do_rename_over, NULL);
+    at_every_request(do_rename, look_at_rename);
+    at_every_request(do_rename_over, look_at_rename_over);
     at_every_request(do_replace, NULL);
+    on_a_weak_server(do_rename, look_at_rename);
+    on_a_weak_server(do_rename_over, look_at_rename_over);
 }
 
 static void dies_in_commit(void **state)
@@ -233,6 +316,8 @@ static void dies_in_commit(void **state)
     (void)state;
     at_every_request(do_write, look_at_write);
     at_every_request(do_chmod, NULL);
+    at_every_request_and(write_to_three, b_unlinks_f, NULL);
+    at_every_request_and(do_write, b_renames_f, NULL);
 }
 
 static void fails_in_link(void **state)
