@@ -18,5 +18,6 @@ libs3_a_SOURCES = include/s3/s3.h \
 	%D%/sign.c %D%/sign.h \
 	%D%/tags.c \
 	%D%/turn.c \
-	%D%/xml.c %D%/xml.h
+	%D%/xml.c %D%/xml.h \
+	%D%/xml_chars.c %D%/xml_chars.h
 EXTRA_DIST += %D%/README.md

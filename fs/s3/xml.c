@@ -11,9 +11,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "xml_chars.h"
 
 struct parse {
     XML_Parser expat;
+    const char *sent;    /* the document, of length len */
+    const char *allowed; /* what expat reads in its place, or NULL: xml_chars.h */
+    size_t len;
     xml_element_fn fn;
     void *arg;
     int r;
@@ -57,13 +61,37 @@ static void on_start(void *arg, const XML_Char *name, _unused_ const XML_Char **
     p->text_at[p->depth] = p->text.len;
 }
 
+/* What was sent where expat now read text of a document that had to be changed for it: the bytes
+ * there if the text is those of the copy, or what a reference stands for. */
+static const char *as_sent(const struct parse *p, const char *text, size_t *len, char buf[3])
+{
+    XML_Index index = XML_GetCurrentByteIndex(p->expat);
+    size_t at, n;
+
+    if (index < 0 || (size_t)index >= p->len)
+        return text;
+    at = (size_t)index;
+    if (*len <= p->len - at && memcmp(p->allowed + at, text, *len) == 0)
+        return p->sent + at;
+    n = xml_chars_reference(p->sent + at, p->len - at, buf);
+    if (n == 0)
+        return text;
+    *len = n;
+    return buf;
+}
+
 static void on_text(void *arg, const XML_Char *s, int len)
 {
     struct parse *p = arg;
+    const char *text = s;
+    size_t n = (size_t)len;
+    char buf[3];
 
     if (p->r != 0 || p->depth == 0)
         return;
-    if (buf_add(&p->text, s, (size_t)len) != 0)
+    if (p->allowed != NULL)
+        text = as_sent(p, s, &n, buf);
+    if (buf_add(&p->text, text, n) != 0)
         stop(p, p->text.error == -ENOMEM ? -ENOMEM : err_set(-EBADMSG, "XML text too long"));
 }
 
@@ -94,7 +122,9 @@ static void on_doctype(void *arg, _unused_ const XML_Char *name, _unused_ const 
 int xml_parse(const char *data, size_t len, xml_element_fn fn, void *arg)
 {
     struct parse p = {.fn = fn, .arg = arg, .text = BUF_INIT(XML_TEXT_MAX)};
+    _cleanup_free_ char *allowed = NULL;
     enum XML_Status status;
+    int r;
 
     /* CompleteMultipartUpload may have kept its connection with blanks before the document began.
      */
@@ -104,6 +134,12 @@ int xml_parse(const char *data, size_t len, xml_element_fn fn, void *arg)
     }
     if (len > INT32_MAX)
         return err_set(-EBADMSG, "XML of %zu bytes", len);
+    r = xml_chars_allowed(data, len, &allowed);
+    if (r != 0)
+        return r;
+    p.sent = data;
+    p.len = len;
+    p.allowed = allowed;
     p.expat = XML_ParserCreate(NULL);
     if (p.expat == NULL)
         return err_set(-ENOMEM, "no memory for an XML parser");
@@ -111,7 +147,7 @@ int xml_parse(const char *data, size_t len, xml_element_fn fn, void *arg)
     XML_SetElementHandler(p.expat, on_start, on_end);
     XML_SetCharacterDataHandler(p.expat, on_text);
     XML_SetStartDoctypeDeclHandler(p.expat, on_doctype);
-    status = XML_Parse(p.expat, data, (int)len, XML_TRUE);
+    status = XML_Parse(p.expat, allowed != NULL ? allowed : data, (int)len, XML_TRUE);
     if (p.r == 0 && status != XML_STATUS_OK)
         p.r = err_set(-EBADMSG, "broken XML: %s", XML_ErrorString(XML_GetErrorCode(p.expat)));
     XML_ParserFree(p.expat);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replies in XML, read with limits: depth, text and path length are bounded, a document type
  * declaration (and with it every entity but the five of XML itself) is refused, the document must
- * be complete. Namespaces and prefixes are dropped: the element names of S3 are unique without
+ * be complete. Characters of a key that XML 1.0 can't hold are read as servers send them
+ * (xml_chars.h). Namespaces and prefixes are dropped: the element names of S3 are unique without
  * them. Pure; any thread. */
 #ifndef S3EFS_S3_XML_H
 #define S3EFS_S3_XML_H
@@ -15,8 +16,8 @@
 #define XML_TEXT_MAX 65536
 
 /* Called at the end of each element: its path from the root ("ListBucketResult/Contents/Key") and
- * the text directly in it ("" for none). Both are valid during the call. Not 0 ends the parse with
- * that value. */
+ * the text directly in it ("" for none), which may have control characters. Both are valid during
+ * the call. Not 0 ends the parse with that value. */
 typedef int (*xml_element_fn)(void *arg, const char *path, const char *text);
 
 /* 0; -EBADMSG with err_text() if this is no document within the limits; -ENOMEM; or what fn

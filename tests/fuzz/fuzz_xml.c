@@ -2,7 +2,14 @@
 /* s3/xml: the limits hold, what an element holds can be written again and read back. */
 #include "fs/s3/xml.h"
 
+#include <errno.h>
+
 #include "fuzz.h"
+
+/* Those that XML 1.0 has no character for. */
+#define CONTROL                                                                                    \
+    "\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a" \
+    "\x1b\x1c\x1d\x1e\x1f"
 
 struct seen {
     size_t n;
@@ -24,7 +31,11 @@ static void write_and_read(const char *text)
     struct seen again = {.text = (char *)(uintptr_t)text};
 
     buf_adds(&b, "<r>");
-    CHECK(xml_escape(&b, text) == 0); /* the parser gives nothing that XML can't hold */
+    if (xml_escape(&b, text) == -EINVAL) { /* what XML can't hold is read, and not written */
+        CHECK(strpbrk(text, CONTROL) != NULL);
+        return;
+    }
+    CHECK(b.error == 0);
     buf_adds(&b, "</r>");
     CHECK(xml_parse(buf_str(&b), b.len, compare, &again) == 0 && again.n == 1);
 }

@@ -59,6 +59,7 @@ EXTRA_DIST += tests/vectors/s3/bad-control.xml \
 	tests/vectors/s3/bad-time.xml \
 	tests/vectors/s3/bad-utf8.xml \
 	tests/vectors/s3/list-aws.xml \
+	tests/vectors/s3/list-ceph-control.xml \
 	tests/vectors/s3/list-empty.xml \
 	tests/vectors/s3/list-unencoded.xml \
 	tests/vectors/s3/uploads-aws.xml

@@ -81,6 +81,22 @@ static void not_encoded(void **state)
     http_call_done(&call);
 }
 
+/* What Ceph 16 and 18 say of a prefix with a control character: no XML 1.0. */
+static void control_character(void **state)
+{
+    struct http_call call;
+    struct store_list l = {0};
+
+    (void)state;
+    load("list-ceph-control.xml", &call);
+    assert_int_equal(response_list(&call, &l), 0);
+    assert_int_equal(l.n, 1);
+    assert_string_equal(l.v[0].key, "a/\x01x\x02");
+    assert_null(l.next);
+    store_list_done(&l);
+    http_call_done(&call);
+}
+
 static void hostile(void **state)
 {
     char dir[512];
@@ -168,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoded),
         cmocka_unit_test(not_encoded),
+        cmocka_unit_test(control_character),
         cmocka_unit_test(hostile),
         cmocka_unit_test(uploads),
         cmocka_unit_test(tags),
