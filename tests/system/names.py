@@ -169,5 +169,30 @@ def again(rig):
     equal(read_file(m.path("again")), b"file again")
 
 
+@check("characters that XML can't hold: such names are made, found, not found, listed, removed")
+def odd_characters(rig):
+    m, other = rig.one(), rig.mount()
+    d = "odd\x02\x1b folder"
+    names = ["control\x01\x1f", "tab\tline\nend", "none \ufffe\uffff"]
+    os.mkdir(m.path(d))
+    for n in names:
+        with fails_with(errno.ENOENT):
+            os.stat(m.path(d, n))
+        write_file(m.path(d, n), n)
+        equal(read_file(other.path(d, n)), n.encode(), f"{n!r} from another mount")
+        with fails_with(errno.ENOENT):
+            os.stat(other.path(d, n + "\x03"))
+    if rig.backend != "versitygw":  # it lists a replacement character in their place
+        equal(sorted(os.listdir(other.path(d))), sorted(names), "the listing")
+    os.rename(m.path(d, names[0]), m.path(d, names[0] + "\x04"))
+    equal(read_file(m.path(d, names[0] + "\x04")), names[0].encode())
+    names[0] += "\x04"
+    for n in names:
+        os.unlink(m.path(d, n))
+        with fails_with(errno.ENOENT):
+            os.stat(m.path(d, n))
+    os.rmdir(m.path(d))
+
+
 if __name__ == "__main__":
     main()

@@ -309,6 +309,38 @@ static void foreign_keys(void **state)
     store_rsp_done(&rsp);
 }
 
+#define CHANGED_PREFIX(more)                                                                       \
+    "<ListBucketResult><Contents><Key>d\xef\xbf\xbd-\xef\xbf\xbd/</Key></Contents><Contents>"       \
+    "<Key>d\xef\xbf\xbd-\xef\xbf\xbd/x</Key></Contents>" more "</ListBucketResult>"
+#define MORE "<IsTruncated>true</IsTruncated><NextContinuationToken>d</NextContinuationToken>"
+
+/* As versitygw lists what XML can't hold: asked once, not for ever; the prefix is known. */
+static void changed_prefix(void **state)
+{
+    RIG(rig);
+    struct store_req req = {.op = STORE_LIST, .prefix = "d\x01-\xef\xbf\xbf/", .max_keys = 2};
+    struct store_rsp rsp = {0};
+
+    (void)state;
+    rig_init(&rig);
+    RIG_SCRIPT(&rig, {.reply = {.body = CHANGED_PREFIX(MORE)}}, {.reply = {.body = CHANGED_PREFIX("")}},
+               {.reply = {.body = CHANGED_PREFIX(MORE)}});
+    rig_start(&rig);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_call(rig.store, &req, &rsp), 0);
+        assert_int_equal(rsp.list.n, 2);
+        assert_string_equal(rsp.list.v[0].key, "d\x01-\xef\xbf\xbf/");
+        assert_string_equal(rsp.list.v[1].key, "d\x01-\xef\xbf\xbf/x");
+        assert_false(rsp.retried);
+        store_rsp_done(&rsp);
+        req.max_keys = 0;
+    }
+    /* there is more, and its token can't be trusted */
+    assert_int_equal(store_call(rig.store, &req, &rsp), -EILSEQ);
+    assert_non_null(strstr(err_text(), "control characters"));
+    store_rsp_done(&rsp);
+}
+
 #define CHANGED_BODY                                                                               \
     {                                                                                              \
         .body = "hellO", .headers = "ETag: \"x-2\"\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n"  \
@@ -887,6 +919,7 @@ int main(void)
         cmocka_unit_test(hung_server),
         cmocka_unit_test(soft_and_limited),
         cmocka_unit_test(foreign_keys),
+        cmocka_unit_test(changed_prefix),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(no_tokens_left),
         cmocka_unit_test(credentials_elsewhere),
