@@ -389,6 +389,24 @@ int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags)
     return x;
 }
 
+int rig_key_of(struct rig *r, uint64_t node, char *buf, size_t size)
+{
+    char key[VFS_KEY_MAX + 2];
+    const struct inode *i;
+    int x = -ESTALE;
+
+    lock_take(&r->vfs->tree);
+    i = inode_by_node_locked(r->vfs, node);
+    if (i != NULL && i->names != NULL)
+        x = inode_key_locked(r->vfs, i, NULL, key);
+    else if (i != NULL && !i->is_stale)
+        x = -ENOENT;
+    lock_drop(&r->vfs->tree);
+    if (x == 0)
+        snprintf(buf, size, "%s", key);
+    return x;
+}
+
 int rig_mend(struct rig *r)
 {
     return intents_mend(r->vfs);

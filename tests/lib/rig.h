@@ -61,6 +61,9 @@ int rig_unlink(struct rig *r, const char *path);
 int rig_link(struct rig *r, const char *from, const char *to);
 int rig_rmdir(struct rig *r, const char *path);
 int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags);
+/* The key under which the file of a node stands here. -ENOENT: it was removed or replaced here;
+ * -ESTALE: another client's doing took its name. */
+int rig_key_of(struct rig *r, uint64_t node, char *buf, size_t size);
 int rig_mend(struct rig *r); /* a turn of the thread that finishes renames, which no rig has */
 int rig_truncate(struct rig *r, const char *path, uint64_t size);
 int rig_chmod(struct rig *r, const char *path, mode_t mode);

@@ -31,12 +31,6 @@
 #define MODEL_MERGES 1
 #endif
 
-/* True when a rename moves the version that is there, not the one that is known within the
- * attribute times (protocol 4: on 412 the same id is copied again). */
-#ifndef MODEL_RENAMES_FRESH
-#define MODEL_RENAMES_FRESH 1
-#endif
-
 enum kind {
     M_OPEN,
     M_OPEN_RDWR,
@@ -127,13 +121,14 @@ struct lfile { /* an open file of one mount: its handles share it */
     bool is_new, is_excl, is_whole, is_dirty, is_cut;
     bool is_unlinked; /* by this mount: its bytes may go */
     bool is_dead;     /* its last writer was refused; what is left reads what was kept */
-    bool is_maybe;    /* this mount may have seen that the name leads to another version */
-    bool may_move;    /* all of its readers were at its end: it may go to a newer version */
+    bool is_either; /* its name came or went while it was opened: it is the one file or the other */
+    bool is_maybe;  /* this mount may have seen that the name leads to another version */
+    bool may_move;  /* all of its readers were at its end: it may go to a newer version */
     bool has_appended,
-        has_ranges; /* since its last commit: both, or ranges past the end, are hard */
-    bool is_merged; /* others' bytes joined at a commit: readers may have them or not */
-    bool is_doubt;  /* a commit of it was done and said to have failed */
-    bool is_unsure; /* removed here or left behind before that: a close may say either */
+        has_ranges;    /* since its last commit: both, or ranges past the end, are hard */
+    bool is_merged;    /* others' bytes joined at a commit: readers may have them or not */
+    bool is_doubt_new; /* and it was new, so for all that its mount knows it still is */
+    bool is_doubt;     /* a commit of it was done and said to have failed */
     unsigned n_handles, n_writers;
     struct content c;
     bool dirty_cells[CELLS_MAX];
@@ -154,6 +149,8 @@ struct doing { /* a move under way */
     bool has_erred;
     bool is_soft; /* holds nothing that another call on its mount would wait for */
     bool had_hold;
+    unsigned waits; /* for a move that is held: so often it asked for an intent */
+    bool gave_up;   /* and its requests failed from then on */
     struct {
         unsigned path;
         struct content c;
@@ -171,6 +168,10 @@ struct world {
     struct key keys[N_KEYS];
     struct lfile *files;
     struct mhandle handles[MOUNTS][HANDLES + 1]; /* the last: of moves that open and close */
+    /* When a name last went by this mount's doing, or may have: its listings leave it out as long
+     * as they are believed. */
+    int64_t gone_ns[MOUNTS][N_FILES];
+    bool in_doubt[MOUNTS][N_FILES]; /* attributes were sent, and said to have failed */
     uint64_t pins[MOUNTS][PINS];
     unsigned next_pin[MOUNTS];
     /* The least version that a mount may still answer with: of its own doing; of what it saw. */
@@ -215,6 +216,9 @@ void log_free(void);
 /* --- mounts_file.c: open files --- */
 struct lfile *lfile_new(unsigned mount, unsigned path);
 void lfile_unref(struct lfile *f);
+/* Its mount was asked to remove or move its name; whether it had left the file behind before, the
+ * mount itself says: -ESTALE it had; -ENOENT the file has no name any more; else of N_FILES. */
+int lfile_whereabouts(const struct lfile *f);
 bool lfile_is_attached(const struct lfile *f, unsigned mount, unsigned path);
 /* A mount looked at a path: its clean files of other versions may have been left behind. */
 void lfiles_touch(unsigned mount, unsigned path);
@@ -225,6 +229,8 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
 int delete_explain(struct doing *d, unsigned path, size_t was);
 /* The first `cells`, or all: then it is read out. -errno. */
 int handle_content(unsigned mount, struct mhandle *h, size_t cells, struct content *ret);
+/* Is it what a commit that failed may have left: merged here, and not sent? */
+bool lfile_was_merged(const struct lfile *f, const struct content *c);
 /* If the file may have gone to a newer version: has it? */
 void lfiles_follow(unsigned mount, unsigned path);
 int lost_found_has(unsigned mount, const struct lfile *f); /* 1, 0 */

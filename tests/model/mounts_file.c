@@ -37,6 +37,21 @@ bool lfile_is_attached(const struct lfile *f, unsigned mount, unsigned path)
     return f->mount == mount && f->path == path && !f->is_unlinked && !f->is_dead;
 }
 
+int lfile_whereabouts(const struct lfile *f)
+{
+    for (int i = 0; i <= HANDLES; i++) {
+        const struct mhandle *h = &w.handles[f->mount][i];
+        char key[64];
+        int r;
+
+        if (!h->is_open || h->f != f)
+            continue;
+        r = rig_key_of(&w.rig[f->mount], h->node, key, sizeof(key));
+        return r < 0 ? r : key_index(key);
+    }
+    return -ESTALE;
+}
+
 static const struct version *base_of(const struct lfile *f)
 {
     return &w.keys[f->path].v[f->base];
@@ -159,8 +174,18 @@ static bool is_merge(const struct lfile *f, const struct content *c, const struc
 {
     bool same = was->ident == f->ident || was->ident == f->ident2;
 
-    return MODEL_MERGES && was->present && (same || (f->is_new && !f->is_excl)) &&
+    return MODEL_MERGES && was->present && (same || f->is_either || (f->is_new && !f->is_excl)) &&
            keeps_theirs(f, c, &was->c) && has_ours(f, c);
+}
+
+bool lfile_was_merged(const struct lfile *f, const struct content *c)
+{
+    const struct key *k = &w.keys[f->path];
+
+    for (size_t i = f->base; i < k->n && f->is_dirty; i++)
+        if (is_merge(f, c, &k->v[i]))
+            return true;
+    return false;
 }
 
 /* Is this the content that the file's writer means, over what was there? */
@@ -171,7 +196,7 @@ static bool lfile_explains(const struct lfile *f, const struct content *c,
         return true;
     if (!content_equal(c, &f->c))
         return false;
-    if (is_base(f, was))
+    if (is_base(f, was) || (f->is_either && !was->present))
         return true;
     if (f->is_new && was->present)
         return !f->is_excl; /* a creator without O_EXCL opens the winner's file */
@@ -181,15 +206,21 @@ static bool lfile_explains(const struct lfile *f, const struct content *c,
 static void lfile_published(struct lfile *f, unsigned path, const struct content *c)
 {
     f->is_doubt = w.doing->m->fault == F_PUT_IN_DOUBT;
+    f->is_doubt_new = f->is_doubt && f->is_new && !f->is_excl;
     f->is_merged = f->is_merged || !content_equal(c, &f->c);
     content_free(&f->c);
     f->c = content_copy(c);
     f->path = path;
     f->base = w.keys[path].n - 1;
     f->is_dirty = f->is_new = f->is_excl = f->is_whole = f->is_cut = f->is_maybe = false;
-    f->may_move = f->has_appended = f->has_ranges = false;
+    f->may_move = f->is_either = f->has_appended = f->has_ranges = false;
     memset(f->dirty_cells, 0, sizeof(f->dirty_cells));
     w.local[f->mount][path]++;
+}
+
+static bool has_bytes(const struct lfile *f)
+{
+    return memchr(f->dirty_cells, 1, sizeof(f->dirty_cells)) != NULL;
 }
 
 static bool moves_to(const struct doing *d, unsigned path)
@@ -214,9 +245,7 @@ static bool rename_explains(struct doing *d, unsigned path, const struct content
             return true;
         }
     }
-    for (size_t i = MODEL_RENAMES_FRESH ? version_at(d->m->path, d->t0)
-                                        : oldest_known(d, d->m->path, true);
-         i < from->n; i++) {
+    for (size_t i = version_at(d->m->path, d->t0); i < from->n; i++) {
         if (from->v[i].present && content_equal(c, &from->v[i].c)) {
             *ret_ident = from->v[i].ident;
             return true;
@@ -229,8 +258,11 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
                     unsigned *ret_ident)
 {
     const struct version *old = &w.keys[path].v[was];
+    bool is_attr = d->m->kind == M_CHMOD && old->present && content_equal(c, &old->c);
 
     add_pub(d, path, c);
+    if (d->m->fault != F_PUT_IN_DOUBT)
+        w.in_doubt[d->m->mount][path] = false;
     d->own_now[path] = was + 1;
     if (moves_to(d, path)) {
         if (!rename_explains(d, path, c, ret_ident))
@@ -241,7 +273,11 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
         return 0;
     }
     for (struct lfile *f = w.files; f != NULL; f = f->next) {
-        bool again = f->is_doubt && !old->present && content_equal(c, &f->c); /* it was refused */
+        bool again = f->is_doubt && (!old->present || f->is_doubt_new) &&
+                     content_equal(c, &f->c); /* it was refused */
+
+        if (is_attr && f->is_maybe && !has_bytes(f))
+            continue; /* longer or shorter than what is there; its commit would show */
 
         if (lfile_is_attached(f, d->m->mount, path) &&
             (again || ((f->is_dirty || f->is_new) && lfile_explains(f, c, old)))) {
@@ -258,7 +294,7 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
             if (f->base == was)
                 f->base = was + 1;
             else if (lfile_is_attached(f, d->m->mount, path)) /* it may have moved on by that */
-                f->is_merged = true;
+                *(f->is_dirty ? &f->is_merged : &f->may_move) = true;
         }
         return 0;
     }
@@ -300,14 +336,24 @@ int handle_content(unsigned mount, struct mhandle *h, size_t cells, struct conte
     return content_parse(buf, (size_t)n, ret) ? 0 : -EILSEQ;
 }
 
+static bool is_cell_of(const struct lfile *f, size_t i, uint32_t cell)
+{
+    const struct key *k = &w.keys[f->path];
+
+    for (size_t x = f->base; x < k->n; x++)
+        if (i < k->v[x].c.n && k->v[x].c.v[i] == cell)
+            return true;
+    return cell == 0 || (i < f->c.n && f->c.v[i] == cell) || is_ours(f, cell);
+}
+
+/* All that was written here, and of the rest what was here: of the version that it was written to,
+ * or of one that it was merged with before what refused it came. */
 static bool is_kept_as(const struct lfile *f, const struct content *kept)
 {
-    if (kept->n != f->c.n)
-        return false;
     for (size_t i = 0; i < kept->n; i++)
-        if (kept->v[i] != f->c.v[i] && (kept->v[i] != 0 || f->dirty_cells[i]))
+        if (!is_cell_of(f, i, kept->v[i]))
             return false;
-    return true;
+    return has_ours(f, kept);
 }
 
 int lost_found_has(unsigned mount, const struct lfile *f)
@@ -341,6 +387,8 @@ int lost_found_has(unsigned mount, const struct lfile *f)
 
 bool error_is_fault(const struct doing *d, int r)
 {
+    if (d->gave_up)
+        return r == -EIO;
     switch (d->m->fault) {
     case F_PUT_REFUSED:
         return r == -EACCES;

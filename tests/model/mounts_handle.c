@@ -112,7 +112,7 @@ static bool new_may_fail(const struct lfile *f)
     const struct key *k = &w.keys[f->path];
 
     for (size_t i = f->base + 1; i < k->n; i++)
-        if (!k->v[i].present && k->v[i - 1].present)
+        if (k->v[i - 1].present && (!k->v[i].present || k->v[i].ident != k->v[i - 1].ident))
             return true;
     return false;
 }
@@ -131,7 +131,7 @@ static bool may_be_stale(const struct lfile *f)
 {
     bool is_hard = f->is_cut || (f->has_appended && f->has_ranges);
 
-    if (f->is_unsure || f->is_doubt)
+    if (f->is_doubt || f->is_either)
         return true;
     if (!has_changed(f->path, f->base))
         return false;
@@ -165,12 +165,13 @@ static int judge_commit(struct doing *d, struct lfile *f, int r, bool was_unsent
     bool ok = error_is_fault(d, r);
 
     if (r == 0)
-        ok = !was_unsent || (!f->is_dirty && !f->is_new) || f->is_unlinked || f->is_unsure ||
-             is_theirs(f);
+        ok = !was_unsent || (!f->is_dirty && !f->is_new) || f->is_unlinked || is_theirs(f);
     else if (was_unsent && !f->is_unlinked && r == -ESTALE)
         ok = ok || may_be_stale(f);
     else if (was_unsent && !f->is_unlinked && r == -EEXIST)
         ok = f->is_excl && was_present(f->path, f->base);
+    else if (was_unsent && !f->is_unlinked && r == -EIO) /* was that already this commit? */
+        ok = ok || (w.in_doubt[f->mount][f->path] && has_changed(f->path, f->base));
     if (r < 0 && f->is_doubt)
         ok = ok || r == -ESTALE || r == -EEXIST || r == -EIO; /* it was sent, and replaced since */
     if (ok)

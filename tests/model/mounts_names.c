@@ -61,7 +61,7 @@ static int judge_stat(struct doing *d, int r, off_t size)
         ok = r == 0 && (size == (off_t)(f->c.n * CELL) || f->is_merged);
     else if (r == 0)
         ok = has_size(k, oldest_known(d, k, true), size) || local_has_size(mount, k, size) ||
-             !is_quiet;
+             !is_quiet || (f != NULL && f->is_merged);
     else
         ok = r == -ENOENT && (was_absent(k, version_at(k, d->t0)) || !is_quiet);
     if (ok)
@@ -160,7 +160,8 @@ static int judge_list(struct doing *d, int dir, const struct names *l)
         if (l->files[k])
             ok = was_present(k, from) || find_attached(mount, k, false) != NULL;
         else
-            ok = !is_new && was_absent(k, from);
+            ok = (!is_new && was_absent(k, from)) ||
+                 (w.gone_ns[mount][k] != 0 && d->boot0 - w.gone_ns[mount][k] < AC_MAX_NS);
         if (!ok)
             return model_fail("mount %u: the listing %s %s", mount, l->files[k] ? "has" : "lacks",
                               paths[k]);
@@ -198,9 +199,7 @@ static void files_lose_name(unsigned mount, unsigned k)
     for (struct lfile *f = w.files; f != NULL; f = f->next) {
         if (!lfile_is_attached(f, mount, k))
             continue;
-        if (f->is_maybe)
-            f->is_unsure = true;
-        else
+        if (!f->is_maybe || lfile_whereabouts(f) == -ENOENT)
             f->is_unlinked = true;
     }
     w.local[mount][k]++;
@@ -226,6 +225,7 @@ static int do_unlink(struct doing *d)
     if (r == 0) {
         ok = had_new || was_absent(k, from);
         files_lose_name(mount, k);
+        w.gone_ns[mount][k] = had_new ? clock_boot_ns() : 0;
     } else if (r == -ENOENT) {
         ok = was_absent(k, from) && !had_unsent;
     } else if (r == -ESTALE) {
@@ -242,24 +242,33 @@ static void files_move(struct doing *d)
 
     files_lose_name(mount, to);
     for (struct lfile *f = w.files; f != NULL; f = f->next) {
-        if (f->mount == mount && f->path == to && !f->is_dirty && f->base + 1 == w.keys[to].n &&
-            f->is_unlinked)
+        if (f->mount == mount && f->path == to && !f->is_dirty && !f->is_new && f->is_unlinked &&
+            d->own_now[to] > 0 && f->base == d->own_now[to])
             f->is_unlinked = false; /* the source, which the publication has moved */
         if (!lfile_is_attached(f, mount, from))
             continue;
-        if (f->is_maybe) {
-            f->is_unsure = true;
+        if (f->is_maybe && lfile_whereabouts(f) != (int)to)
             continue;
+        if (f->is_maybe && f->may_move && !f->is_dirty) { /* it became what was moved */
+            content_free(&f->c);
+            f->c = content_copy(&w.keys[to].v[w.keys[to].n - 1].c);
+            f->is_maybe = f->may_move = false;
         }
         f->path = to;
         f->base = w.keys[to].n - 1;
-        if (f->is_new) {
+        if (f->is_new && w.keys[to].v[f->base].present)
             f->base = version_at(to, d->t0);
-            f->is_unsure = !MODEL_RENAMES_FRESH && was_present(to, oldest_known(d, to, true));
-        }
         f->is_excl = d->m->kind == M_NOREPLACE;
     }
     w.local[mount][from]++;
+}
+
+static bool has_moved(unsigned mount, unsigned from, unsigned to)
+{
+    for (const struct lfile *f = w.files; f != NULL; f = f->next)
+        if (lfile_is_attached(f, mount, from) && lfile_whereabouts(f) == (int)to)
+            return true;
+    return false;
 }
 
 static int judge_rename(struct doing *d, int r, bool had_unsent, bool had_target)
@@ -297,7 +306,7 @@ static int do_rename(struct doing *d)
     if (r == 0 && !had_unsent && d->n_pubs == 0)
         return model_fail("mount %u: rename %s %s: 0, and nothing was written", mount, paths[from],
                           paths[to]);
-    if (r == 0)
+    if (r == 0 || has_moved(mount, from, to)) /* it may be said to have failed later than that */
         files_move(d);
     return judge_rename(d, r, had_unsent, had_target) || error_is_fault(d, r)
                ? 0
@@ -316,7 +325,9 @@ static int do_chmod(struct doing *d)
     r = rig_chmod(&w.rig[mount], paths[k], d->m->off % 2 == 0 ? 0600 : 0640);
     lfiles_touch(mount, k);
     d->has_erred = r < 0;
+    w.in_doubt[mount][k] = w.in_doubt[mount][k] || (r == -EIO && d->m->fault == F_PUT_IN_DOUBT);
     model_note("      chmod: %s", said(r));
+    lfiles_follow(mount, k);
     ok = r == 0 || error_is_fault(d, r);
     if (r == -ENOENT)
         ok = was_absent(k, from) && !had_unsent;

@@ -79,6 +79,16 @@ static struct lfile *find_unsent(unsigned mount, unsigned path)
     return NULL;
 }
 
+/* An open file with unsent bytes is what its name shows here, also when its base has gone. */
+static bool was_unsent_stale(unsigned mount, unsigned path)
+{
+    for (const struct lfile *f = w.files; f != NULL; f = f->next)
+        if (lfile_is_attached(f, mount, path) && (f->is_dirty || f->is_new) &&
+            has_changed(path, f->base))
+            return true;
+    return false;
+}
+
 static bool is_attached_any(unsigned mount, unsigned path)
 {
     for (const struct lfile *f = w.files; f != NULL; f = f->next)
@@ -135,19 +145,38 @@ static size_t find_version(unsigned path, size_t from, const struct content *c)
     return SIZE_MAX;
 }
 
+/* Does another handle of the file have the same node? Then the mount did not leave it behind. */
+static bool has_node(const struct lfile *f, uint64_t node)
+{
+    for (int i = 0; i <= HANDLES; i++) {
+        const struct mhandle *h = &w.handles[f->mount][i];
+
+        if (h->is_open && h->f == f && h->node == node)
+            return true;
+    }
+    return false;
+}
+
 /* Which of this mount's files, or of the bucket's versions, is it that the handle shows? */
-static struct lfile *file_of(struct doing *d, const struct content *c, int flags)
+static struct lfile *file_of(struct doing *d, const struct mhandle *h, const struct content *c,
+                             int flags)
 {
     unsigned path = d->m->path, mount = d->m->mount;
     size_t from = version_at(path, d->t0), at = find_version(path, from, c);
     struct lfile *f, *clean = NULL;
 
     for (f = w.files; f != NULL; f = f->next) {
-        if (!lfile_is_attached(f, mount, path) || !content_equal(&f->c, c))
+        if (!lfile_is_attached(f, mount, path))
             continue;
-        if (f->is_dirty || f->is_new)
+        if (at == SIZE_MAX && lfile_was_merged(f, c)) {
+            f->is_merged = true;
             return f;
-        if (!f->is_maybe && at != SIZE_MAX)
+        }
+        if (!content_equal(&f->c, c))
+            continue;
+        if (f->is_dirty || f->is_new || f->is_either || (f->is_doubt && at == SIZE_MAX))
+            return f;
+        if ((!f->is_maybe || has_node(f, h->node)) && at != SIZE_MAX)
             clean = f;
     }
     if (clean != NULL)
@@ -159,6 +188,7 @@ static struct lfile *file_of(struct doing *d, const struct content *c, int flags
     f->is_new = at == SIZE_MAX;
     f->is_whole = f->is_new && !MODEL_MERGES;
     f->base = at != SIZE_MAX ? at : first_absent(path, from);
+    f->is_either = at != SIZE_MAX && c->n == 0 && (flags & O_CREAT) != 0 && was_absent(path, from);
     f->ident = f->ident2 = f->is_new ? ++w.next_ident : w.keys[path].v[at].ident;
     return f;
 }
@@ -241,8 +271,9 @@ static int opened_content(struct doing *d, struct mhandle *h, int flags)
     if (r == -EILSEQ)
         return model_fail("mount %u: open %s shows bytes that nobody wrote", mount, paths[path]);
     if (r < 0) {
-        bool ok =
-            error_is_fault(d, r) || (r == -ESTALE && has_changed(path, version_at(path, d->t0)));
+        bool ok = error_is_fault(d, r) ||
+                  (r == -ESTALE &&
+                   (has_changed(path, version_at(path, d->t0)) || was_unsent_stale(mount, path)));
 
         if (!ok)
             return model_fail("mount %u: first read of %s: %s (%s)", mount, paths[path],
@@ -250,7 +281,7 @@ static int opened_content(struct doing *d, struct mhandle *h, int flags)
         handle_shut(d, h);
         return 0;
     }
-    f = file_of(d, &c, flags);
+    f = file_of(d, h, &c, flags);
     if (f == NULL)
         r = model_fail("mount %u: open %s shows %s, which was not there while it opened", mount,
                        paths[path], content_text(&c));
@@ -297,6 +328,7 @@ static struct lfile *truncated_file(struct doing *d, const struct content *c)
     if (f == NULL) {
         f = lfile_new(d->m->mount, path);
         f->is_new = was_absent(path, from);
+        f->is_either = f->is_new && was_present(path, from);
         f->base = f->is_new ? first_absent(path, from) : from;
         f->ident = f->is_new ? ++w.next_ident : k->v[from].ident;
     } else if (!f->is_new && !f->is_dirty) { /* else: as it stood, also if others removed it */
@@ -354,6 +386,7 @@ static int opened_empty(struct doing *d, struct mhandle *h, int flags)
         content_free(&f->c);
         f->c = c;
         f->is_whole = f->is_dirty = true;
+        f->has_ranges = (flags & O_EXCL) != 0;
         f->is_cut = false;
         memset(f->dirty_cells, 1, c.n);
         w.local[mount][f->path]++;

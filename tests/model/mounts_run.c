@@ -10,6 +10,9 @@
 
 #include "mounts.h"
 
+#define INTENTS ".s3efs/intents/"
+#define WAITS_MAX 8
+
 const char *const move_names[M_KINDS] = {
     "open",     "open-rdwr",   "open-append",    "open-trunc",   "open-excl", "read",       "write",
     "truncate", "fsync",       "close",          "put",          "add",       "get",        "stat",
@@ -92,6 +95,28 @@ static void set_clock(const struct doing *d)
     memstore_set_skew(w.rig[0].store, -skew);
 }
 
+/* What the thread that mends does at once after a rename that was left half done. Without it others
+ * wait for that until the mount's session ends. */
+static void mend(const struct doing *d)
+{
+    if (d->has_erred && (d->m->kind == M_RENAME || d->m->kind == M_NOREPLACE))
+        (void)rig_mend(&w.rig[d->m->mount]);
+}
+
+/* A move inside another that is held may come to wait for that one. It would for ever: so after a
+ * while its requests fail. */
+static void give_up(struct doing *d, struct store *s, const struct store_req *req)
+{
+    if (d->outer == NULL || d->gave_up || req->op != STORE_GET || req->key == NULL ||
+        strncmp(req->key, INTENTS, strlen(INTENTS)) != 0 || ++d->waits < WAITS_MAX)
+        return;
+    model_note("      gives up");
+    d->gave_up = true;
+    memstore_clear_faults(s);
+    for (int op = 0; op < STORE_OPS; op++)
+        memstore_fail(s, (enum store_op)op, 1, 1000, -EIO);
+}
+
 static void set_fault(const struct move *m)
 {
     struct store *s = w.rig[0].store;
@@ -123,6 +148,15 @@ static void set_fault(const struct move *m)
     }
 }
 
+/* Then a stat may ask for the file, to follow it, and whoever uses it waits. */
+static bool is_open_at(unsigned mount, unsigned path)
+{
+    for (int i = 0; i <= HANDLES; i++)
+        if (w.handles[mount][i].is_open && w.handles[mount][i].f->path == path)
+            return true;
+    return false;
+}
+
 static void begin(struct doing *d, const struct move *m)
 {
     char text[256];
@@ -131,7 +165,7 @@ static void begin(struct doing *d, const struct move *m)
     *d = (struct doing){.m = m, .outer = w.doing};
     d->t0 = ++w.t;
     d->boot0 = clock_boot_ns();
-    d->is_soft = is_soft(m->kind);
+    d->is_soft = is_soft(m->kind) && !is_open_at(m->mount, m->path);
     memcpy(d->own_before, w.own[m->mount], sizeof(d->own_before));
     memcpy(d->seen_before, w.seen[m->mount], sizeof(d->seen_before));
     memcpy(d->local_before, w.local[m->mount], sizeof(d->local_before));
@@ -164,8 +198,9 @@ int run_one(const struct move *m)
     set_fault(m);
     alarm(60); /* a move that waits for ever says so by its signal */
     r = do_name_move(&d);
-    if (m->fault != F_NONE)
+    if (m->fault != F_NONE || d.gave_up)
         memstore_clear_faults(w.rig[0].store);
+    mend(&d);
     end(&d);
     set_clock(w.doing);
     return w.has_failed ? -1 : r;
@@ -201,12 +236,11 @@ static void hold(struct doing *d, bool is_after)
 void run_hook_before(void *arg, struct store *s, const struct store_req *req, int result)
 {
     (void)arg;
-    (void)s;
-    (void)req;
     (void)result;
     if (w.doing == NULL)
         return;
     w.doing->requests++;
+    give_up(w.doing, s, req);
     hold(w.doing, false);
 }
 
