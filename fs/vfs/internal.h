@@ -150,11 +150,13 @@ struct vfs {
         struct inode *root;
         struct asking *asking;
         char last_error[256];
+        unsigned n_far;               /* nameslock.c: calls that wait for another mount's rename */
         struct intent_known *intents; /* intents.c */
         int64_t intents_looked_ns;
         bool intents_are_mended, intents_end; /* the thread runs; it shall end */
         bool writeback_runs, writeback_idles, writeback_ends; /* the same of writeback.c's */
     } locked;
+    struct cond far_over; /* n_far is 0 */
     struct cond writeback_due;
     pthread_t writeback_thread;
     struct cond intents_due;
@@ -415,6 +417,12 @@ void locks_gave_up(struct vfs *v, struct inode *i);
 _must_check_ int locktable_new(struct locktable **ret);
 void locktable_free(struct vfs *v); /* every inode is gone */
 void inode_forget_locks_locked(struct vfs *v, struct inode *i);
+
+/* --- nameslock.c --- */
+/* Around a wait for another mount with names held: no directory's rename queues meanwhile. */
+void names_far_begin(struct vfs *v);
+void names_far_end(struct vfs *v);
+void names_take_all(struct vfs *v); /* names, for writing */
 
 /* --- names.c --- */
 int name_check(const char *name); /* 0, -ENAMETOOLONG, -EINVAL: what can't be made here */

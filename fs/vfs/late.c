@@ -140,6 +140,17 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
     return r == 0 ? LATE_ELSEWHERE : r;
 }
 
+/* With names held, for reading as a rule. */
+static int wait_for(struct vfs *v, const char *key, bool is_dir)
+{
+    int r;
+
+    names_far_begin(v);
+    r = intents_wait(v, key, is_dir);
+    names_far_end(v);
+    return r;
+}
+
 int late_write(struct vfs *v, struct inode *i, const char *key, const char *name,
                enum store_if cond, struct store_obj *now)
 {
@@ -151,7 +162,7 @@ int late_write(struct vfs *v, struct inode *i, const char *key, const char *name
         return 0;
     r = find(v, key, true, &what);
     if (r == 0 && what.state != INTENT_NONE)
-        r = intent_stands(&what) ? intents_wait(v, what.from, what.is_dir) : 0;
+        r = intent_stands(&what) ? wait_for(v, what.from, what.is_dir) : 0;
     if (r < 0 || what.state == INTENT_NONE)
         return r;
     r = key_head(v, key, &there);
@@ -169,7 +180,7 @@ int late_unlink(struct vfs *v, const char *key)
         return 0;
     r = find(v, key, false, &what);
     if (r == 0 && intent_stands(&what))
-        r = intents_wait(v, key, false);
+        r = wait_for(v, key, false);
     if (r < 0 || what.state == INTENT_NONE)
         return r;
     r = key_head(v, key, &there);

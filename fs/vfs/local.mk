@@ -26,4 +26,5 @@ libvfs_a_SOURCES += %D%/theirs.c
 libvfs_a_SOURCES += %D%/theirs.h
 libvfs_a_SOURCES += %D%/shadow.c
 libvfs_a_SOURCES += %D%/source.c
+libvfs_a_SOURCES += %D%/nameslock.c
 EXTRA_DIST += %D%/README.md

@@ -309,7 +309,7 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     int r;
 
     if (inode_is_dir(i)) {
-        pthread_rwlock_wrlock(&v->names);
+        names_take_all(v);
         r = rename_dir(v, n, i, over);
         pthread_rwlock_unlock(&v->names);
         return r;

@@ -77,6 +77,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     lock_init(&v->tree, LOCK_TREE);
     cond_init(&v->intents_due);
     cond_init(&v->writeback_due);
+    cond_init(&v->far_over);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -209,6 +210,7 @@ void vfs_free(struct vfs *v)
     map_done(&v->locked.handles);
     pthread_rwlock_destroy(&v->names);
     cond_done(&v->writeback_due);
+    cond_done(&v->far_over);
     lock_done(&v->tree);
     free(v->prefix);
     free(v);

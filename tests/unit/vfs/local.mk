@@ -160,3 +160,7 @@ tests_unit_vfs_test_deadlock_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA
 tests_unit_vfs_test_link_late_SOURCES = %D%/test_link_late.c
 tests_unit_vfs_test_link_late_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_link_late_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_late_wait
+tests_unit_vfs_test_late_wait_SOURCES = %D%/test_late_wait.c
+tests_unit_vfs_test_late_wait_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_late_wait_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
