@@ -331,7 +331,7 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         key[0] = '\0';
     f = i->data;
     i->data = NULL;
-    i->is_dirty = i->is_trunc = false;
+    i->is_dirty = i->is_trunc = i->is_replacing = false;
     i->dirty_since_ns = 0;
     i->attr_set = 0;
     i->tail = (struct tail){0};

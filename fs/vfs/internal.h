@@ -76,6 +76,7 @@ struct inode {
     int64_t written_back_ns;       /* when a commit in the background was last tried */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
+    bool is_replacing;             /* new, and renamed onto an object, whichever version is there */
     bool is_sent;                  /* new, and a commit that failed may have made its object */
     int64_t rivals_until_ns;       /* contest.c: other mounts commit it too, as seen until then; */
     int64_t rivals_try_ns;         /* a try takes so long. Both guarded by io */

@@ -13,6 +13,9 @@
  *       touched the same bytes, or the end was not that of the version here, they stand at fixed
  *       offsets, which are only honest while theirs ends where ours did: else ESTALE
  *
+ * A new file that was renamed onto a name before its first commit (is_replacing) is as (a),
+ * whichever file is there: that is what the rename was for.
+ *
  * The caller of ESTALE keeps the bytes: lost+found. */
 #include "internal.h"
 
@@ -78,7 +81,7 @@ static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
 static bool needs_look_locked(const struct vfs *v, const struct inode *i, struct store_etag *ret)
 {
     *ret = i->etag;
-    return store_etag_is_set(&i->etag) && S_ISREG(atomic_load(&i->type)) &&
+    return store_etag_is_set(&i->etag) && !i->is_replacing && S_ISREG(atomic_load(&i->type)) &&
            clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns;
 }
 
@@ -136,6 +139,14 @@ static int take_version(struct vfs *v, struct inode *i, const char *key,
     return 0;
 }
 
+/* A new file goes where another one is: nothing of that is taken over. */
+static void take_place(struct vfs *v, struct inode *i, const struct store_obj *there)
+{
+    lock_take(&v->tree);
+    inode_moved_locked(i, there);
+    lock_drop(&v->tree);
+}
+
 static int merge_bytes(struct inode *i, const char *key, const struct store_obj *there)
 {
     const struct tail *t = &i->tail;
@@ -158,7 +169,7 @@ static int merge_bytes(struct inode *i, const char *key, const struct store_obj 
 int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
                   const struct store_obj *there, bool is_waited, struct store_cond *cond)
 {
-    bool is_whole = merge_owns_whole_locked(i);
+    bool is_whole = merge_owns_whole_locked(i), is_replacing = i->is_replacing && is_whole;
     int r = 0;
 
     if (outcome == UPLOAD_EXISTS && i->is_excl)
@@ -169,14 +180,16 @@ int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
         r = winner_adopt(v, i, key, there);
     else if (outcome != UPLOAD_CHANGED)
         r = err_fold(outcome);
-    else if (!inode_is_file_of(v, i, key, there))
+    else if (!is_replacing && !inode_is_file_of(v, i, key, there))
         r = err_set(-ESTALE, "%s is another file now", key);
     if (r == 0 && is_whole && !is_waited)
         r = err_set(-ESTALE, "%s was changed by another client, and nobody waits for this content",
                     key);
     if (r == 0 && !is_whole)
         r = merge_bytes(i, key, there);
-    if (r == 0)
+    if (r == 0 && is_replacing)
+        take_place(v, i, there);
+    else if (r == 0)
         r = take_version(v, i, key, there, !is_whole);
     if (r == 0)
         *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
@@ -188,7 +201,7 @@ void merge_clean_locked(struct vfs *v, struct inode *i)
     for (struct dentry *d = i->names; d != NULL; d = d->other)
         names_changed_locked(v, d->parent, d->name, true, false);
     store_hdrs_done(&i->edits);
-    i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = false;
+    i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = i->is_replacing = false;
     i->dirty_since_ns = 0;
     i->attr_set = 0;
     i->tail = (struct tail){0};

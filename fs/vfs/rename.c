@@ -145,6 +145,7 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
         i->obj_size = there.size;
         i->is_trunc = true; /* all of what stands there is replaced */
     }
+    i->is_replacing = r == 0;
     i->is_excl = (flags & RENAME_NOREPLACE) != 0; /* O_EXCL was about the old name */
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);

@@ -249,6 +249,70 @@ static void rename_of_a_log_busy_at_the_end(void **state)
     check_many(state);
 }
 
+/* --- a new file that is renamed onto a name before its first close --- */
+
+/* Its rename took the name, whatever version stood there: who replaces the file there before the new
+ * one is closed is replaced in turn, as the last of two who replace a whole file. */
+static void new_file_over_a_name_that_changes(void **state)
+{
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    put_text(&b, "t", "old");
+    assert_int_equal(rig_creat(&a, "tmp", O_RDWR, 0640, &fh), 0);
+    write_text(&a, fh, 0, "saved");
+    assert_int_equal(rig_rename(&a, "tmp", "t", 0), 0);
+    put_text(&b, "t", "other");
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("t", "saved");
+    assert_int_equal(lost_and_found(&a), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_file(&b, "t", "saved");
+    assert_int_equal(rig_stat(&b, "t", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+/* It keeps its own owner and mode, also where the name was last looked at long ago. */
+static void new_file_over_a_name_keeps_its_mode(void **state)
+{
+    struct store_obj before = {0}, now = {0};
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    put_text(&b, "t", "old");
+    assert_int_equal(memstore_get(a.store, "t", &before, NULL), 0);
+    assert_int_equal(rig_creat(&a, "tmp", O_RDWR, 0640, &fh), 0);
+    write_text(&a, fh, 0, "saved");
+    assert_int_equal(rig_rename(&a, "tmp", "t", 0), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_int_equal(rig_stat(&b, "t", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(memstore_get(a.store, "t", &now, NULL), 0);
+    assert_string_not_equal(store_hdrs_get(&now.hdrs, "x-amz-meta-s3efs-id"),
+                            store_hdrs_get(&before.hdrs, "x-amz-meta-s3efs-id"));
+    store_obj_done(&before);
+    store_obj_done(&now);
+}
+
+/* But one that was removed there is not made again. */
+static void new_file_over_a_name_that_goes(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&b, "t", "old");
+    assert_int_equal(rig_creat(&a, "tmp", O_RDWR, 0640, &fh), 0);
+    write_text(&a, fh, 0, "saved");
+    assert_int_equal(rig_rename(&a, "tmp", "t", 0), 0);
+    assert_int_equal(rig_unlink(&b, "t"), 0);
+    assert_int_equal(rig_shut(&a, fh), -ESTALE);
+    assert_false(is_object("t"));
+    assert_int_equal(lost_and_found(&a), 1);
+}
+
 /* --- hard links --- */
 
 static void others_replace_f(void)
@@ -353,6 +417,9 @@ int main(void)
         T(rename_of_a_busy_log),
         T(rename_of_a_log_busy_at_the_copy),
         T(rename_of_a_log_busy_at_the_end),
+        T(new_file_over_a_name_that_changes),
+        T(new_file_over_a_name_keeps_its_mode),
+        T(new_file_over_a_name_that_goes),
         T(link_renamed_while_its_name_is_reused),
         W(link_renamed_while_its_name_is_reused),
         T(link_renamed_while_it_is_written),
