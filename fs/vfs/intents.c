@@ -91,8 +91,8 @@ int intents_note(struct vfs *v, const char *name, const struct intent *what,
     k->etag = *etag;
     k->since_ns = clock_boot_ns();
     k->is_ours = is_ours;
-    k->is_seen = true;
     lock_take(&v->tree);
+    k->seen = v->locked.intents_looks;
     old = find_locked(v, name);
     is_busy = *old != NULL && (*old)->is_ours;
     if (!is_busy) {
@@ -323,6 +323,7 @@ struct news {
         struct store_etag etag;
     } * all;
     size_t n, cap, n_files;
+    uint64_t look;
 };
 
 static int note_record(void *arg, const char *name, const struct store_etag *etag)
@@ -336,8 +337,8 @@ static int note_record(void *arg, const char *name, const struct store_etag *eta
     lock_take(&w->v->tree);
     k = *find_locked(w->v, name);
     known = k != NULL && (k->is_ours || store_etag_equal(&k->etag, etag));
-    if (k != NULL)
-        k->is_seen = true;
+    if (k != NULL && k->seen < w->look)
+        k->seen = w->look;
     lock_drop(&w->v->tree);
     if (known || (is_file && w->n_files >= READ_MAX))
         return 0;
@@ -356,23 +357,16 @@ static int note_record(void *arg, const char *name, const struct store_etag *eta
     return 0;
 }
 
-static void unsee(struct vfs *v)
-{
-    lock_take(&v->tree);
-    for (struct intent_known *k = v->locked.intents; k != NULL; k = k->next)
-        k->is_seen = k->is_ours;
-    lock_drop(&v->tree);
-}
-
-/* What is not there any more is over; what came since was not listed, and is read the next time. */
-static struct intent *forget_one(struct vfs *v, bool *ret_found)
+/* What is not there any more is over; what came since was not listed, and is read the next time. Looks may
+ * overlap: what a later one has not come to yet was seen by an earlier one. */
+static struct intent *forget_one(struct vfs *v, uint64_t look, bool *ret_found)
 {
     struct intent *what = NULL;
 
     *ret_found = false;
     lock_take(&v->tree);
     for (struct intent_known **p = &v->locked.intents; *p != NULL && !*ret_found;) {
-        if ((*p)->is_seen || (*p)->is_ours) {
+        if ((*p)->seen >= look || (*p)->is_ours) {
             p = &(*p)->next;
             continue;
         }
@@ -387,12 +381,12 @@ static struct intent *forget_one(struct vfs *v, bool *ret_found)
 }
 
 /* Listings that were made while one of a directory's names was hidden are no news any more. */
-static void forget_unseen(struct vfs *v)
+static void forget_unseen(struct vfs *v, uint64_t look)
 {
     bool found = true;
 
     while (found) {
-        _cleanup_free_ struct intent *what = forget_one(v, &found);
+        _cleanup_free_ struct intent *what = forget_one(v, look, &found);
 
         if (what != NULL)
             intents_drop_lists(v, what);
@@ -410,7 +404,9 @@ int intents_look(struct vfs *v)
     struct news w = {.v = v};
     int r;
 
-    unsee(v);
+    lock_take(&v->tree);
+    w.look = ++v->locked.intents_looks;
+    lock_drop(&v->tree);
     r = intent_list(v->coord, false, note_record, &w);
     for (size_t n = 0; r == 0 && n < w.n; n++) {
         struct intent i;
@@ -426,7 +422,7 @@ int intents_look(struct vfs *v)
         r = r == RENAME_AGAIN ? 0 : r;
     }
     if (r == 0)
-        forget_unseen(v);
+        forget_unseen(v, w.look);
     free(w.all);
     intents_wake(v);
     return r;

@@ -12,7 +12,7 @@ struct intent_known {
     struct store_etag etag;
     int64_t since_ns; /* this ETag was first seen, or written */
     bool is_ours;     /* a call here is at it */
-    bool is_seen;     /* by the look under way */
+    uint64_t seen;    /* by which look at the bucket last; several may be under way */
     bool is_tried;    /* by the mending under way */
     uint64_t n_all, n_done;
 };

@@ -154,6 +154,7 @@ struct vfs {
         unsigned n_far;               /* nameslock.c: calls that wait for another mount's rename */
         struct intent_known *intents; /* intents.c */
         int64_t intents_looked_ns;
+        uint64_t intents_looks;
         bool intents_are_mended, intents_end; /* the thread runs; it shall end */
         bool writeback_runs, writeback_idles, writeback_ends; /* the same of writeback.c's */
     } locked;

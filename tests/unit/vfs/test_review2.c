@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "fs/vfs/rename.h"
+
 #include "twomounts.h"
 
 /* What another mount does before or after a request about a key, for the first `times` of them; on
@@ -157,8 +159,8 @@ static void next_get_fails(void)
     memstore_fail(a.store, STORE_GET, 1, 1, -EIO);
 }
 
-/* The bytes are in the bucket, but the look for renames fails: what is told has failed, and is tried
- * again, must not be there twice. */
+/* The bytes are in the bucket, but the look for renames fails: what is told has failed, and is
+ * tried again, must not be there twice. */
 static void weak_append_whose_look_fails(void **state)
 {
     uint64_t fh;
@@ -237,7 +239,9 @@ static void rename_of_a_log_busy_at_the_copy(void **state)
     assert_int_equal(rig_rename(&a, "f", "g", 0), 0);
     memstore_set_hooks(a.store, NULL, NULL, NULL);
     assert_false(is_object("f"));
-    assert_object("g", atomic_load(&turn.done) == 1 ? "-b" : atomic_load(&turn.done) == 2 ? "-bb" : "-bbb");
+    assert_object("g", atomic_load(&turn.done) == 1   ? "-b"
+                       : atomic_load(&turn.done) == 2 ? "-bb"
+                                                      : "-bbb");
 }
 
 /* And each time before it is deleted. */
@@ -251,8 +255,8 @@ static void rename_of_a_log_busy_at_the_end(void **state)
 
 /* --- a new file that is renamed onto a name before its first close --- */
 
-/* Its rename took the name, whatever version stood there: who replaces the file there before the new
- * one is closed is replaced in turn, as the last of two who replace a whole file. */
+/* Its rename took the name, whatever version stood there: who replaces the file there before the
+ * new one is closed is replaced in turn, as the last of two who replace a whole file. */
 static void new_file_over_a_name_that_changes(void **state)
 {
     struct stat st;
@@ -405,6 +409,68 @@ static void link_renamed_while_it_is_written(void **state)
     assert_file(&b, "g", "1234B");
 }
 
+/* --- what is known of other mounts' renames --- */
+
+#define STRANGE ".s3efs/intents/0" /* a record that nobody can read, so each look asks for it */
+
+static struct {
+    pthread_t thread;
+    atomic_bool has_begun, is_listing, may_go_on;
+    int result;
+} look;
+
+static void *look_again(void *arg)
+{
+    (void)arg;
+    look.result = intents_look(a.vfs);
+    return NULL;
+}
+
+static void look_before(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_LIST && atomic_load(&look.has_begun) &&
+        !atomic_exchange(&look.is_listing, true))
+        wait_for(&look.may_go_on);
+    if (req->op != STORE_GET || strcmp(req->key, STRANGE) != 0 ||
+        atomic_exchange(&look.has_begun, true))
+        return;
+    look.result = -pthread_create(&look.thread, NULL, look_again, NULL);
+    wait_for(&look.is_listing);
+}
+
+/* One look at the bucket is at its end when another one begins: a directory that moves does not
+ * show under two names meanwhile. */
+static void two_looks_at_once(void **state)
+{
+    struct intent_claim cl = {.both = true, .what = {.is_dir = true, .from = "d/", .to = "e/"}};
+    struct intent other;
+    bool is_hidden;
+
+    (void)state;
+    assert_int_equal(intent_claim(b.coord, &cl, &other), 0);
+    assert_int_equal(intents_look(a.vfs), 0);
+    assert_true(intents_hide(a.vfs, "e/1"));
+    foreign_put(STRANGE, "?");
+    atomic_store(&look.has_begun, false);
+    atomic_store(&look.is_listing, false);
+    atomic_store(&look.may_go_on, false);
+    memstore_set_hooks(a.store, look_before, NULL, NULL);
+    assert_int_equal(intents_look(a.vfs), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    is_hidden = intents_hide(a.vfs, "e/1"); /* the other look must end before an assertion */
+    atomic_store(&look.may_go_on, true);
+    pthread_join(look.thread, NULL);
+    assert_true(is_hidden);
+    assert_int_equal(look.result, 0);
+    assert_true(intents_hide(a.vfs, "e/1"));
+    assert_int_equal(intent_finish(b.coord, &cl, false), 0);
+    assert_int_equal(intents_look(a.vfs), 0);
+    assert_false(intents_hide(a.vfs, "e/1"));
+}
+
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
 int main(void)
@@ -420,6 +486,7 @@ int main(void)
         T(new_file_over_a_name_that_changes),
         T(new_file_over_a_name_keeps_its_mode),
         T(new_file_over_a_name_that_goes),
+        T(two_looks_at_once),
         T(link_renamed_while_its_name_is_reused),
         W(link_renamed_while_its_name_is_reused),
         T(link_renamed_while_it_is_written),
