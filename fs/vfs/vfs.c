@@ -223,6 +223,7 @@ void vfs_set_dev(struct vfs *v, dev_t dev)
 
 struct dirty {
     struct vfs *vfs;
+    int64_t since_ns; /* then or before */
     struct inode **v;
     size_t n;
 };
@@ -232,7 +233,7 @@ static void add_dirty(struct map_link *l, void *arg)
     struct inode *i = container_of(l, struct inode, by_node);
     struct dirty *d = arg;
 
-    if (!inode_is_owed_locked(d->vfs, i))
+    if (!inode_is_owed_locked(d->vfs, i) || i->dirty_since_ns > d->since_ns)
         return;
     i->refs++;
     d->v[d->n++] = i;
@@ -252,20 +253,31 @@ static int list_dirty(struct vfs *v, struct dirty *ret)
     return ret->v != NULL ? 0 : -ENOMEM;
 }
 
-/* One pass over what is dirty: *ret_n of them are in the bucket now. 0 or the first error. */
-static int drain_once(struct vfs *v, size_t *ret_n)
+static int drain_one(struct vfs *v, struct inode *i)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, i);
+    r = commit_inode_unwaited(v, i);
+    inode_io_drop(v, i);
+    pthread_rwlock_unlock(&v->names);
+    inode_tell_kernel(v, i);
+    return r;
+}
+
+/* One pass over what is dirty since then: *ret_n of them are in the bucket now. 0 or the first
+ * error. */
+static int drain_once(struct vfs *v, int64_t since_ns, size_t *ret_n)
 {
     struct err_copy cause;
-    struct dirty d = {.vfs = v};
+    struct dirty d = {.vfs = v, .since_ns = since_ns};
     int first = list_dirty(v, &d);
 
     *ret_n = 0;
     for (size_t n = 0; n < d.n; n++) {
-        int r;
+        int r = drain_one(v, d.v[n]);
 
-        inode_io_take(v, d.v[n]);
-        r = commit_inode_unwaited(v, d.v[n]);
-        inode_io_drop(v, d.v[n]);
         inode_unref(v, d.v[n]);
         *ret_n += r == 0;
         if (r < 0 && first == 0) {
@@ -281,13 +293,12 @@ static int drain_once(struct vfs *v, size_t *ret_n)
 
 int vfs_drain(struct vfs *v)
 {
+    const int64_t began_ns = clock_boot_ns();
     size_t n = 1;
     int r = 0;
 
-    pthread_rwlock_rdlock(&v->names);
     while (r == 0 && n > 0)
-        r = drain_once(v, &n);
-    pthread_rwlock_unlock(&v->names);
+        r = drain_once(v, began_ns, &n);
     return r;
 }
 

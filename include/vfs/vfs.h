@@ -227,7 +227,8 @@ _must_check_ int vfs_lock_close(struct vfs *v, uint64_t node, enum lock_kind kin
  * waited for. */
 void vfs_lock_stop(struct vfs *v);
 
-/* Commits everything that is dirty, as fsync on every file would. 0 or the first error. */
+/* Commits everything that is dirty, as fsync on every file would; who goes on writing meanwhile is not
+ * waited for. 0 or the first error. */
 _must_check_ int vfs_drain(struct vfs *v);
 
 struct vfs_stats {

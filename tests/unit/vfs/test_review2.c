@@ -471,6 +471,81 @@ static void two_looks_at_once(void **state)
     assert_false(intents_hide(a.vfs, "e/1"));
 }
 
+/* --- a drain while others write --- */
+
+#define ROUNDS 40
+static struct {
+    uint64_t fh[2];
+    unsigned puts;
+    int result;
+} busy;
+
+static void *write_other(void *arg)
+{
+    if (vfs_write(a.vfs, &a.ctx, busy.fh[*(size_t *)arg], 0, "x", 1) != 1)
+        busy.result = -EIO;
+    return NULL;
+}
+
+static void write_while_drained(void *arg, struct store *s, const struct store_req *req,
+                                int result)
+{
+    pthread_t t;
+    size_t other = req->key[0] == '0';
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT || req->key[1] != '\0')
+        return;
+    clock_fake_add(NS_PER_MS);
+    if (++busy.puts < ROUNDS && pthread_create(&t, NULL, write_other, &other) == 0)
+        pthread_join(t, NULL);
+}
+
+/* Two files that are written without a pause: a drain sends what was there when it began, and comes
+ * to its end. */
+static void drain_of_busy_writers(void **state)
+{
+    (void)state;
+    put_text(&a, "0", "0");
+    put_text(&a, "1", "1");
+    memset(&busy, 0, sizeof(busy));
+    busy.fh[0] = open_text(&a, "0", O_RDWR);
+    busy.fh[1] = open_text(&a, "1", O_RDWR);
+    write_text(&a, busy.fh[0], 0, "y");
+    memstore_set_hooks(a.store, write_while_drained, NULL, NULL);
+    assert_int_equal(vfs_drain(a.vfs), 0);
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+    assert_int_equal(busy.puts, 1);
+    assert_int_equal(busy.result, 0);
+    assert_object("0", "y");
+    assert_int_equal(vfs_drain(a.vfs), 0);
+    assert_object("1", "x");
+    assert_int_equal(rig_shut(&a, busy.fh[0]), 0);
+    assert_int_equal(rig_shut(&a, busy.fh[1]), 0);
+}
+
+/* What a drain merges is news to the kernel. */
+static void drain_tells_the_kernel_of_a_merge(void **state)
+{
+    uint64_t fh, other;
+    unsigned before_it;
+
+    (void)state;
+    put_text(&b, "f", "0123");
+    fh = open_text(&a, "f", O_RDWR);
+    write_text(&a, fh, 0, "A");
+    other = open_text(&b, "f", O_RDWR);
+    write_text(&b, other, 3, "B");
+    assert_int_equal(rig_shut(&b, other), 0);
+    before_it = a.invalidations;
+    assert_int_equal(vfs_drain(a.vfs), 0);
+    assert_object("f", "A12B");
+    assert_int_equal(a.invalidations, before_it + 1);
+    assert_int_equal(rig_shut(&a, fh), 0);
+}
+
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
 int main(void)
@@ -487,6 +562,8 @@ int main(void)
         T(new_file_over_a_name_keeps_its_mode),
         T(new_file_over_a_name_that_goes),
         T(two_looks_at_once),
+        T(drain_of_busy_writers),
+        T(drain_tells_the_kernel_of_a_merge),
         T(link_renamed_while_its_name_is_reused),
         W(link_renamed_while_its_name_is_reused),
         T(link_renamed_while_it_is_written),
