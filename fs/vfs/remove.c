@@ -120,6 +120,7 @@ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         r = unlink_inode(v, dir, i, name);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        inode_tell_kernel(v, i); /* a hard link's bytes may have met others' */
     }
     inode_unref(v, i);
     inode_unref(v, dir);

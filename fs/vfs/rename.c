@@ -358,8 +358,10 @@ static int rename_once(struct vfs *v, const struct rename_names *n, unsigned fla
         r = check_kinds(i, over, flags);
     if (r == 0)
         r = enforce_rename(v, n->dir, i, n->new_dir, over);
-    if (r == 0 && i != over)
+    if (r == 0 && i != over) {
         r = rename_under_locks(v, n, i, over, flags);
+        inode_tell_kernel(v, i); /* its bytes may have met others' on the way */
+    }
     inode_unref(v, over);
     inode_unref(v, i);
     return r;
