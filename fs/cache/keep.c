@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -93,6 +94,15 @@ static void sync_folder(const struct cache *c)
         (void)!sys_fsync(fd);
 }
 
+/* Somebody may have tidied up an empty directory: that costs no bytes. */
+static void make_folder(const struct cache *c)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/lost+found", c->dir);
+    (void)mkdir(path, 0700); /* else the files can't be made, which says why */
+}
+
 static int move_there(struct cache_stage *s, const char *base, const char *note, char **ret_path)
 {
     char path[PATH_MAX], note_path[PATH_MAX];
@@ -134,6 +144,7 @@ int cache_stage_keep(struct cache_stage *s, const char *key, const char *why, ch
         while ((colon = strchr(when, ':')) != NULL)
             *colon = '-';
         snprintf(base, sizeof(base), "%s.%s", name, when);
+        make_folder(s->cache);
         r = move_there(s, base, buf_str(&note), &path);
     }
     if (r < 0) {

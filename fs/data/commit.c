@@ -140,12 +140,13 @@ int data_rebase(struct data_file *f, const struct store_obj *base)
     return r;
 }
 
-/* Cached bytes of the base join the staged ones; what is neither stays a hole. */
-static int fill_stage(struct data_file *f, int fd)
+/* Cached bytes of the base join the staged ones; what is neither stays a hole. Without memory or room the dirty bytes
+ * alone are kept. */
+static void fill_stage(struct data_file *f, int fd)
 {
     _cleanup_free_ char *buf = malloc(CACHE_BLOCK);
     if (!buf)
-        return err_set(-ENOMEM, "no memory to keep a file");
+        return;
     struct cache_id id = file_base_id(f);
     for (uint64_t off = 0, n; off < f->base_valid; off += n) {
         struct seg seg = file_seg(f, off, f->base_valid);
@@ -157,11 +158,9 @@ static int fill_stage(struct data_file *f, int fd)
         if (got == 0)
             continue;
         n = got;
-        /* Without room the dirty bytes alone are kept. */
         if (cache_stage_reserve(f->stage, n) != 0 || sys_pwrite_all(fd, buf, (size_t)n, off) != 0)
-            return 0;
+            return;
     }
-    return 0;
 }
 
 static int keep_in_gate(struct data_file *f, const char *key, const char *why, char **ret_path)
@@ -172,9 +171,8 @@ static int keep_in_gate(struct data_file *f, const char *key, const char *why, c
     if (r != 0)
         return r;
     int fd = cache_stage_fd(stage);
-    r = fill_stage(f, fd);
-    if (r == 0)
-        r = sys_ftruncate(fd, f->size);
+    fill_stage(f, fd);
+    r = sys_ftruncate(fd, f->size);
     if (r == 0)
         r = cache_stage_keep(stage, key, why, ret_path);
     f->stage_impure = true;

@@ -249,12 +249,17 @@ static void test_keep_fails(void **state)
     struct fixture *f = *state;
     struct cache_stage *s = stage_pattern(f->c, 7, 10);
     char lost[PATH_MAX + 32], away[PATH_MAX + 32], *path = NULL;
+    int fd;
 
     snprintf(lost, sizeof(lost), "%s/lost+found", f->dir);
     snprintf(away, sizeof(away), "%s/away", f->dir);
     assert_int_equal(rename(lost, away), 0);
-    assert_int_equal(cache_stage_keep(s, "k", "why", &path), -ENOENT);
+    fd = open(lost, O_WRONLY | O_CREAT, 0600); /* no folder, and none can be made */
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(cache_stage_keep(s, "k", "why", &path), -ENOTDIR);
     assert_null(path);
+    assert_int_equal(unlink(lost), 0);
     assert_int_equal(rename(away, lost), 0);
     assert_int_equal(cache_stage_keep(s, "k", "why", &path), 0);
     check_kept(f->dir, path, 7, 10);

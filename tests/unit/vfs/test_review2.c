@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "fs/vfs/rename.h"
 
@@ -579,6 +580,25 @@ static void unlink_tells_the_kernel_of_a_merge(void **state)
     merge_is_told(unlink_f);
 }
 
+/* --- bytes that have no place to go --- */
+
+/* Somebody has tidied up the empty lost+found since the mount began. */
+static void lost_and_found_is_made_again(void **state)
+{
+    char path[96];
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "f", "1234");
+    fh = open_text(&a, "f", O_RDWR);
+    write_text(&a, fh, 0, "A");
+    foreign_put("f", "another file");
+    snprintf(path, sizeof(path), "%s/lost+found", a.dir);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rig_shut(&a, fh), -ESTALE);
+    assert_int_equal(lost_and_found(&a), 1);
+}
+
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
 int main(void)
@@ -596,6 +616,7 @@ int main(void)
         T(new_file_over_a_name_that_goes),
         T(two_looks_at_once),
         T(drain_of_busy_writers),
+        T(lost_and_found_is_made_again),
         T(drain_tells_the_kernel_of_a_merge),
         T(rename_tells_the_kernel_of_a_merge),
         T(unlink_tells_the_kernel_of_a_merge),
