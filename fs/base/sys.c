@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -126,6 +128,18 @@ int sys_punch(int fd, uint64_t off, uint64_t len)
     return 0;
 }
 
+int sys_clone(int to, int from)
+{
+    int fault = sys_fault(SYS_WRITE);
+
+    if (fault != 0)
+        return fault;
+    if (ioctl(to, FICLONE, from) == 0)
+        return 0;
+    /* What file systems say that can't, or can't between these two. */
+    return errno == ENOTTY || errno == EINVAL || errno == EXDEV || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
 int sys_seek(int fd, uint64_t off, int whence, uint64_t *ret)
 {
     off_t at = off > INT64_MAX ? (errno = ENXIO, -1) : lseek(fd, (off_t)off, whence);
@@ -161,6 +175,15 @@ int sys_rename(const char *from, const char *to)
     if (fault != 0)
         return fault;
     return rename(from, to) < 0 ? -errno : 0;
+}
+
+int sys_link(const char *from, const char *to)
+{
+    int fault = sys_fault(SYS_RENAME);
+
+    if (fault != 0)
+        return fault;
+    return link(from, to) < 0 ? -errno : 0;
 }
 
 int sys_unlink(const char *path)

@@ -24,11 +24,14 @@ _must_check_ int sys_write_all(int fd, const void *buf, size_t len);
 _must_check_ int sys_ftruncate(int fd, uint64_t size);
 /* The range reads as zeros and takes no space; the size stays. -EOPNOTSUPP where the file system can't. */
 _must_check_ int sys_punch(int fd, uint64_t off, uint64_t len);
+/* The empty file `to` shares the blocks of `from` from now on (a reflink). -EOPNOTSUPP where the file system can't. */
+_must_check_ int sys_clone(int to, int from);
 /* SEEK_HOLE or SEEK_DATA; -ENXIO: there is none from off on, -EINVAL: the file system does not know. */
 _must_check_ int sys_seek(int fd, uint64_t off, int whence, uint64_t *ret);
 _must_check_ int sys_fdatasync(int fd);
 _must_check_ int sys_fsync(int fd);
 _must_check_ int sys_rename(const char *from, const char *to);
+_must_check_ int sys_link(const char *from, const char *to); /* a hard link; of faults, a SYS_RENAME */
 _must_check_ int sys_unlink(const char *path);
 /* mkdir -p with this mode for what it makes. */
 _must_check_ int sys_mkdirs(const char *path, mode_t mode);
