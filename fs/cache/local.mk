@@ -4,4 +4,5 @@ libcache_a_SOURCES = %D%/attr.c %D%/blockmap.c %D%/blocks.c %D%/crc.c %D%/crc.h 
 	%D%/fds.c %D%/index.c %D%/keep.c %D%/kept.c %D%/keys.c %D%/layout.c %D%/layout.h %D%/list.c %D%/listput.c \
 	%D%/meta.c %D%/meta.h %D%/open.c %D%/priv.h %D%/schema.c %D%/schema.h %D%/seal.c %D%/seal.h \
 	%D%/stage.c %D%/stage.h %D%/stats.c %D%/sweep.c %D%/touch.c include/cache/cache.h
+libcache_a_SOURCES += %D%/apart.c %D%/apart.h
 EXTRA_DIST += %D%/README.md

@@ -5,16 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "apart.h"
 #include "crc.h"
 #include "meta.h"
 
@@ -127,46 +125,31 @@ static int crc_file(const char *dir, uint32_t *ret_crc, uint64_t *ret_size)
     return 0;
 }
 
-/* In a child, which a damaged file may kill. */
-static _Noreturn void copy_and_exit(const char *from, const char *to, int fd)
-{
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM};
-    struct rlimit none = {0};
-    sigset_t all;
+struct copying {
+    const char *from, *to;
+};
 
-    setrlimit(RLIMIT_CORE, &none);
-    for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
-        signal(crashes[i], SIG_DFL);
-    sigemptyset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    alarm(COPY_SECONDS);
-    if (meta_copy(from, to) == 0 && write(fd, "k", 1) == 1)
-        _exit(0);
-    _exit(1);
+/* In a child, which a damaged file may kill. */
+static void copy_in_child(void *arg, int fd)
+{
+    const struct copying *c = arg;
+
+    if (meta_copy(c->from, c->to) == 0)
+        (void)!sys_write_all(fd, "k", 1);
 }
 
-/* The child's word comes over a pipe: whoever else waits for children, or ignores them, does not
- * matter. */
 static bool copy_apart(const char *from, const char *to)
 {
-    int fds[2];
+    struct copying c = {.from = from, .to = to};
+    struct apart a;
     char word = 0;
-    ssize_t n;
-    pid_t pid;
+    bool ok;
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    if (apart_start(&a, COPY_SECONDS, copy_in_child, &c) < 0)
         return false;
-    pid = fork();
-    if (pid == 0)
-        copy_and_exit(from, to, fds[1]);
-    close(fds[1]);
-    do {
-        n = pid > 0 ? read(fds[0], &word, 1) : -1;
-    } while (n < 0 && pid > 0 && errno == EINTR);
-    close(fds[0]);
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return n == 1 && word == 'k';
+    ok = apart_read(&a, &word, 1) == 0 && word == 'k';
+    (void)!apart_end(&a);
+    return ok;
 }
 
 /* Puts a sound copy in the place of an index that was left open. */
