@@ -11,7 +11,18 @@
 #include "base/err.h"
 #include "base/sys.h"
 
-int cache_stage_new(struct cache *c, struct cache_stage **ret)
+static int open_stage(struct cache_stage *s, const char *from)
+{
+    int r;
+
+    if (from == NULL)
+        return sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    r = sys_link(from, s->path);
+    return r < 0 ? r : sys_open(s->path, O_RDWR | O_NOFOLLOW, 0);
+}
+
+/* from: the file whose bytes it has; NULL: a new, empty one. */
+static int make_stage(struct cache *c, const char *from, struct cache_stage **ret)
 {
     struct cache_stage *s = calloc(1, sizeof(*s));
     int n;
@@ -24,15 +35,17 @@ int cache_stage_new(struct cache *c, struct cache_stage **ret)
         free(s);
         return err_set(-ENOMEM, "cache: out of memory");
     }
-    s->fd = sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    s->fd = open_stage(s, from);
     if (s->fd == -ENOSPC) {
         cache_evict_some(c, 1);
-        s->fd = sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        s->fd = open_stage(s, from);
     }
     if (s->fd < 0) {
         int r = err_set(s->fd, "cache: staging file: %s", strerror(-s->fd));
 
         c->count.errors++;
+        if (from != NULL)
+            (void)!sys_unlink(s->path);
         free(s->path);
         free(s);
         return r;
@@ -41,13 +54,33 @@ int cache_stage_new(struct cache *c, struct cache_stage **ret)
     return 0;
 }
 
+int cache_stage_new(struct cache *c, struct cache_stage **ret)
+{
+    return make_stage(c, NULL, ret);
+}
+
+int cache_stage_of(struct cache *c, const char *path, uint64_t alloc, struct cache_stage **ret)
+{
+    int r = make_stage(c, path, ret);
+
+    if (r == 0)
+        (*ret)->shared = alloc;
+    return r;
+}
+
 int cache_stage_fd(const struct cache_stage *s)
 {
     return s->fd;
 }
 
+bool cache_stage_is_bad(const struct cache_stage *s)
+{
+    return s->bad;
+}
+
 static void account(struct cache_stage *s, uint64_t bytes)
 {
+    bytes -= bytes < s->shared ? bytes : s->shared;
     s->cache->used.staged += bytes - s->accounted; /* may go down: unsigned arithmetic wraps back */
     s->accounted = bytes;
 }
@@ -65,6 +98,12 @@ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
     account(s, alloc);
     return err_set(-ENOSPC, "cache: no room for %llu bytes more (%llu are staged)",
                    (unsigned long long)bytes, (unsigned long long)c->used.staged);
+}
+
+void cache_stage_share(struct cache_stage *s, uint64_t alloc)
+{
+    s->shared = alloc;
+    account(s, cache_alloc_of(s->fd));
 }
 
 /* --- adopt --- */

@@ -10,6 +10,14 @@ struct cache_stage {
     char *path; /* NULL: it has been moved away */
     int fd;
     uint64_t accounted; /* its part of used.staged */
+    uint64_t shared;    /* what a journal's entry accounts for */
+    bool bad;           /* a sync failed: what is on the disk of it is not known */
 };
+
+/* An entry of the journal, which has `alloc` bytes of this file, accounts for them from now on. */
+void cache_stage_share(struct cache_stage *s, uint64_t alloc);
+/* A stage over the bytes of a file that stays where it is, too; `alloc` bytes are accounted elsewhere. */
+_must_check_ int cache_stage_of(struct cache *c, const char *path, uint64_t alloc,
+                                struct cache_stage **ret);
 
 #endif

@@ -99,6 +99,7 @@ void cache_drop_blocks(struct cache *c, const char *key, const struct store_etag
 struct cache_stage;
 _must_check_ int cache_stage_new(struct cache *c, struct cache_stage **ret);
 int cache_stage_fd(const struct cache_stage *s); /* borrowed; read and write with sys_* */
+bool cache_stage_is_bad(const struct cache_stage *s); /* a sync of it failed: only a copy can be journaled */
 /* Before `bytes` more are written: evicts clean blocks to make room; -ENOSPC when nothing more can be freed. */
 _must_check_ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes);
 /* The staged file, which holds the whole of `id` (holes are zeros), becomes its cached blocks. Consumes the stage,

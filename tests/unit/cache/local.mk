@@ -31,3 +31,7 @@ tests_unit_cache_test_threads_SOURCES = %D%/test_threads.c
 tests_unit_cache_test_threads_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
 tests_unit_cache_test_faults_SOURCES = %D%/test_faults.c
 tests_unit_cache_test_faults_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+cache_tests += tests/unit/cache/test_journal
+tests_unit_cache_test_journal_SOURCES = %D%/test_journal.c
+tests_unit_cache_test_journal_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+EXTRA_DIST += %D%/journaltest.h
