@@ -50,6 +50,7 @@ void data_file_unref(struct data_file *f)
     cache_stage_free(f->stage);
     extents_done(&f->dirty);
     extents_done(&f->local);
+    extents_done(&f->frozen);
     cond_done(&f->gate_changed);
     lock_done(&f->lock);
     free(f);
@@ -100,6 +101,15 @@ void file_write_end(struct data_file *f)
     lock_drop(&f->lock);
 }
 
+void file_write_to_read(struct data_file *f)
+{
+    lock_take(&f->lock);
+    f->locked.writing = false;
+    f->locked.readers++;
+    cond_broadcast(&f->gate_changed);
+    lock_drop(&f->lock);
+}
+
 int file_stage(struct data_file *f, struct cache_stage **ret)
 {
     if (!f->stage) {
@@ -120,6 +130,7 @@ void file_drop_stage(struct data_file *f)
     extents_clear(&f->local);
     lock_drop(&f->lock);
     f->stage_impure = false;
+    file_forget_frozen(f);
 }
 
 uint64_t data_size(struct data_file *f)

@@ -59,7 +59,9 @@ static int zero_if_needed(struct data_file *f, uint64_t off, uint64_t end)
     if (off >= end)
         return 0;
     len = end - off;
-    int r = file_stage(f, &stage);
+    int r = file_unfreeze(f, off, len, f->size);
+    if (r == 0)
+        r = file_stage(f, &stage);
     if (r != 0)
         return r;
     r = zero_stage(stage, off, len);

@@ -66,6 +66,7 @@ struct data_file {
     /* Only in the gate. */
     struct cache_stage *stage;
     bool stage_impure; /* bytes outside of dirty and local may not be zero: never adopt it */
+    struct extents frozen; /* of the stage, a journal's entry stands on them: they must not change in there */
 };
 
 /* The gate. A waiting writer goes before new readers. */
@@ -74,6 +75,7 @@ void file_read_begin_now(struct data_file *f); /* not behind a waiting writer, w
 void file_read_end(struct data_file *f);
 void file_write_begin(struct data_file *f);
 void file_write_end(struct data_file *f);
+void file_write_to_read(struct data_file *f); /* no other writer gets in between */
 
 /* What a run of the file's bytes is (DATA-1). */
 enum seg_kind { SEG_STAGE, SEG_BASE, SEG_ZERO };
@@ -88,6 +90,13 @@ struct cache_id file_base_id(const struct data_file *f);
 _must_check_ int file_stage(struct data_file *f, struct cache_stage **ret);
 /* Forgets the staged bytes. In the gate, as the writer. */
 void file_drop_stage(struct data_file *f);
+
+/* --- freeze.c --- */
+/* Before the stage's bytes in [off, off + len) change: gives the file a stage of its own if a journal's entry stands on
+ * any of them. keep_to: the bytes from there on are not wanted any more. In the gate, as the writer. */
+_must_check_ int file_unfreeze(struct data_file *f, uint64_t off, uint64_t len, uint64_t keep_to);
+/* For good: the stage is gone. In the gate, as the writer. */
+void file_forget_frozen(struct data_file *f);
 
 /* --- commit.c --- */
 /* The same ranges on another version (data_rebase). In the gate, as the writer. */

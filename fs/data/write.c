@@ -28,6 +28,8 @@ static int stage_write(struct data_file *f, uint64_t off, const void *buf, size_
     struct cache_stage *stage;
     int r = reserve_sets(f);
     if (r == 0)
+        r = file_unfreeze(f, off, len, f->size);
+    if (r == 0)
         r = file_stage(f, &stage);
     if (r != 0)
         return r;
@@ -90,6 +92,8 @@ static void cut_stage(struct data_file *f, uint64_t size)
 static int truncate_in_gate(struct data_file *f, uint64_t size)
 {
     int r = check_open(f);
+    if (r == 0 && size < f->size)
+        r = file_unfreeze(f, size, f->size - size, size);
     if (r != 0)
         return r;
     if (size < f->size)

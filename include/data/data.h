@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include "base/macros.h"
 #include "cache/cache.h"
+#include "cache/journal.h"
 #include "store/store.h"
 
 struct data;
@@ -78,6 +79,28 @@ struct data_extent {
 };
 /* The dirty ranges, sorted, not touching (free() them), and how much of the base is still valid. */
 _must_check_ int data_extents(struct data_file *f, struct data_extent **ret, size_t *ret_n, uint64_t *ret_base_valid);
+/* --- commit=local: files in the journal --- */
+
+/* What a journal's record must keep of a file, beside key, base and attributes, so that data_file_restore() makes it again. */
+struct data_state {
+    struct data_extent *ext; /* the dirty ranges: sorted, not touching */
+    size_t n;
+    uint64_t size, base_valid;
+    bool whole; /* as data_is_whole */
+};
+_must_check_ int data_state_get(struct data_file *f, struct data_state *ret);
+void data_state_done(struct data_state *s); /* idempotent; legal on a zeroed struct */
+/* Makes a journal entry of the file as it is (journal_put with its staged bytes, none if it has none). The caller keeps
+ * writers away from data_state_get() on until this returns; readers go on. From then on the staged bytes of its dirty
+ * ranges are frozen: a later change of any of them (write, zero, truncate) first gives the file a stage of its own, which
+ * may fail with -ENOSPC; writes elsewhere, appends above all, go on in the same staged file. */
+_must_check_ int data_journal(struct data_file *f, struct journal *j, const void *rec, size_t len,
+                              uint64_t replaces, uint64_t *ret_seq);
+/* The file as it was at data_journal, dirty, its ranges frozen. stage: of journal_stage, NULL if the entry has no file;
+ * consumed, also on failure. -EBADMSG: state, base and stage do not fit together. */
+_must_check_ int data_file_restore(struct data *d, const char *key, const struct store_obj *base,
+                                   struct cache_stage *stage, const struct data_state *state, struct data_file **ret);
+
 /* A body for uploads: [off, off + len) of the file as it is now. The caller keeps writers away meanwhile and the
  * file referenced. Base bytes are fetched as they are asked for, by a blocking store call: a back end that reads
  * bodies on its one engine thread must only be given ranges that data_localise_range() has brought here. */

@@ -39,3 +39,7 @@ data_tests += tests/unit/data/test_holes
 tests_unit_data_test_holes_SOURCES = %D%/test_holes.c $(data_fixture)
 tests_unit_data_test_holes_CPPFLAGS = $(data_cppflags)
 tests_unit_data_test_holes_LDADD = libtest.a $(data_ldadd)
+data_tests += tests/unit/data/test_journal
+tests_unit_data_test_journal_SOURCES = %D%/test_journal.c $(data_fixture)
+tests_unit_data_test_journal_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_journal_LDADD = libtest.a $(data_ldadd)
