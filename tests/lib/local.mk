@@ -13,3 +13,7 @@ libtest_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 check_LIBRARIES += libtestrig.a
 libtestrig_a_SOURCES = %D%/rig.c %D%/rig.h
 libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib
+# A disk that fails, ends the process, or loses power: the program's file calls go through it (and LMDB's).
+check_LIBRARIES += libtestbaddisk.a
+libtestbaddisk_a_SOURCES = %D%/baddisk.c %D%/baddisk.h %D%/baddisk_calls.c \
+	%D%/baddisk_crash.c %D%/baddisk_int.h %D%/baddisk_log.c
