@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal's index: records by number and one state record, in one LMDB file with full syncs.
  * No WRITEMAP (a stray pointer must not reach it), no lock file: the caller lets one thread in at a
- * time. Only jindex.c knows LMDB.
+ * time. Only jindex.c and jscan.c know LMDB.
  *
  * The state record has the next number, how many records there are and a digest of them all, so
  * that a record which damage made disappear, or an older root of the tree, is found out. */

@@ -20,7 +20,8 @@
 #define ROUND 1024u /* records a transaction */
 #define ROUND_BYTES ((size_t)32 << 20)
 #define AFTER_DAMAGE                                                                               \
-    (UINT64_C(1) << 32) /* numbers that are left out when the last one is not known */
+    (UINT64_C(1) << 32) /* numbers that are left out: the last one is not known                    \
+                         */
 
 struct start {
     struct journal *j;
@@ -313,7 +314,7 @@ static int rebuild(struct start *s, char *index, bool is_new)
         r = keep_index(j, index);
     if (s->state.next < s->found.next)
         s->state.next = s->found.next;
-    if (s->is_damaged && !is_new && s->found.next == 0)
+    if (s->is_damaged && (!is_new || j->locked.lost > 0))
         s->state.next += AFTER_DAMAGE;
     return r == 0 ? jindex_apply(s->index, NULL, 0, &s->state) : r;
 }
