@@ -28,3 +28,5 @@ libvfs_a_SOURCES += %D%/shadow.c
 libvfs_a_SOURCES += %D%/source.c
 libvfs_a_SOURCES += %D%/nameslock.c
 EXTRA_DIST += %D%/README.md
+libvfs_a_SOURCES += %D%/outrec.c
+libvfs_a_SOURCES += %D%/outrec.h

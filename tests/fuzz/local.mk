@@ -12,6 +12,7 @@ fuzz_targets = tests/fuzz/fuzz_str tests/fuzz/fuzz_dir_key tests/fuzz/fuzz_dir_m
 fuzz_targets += tests/fuzz/fuzz_link
 fuzz_targets += tests/fuzz/fuzz_intent
 fuzz_targets += tests/fuzz/fuzz_lockrec
+fuzz_targets += tests/fuzz/fuzz_outrec
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -108,3 +109,7 @@ tests_fuzz_fuzz_lockrec_SOURCES = %D%/fuzz_lockrec.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_lockrec_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_lockrec_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_lockrec_LDADD = $(LIBS_coord)
+tests_fuzz_fuzz_outrec_SOURCES = %D%/fuzz_outrec.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_outrec_CPPFLAGS = $(fuzz_cppflags) -I$(top_srcdir)/fs/vfs
+tests_fuzz_fuzz_outrec_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_outrec_LDADD = $(LIBS_vfs)

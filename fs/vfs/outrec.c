@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See outrec.h. "S3EO", the version, then the fields in one fixed order: numbers of 8 bytes, little
+ * endian, strings with their length before them. */
+#include "outrec.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+#define MAGIC "S3EO"
+#define REC_VERSION 1
+#define EDITS_MAX 64
+#define STRING_MAX 8192
+
+enum flag {
+    FLAG_NEW = 1,
+    FLAG_EXCL = 2,
+    FLAG_TRUNC = 4,
+    FLAG_WHOLE = 8,
+    FLAG_TAIL = 16,
+    FLAG_MIXED = 32,
+    FLAGS = 63
+};
+
+static void put_u64(struct buf *out, uint64_t v)
+{
+    uint64_t le = htole64(v);
+
+    buf_add(out, &le, sizeof(le));
+}
+
+static void put_str(struct buf *out, const char *s)
+{
+    size_t n = strlen(s);
+
+    put_u64(out, n);
+    buf_add(out, s, n);
+}
+
+static uint64_t flags_of(const struct outrec *r)
+{
+    return (r->is_new ? FLAG_NEW : 0u) | (r->is_excl ? FLAG_EXCL : 0u) |
+           (r->is_trunc ? FLAG_TRUNC : 0u) | (r->bytes.whole ? FLAG_WHOLE : 0u) |
+           (r->tail_is_on ? FLAG_TAIL : 0u) | (r->tail_is_mixed ? FLAG_MIXED : 0u);
+}
+
+static void put_attr(struct buf *out, const struct objattr *a)
+{
+    put_str(out, a->id);
+    put_u64(out, a->mode);
+    put_u64(out, a->uid);
+    put_u64(out, a->gid);
+    put_u64(out, (uint64_t)a->atime_ns);
+    put_u64(out, (uint64_t)a->mtime_ns);
+    put_u64(out, (uint64_t)a->ctime_ns);
+}
+
+int outrec_encode(const struct outrec *r, struct buf *out)
+{
+    buf_add(out, MAGIC, strlen(MAGIC));
+    buf_addc(out, REC_VERSION);
+    put_str(out, r->key);
+    put_attr(out, &r->attr);
+    put_str(out, r->etag.s);
+    put_u64(out, r->obj_size);
+    put_u64(out, (uint64_t)r->obj_mtime_ns);
+    put_u64(out, flags_of(r));
+    put_u64(out, r->attr_set);
+    put_u64(out, r->tail_off);
+    put_u64(out, r->tail_end);
+    put_u64(out, r->bytes.size);
+    put_u64(out, r->bytes.base_valid);
+    put_str(out, r->mark);
+    put_u64(out, r->n_doubts);
+    for (unsigned i = 0; i < r->n_doubts; i++)
+        put_str(out, r->doubts[i]);
+    put_u64(out, r->edits.n);
+    for (size_t i = 0; i < r->edits.n; i++) {
+        put_str(out, r->edits.v[i].name);
+        put_str(out, r->edits.v[i].value);
+    }
+    put_u64(out, r->bytes.n);
+    for (size_t i = 0; i < r->bytes.n; i++) {
+        put_u64(out, r->bytes.ext[i].off);
+        put_u64(out, r->bytes.ext[i].len);
+    }
+    return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
+}
+
+struct cursor {
+    const unsigned char *p, *end;
+    bool is_bad; /* sticky */
+};
+
+static const void *take(struct cursor *c, size_t n)
+{
+    const void *p = c->p;
+
+    if (c->is_bad || (size_t)(c->end - c->p) < n) {
+        c->is_bad = true;
+        return NULL;
+    }
+    c->p += n;
+    return p;
+}
+
+static uint64_t get_u64(struct cursor *c)
+{
+    const void *p = take(c, 8);
+    uint64_t le = 0;
+
+    if (p != NULL)
+        memcpy(&le, p, sizeof(le));
+    return le64toh(le);
+}
+
+/* Into size bytes with the NUL; no control characters: they would not go through a header. */
+static void get_str(struct cursor *c, char *ret, size_t size, bool is_text)
+{
+    uint64_t n = get_u64(c);
+    const unsigned char *p = n < size ? take(c, (size_t)n) : NULL;
+
+    ret[0] = '\0';
+    if (p == NULL) {
+        c->is_bad = true;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        c->is_bad |= p[i] == '\0' || (is_text && (p[i] < 0x20 || p[i] == 0x7f));
+    memcpy(ret, p, (size_t)n);
+    ret[n] = '\0';
+}
+
+static void get_mark(struct cursor *c, char ret[UPLOAD_MARK_SIZE])
+{
+    get_str(c, ret, UPLOAD_MARK_SIZE, true);
+    c->is_bad |= !upload_mark_is_valid(ret);
+}
+
+static void get_attr(struct cursor *c, struct objattr *a)
+{
+    get_str(c, a->id, sizeof(a->id), true);
+    a->mode = (mode_t)get_u64(c);
+    a->uid = (uid_t)get_u64(c);
+    a->gid = (gid_t)get_u64(c);
+    a->atime_ns = (int64_t)get_u64(c);
+    a->mtime_ns = (int64_t)get_u64(c);
+    a->ctime_ns = (int64_t)get_u64(c);
+    c->is_bad |= !S_ISREG(a->mode) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
+    c->is_bad |= strlen(a->id) != 32 || strspn(a->id, "0123456789abcdef") != 32;
+}
+
+static void get_flags(struct cursor *c, struct outrec *r)
+{
+    uint64_t f = get_u64(c);
+
+    r->is_new = (f & FLAG_NEW) != 0;
+    r->is_excl = (f & FLAG_EXCL) != 0;
+    r->is_trunc = (f & FLAG_TRUNC) != 0;
+    r->bytes.whole = (f & FLAG_WHOLE) != 0;
+    r->tail_is_on = (f & FLAG_TAIL) != 0;
+    r->tail_is_mixed = (f & FLAG_MIXED) != 0;
+    c->is_bad |= (f & ~(uint64_t)FLAGS) != 0;
+}
+
+static int get_edits(struct cursor *c, struct store_hdrs *ret)
+{
+    uint64_t n = get_u64(c);
+    char *name = malloc(2 * (STRING_MAX + 1)), *value = name + STRING_MAX + 1;
+    int r = name != NULL ? 0 : -ENOMEM;
+
+    c->is_bad |= n > EDITS_MAX;
+    for (uint64_t i = 0; i < n && !c->is_bad && r == 0; i++) {
+        get_str(c, name, STRING_MAX + 1, true);
+        get_str(c, value, STRING_MAX + 1, true);
+        c->is_bad |= name[0] == '\0';
+        if (!c->is_bad)
+            r = store_hdrs_set(ret, name, value);
+    }
+    free(name);
+    return r;
+}
+
+static int get_extents(struct cursor *c, struct outrec *r)
+{
+    uint64_t n = get_u64(c), end = 0;
+
+    if (c->is_bad || n > (size_t)(c->end - c->p) / 16) {
+        c->is_bad = true;
+        return 0;
+    }
+    r->bytes.ext = calloc(n > 0 ? (size_t)n : 1, sizeof(*r->bytes.ext));
+    if (r->bytes.ext == NULL)
+        return -ENOMEM;
+    r->bytes.n = (size_t)n;
+    for (size_t i = 0; i < r->bytes.n; i++) {
+        struct data_extent *e = &r->bytes.ext[i];
+
+        e->off = get_u64(c);
+        e->len = get_u64(c);
+        c->is_bad |= e->len == 0 || e->off > r->bytes.size || e->len > r->bytes.size - e->off ||
+                     (i > 0 && e->off <= end);
+        end = e->off + e->len;
+    }
+    return 0;
+}
+
+static void check(struct cursor *c, const struct outrec *r)
+{
+    size_t n = strlen(r->key);
+
+    c->is_bad |= c->p != c->end || n == 0 || r->key[n - 1] == '/';
+    c->is_bad |= r->bytes.size > DATA_SIZE_MAX || r->obj_size > DATA_SIZE_MAX;
+    c->is_bad |= r->bytes.base_valid > r->obj_size || r->bytes.base_valid > r->bytes.size;
+    c->is_bad |=
+        (r->bytes.whole && r->bytes.base_valid > 0) || (r->obj_size > 0 && r->etag.s[0] == '\0');
+    c->is_bad |= r->tail_is_on && (r->tail_off > r->tail_end || r->tail_end > r->bytes.size);
+}
+
+static int decode(struct cursor *c, struct outrec *r)
+{
+    int e;
+
+    get_str(c, r->key, sizeof(r->key), false);
+    get_attr(c, &r->attr);
+    get_str(c, r->etag.s, sizeof(r->etag.s), true);
+    r->obj_size = get_u64(c);
+    r->obj_mtime_ns = (int64_t)get_u64(c);
+    get_flags(c, r);
+    r->attr_set = (unsigned)get_u64(c);
+    r->tail_off = get_u64(c);
+    r->tail_end = get_u64(c);
+    r->bytes.size = get_u64(c);
+    r->bytes.base_valid = get_u64(c);
+    get_mark(c, r->mark);
+    r->n_doubts = (unsigned)get_u64(c);
+    c->is_bad |= r->n_doubts > OUTREC_DOUBTS;
+    for (unsigned i = 0; i < r->n_doubts && !c->is_bad; i++)
+        get_mark(c, r->doubts[i]);
+    e = get_edits(c, &r->edits);
+    if (e == 0)
+        e = get_extents(c, r);
+    check(c, r);
+    return e;
+}
+
+int outrec_decode(const void *data, size_t len, struct outrec *ret)
+{
+    struct cursor c = {.p = data, .end = (const unsigned char *)data + len};
+    const char *magic = take(&c, strlen(MAGIC));
+    const unsigned char *version = take(&c, 1);
+    int r;
+
+    *ret = (struct outrec){0};
+    if (magic == NULL || version == NULL || memcmp(magic, MAGIC, strlen(MAGIC)) != 0)
+        return err_set(-EBADMSG, "not a journal entry of a file");
+    if (*version != REC_VERSION)
+        return err_set(-EBADMSG, "a journal entry of version %u: another s3efs wrote it", *version);
+    r = decode(&c, ret);
+    if (r == 0 && c.is_bad)
+        r = err_set(-EBADMSG, "a broken journal entry");
+    if (r < 0)
+        outrec_done(ret);
+    return r;
+}
+
+void outrec_done(struct outrec *r)
+{
+    data_state_done(&r->bytes);
+    store_hdrs_done(&r->edits);
+    *r = (struct outrec){0};
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the journal says of a file whose close has returned and whose bytes are not in the bucket
+ * yet (commit=local, outbox.c): all that its one commit needs after a crash, but for the bytes,
+ * which stand in the entry's stage. Pure. The encoding has a version and is read as if a stranger
+ * had written it. */
+#ifndef S3EFS_VFS_OUTREC_H
+#define S3EFS_VFS_OUTREC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/macros.h"
+#include "data/data.h"
+#include "objattr.h"
+#include "store/store.h"
+#include "upload/upload.h"
+#include "vfs/vfs.h"
+
+#define OUTREC_DOUBTS 16
+#define OUTREC_MAX (4u << 20) /* bytes; a file in more pieces is not journaled */
+
+struct outrec {
+    char key[VFS_KEY_MAX + 1];
+    struct objattr attr;    /* without size, rdev and link_gen */
+    struct store_etag etag; /* the version that the file started from; unset: there was none */
+    uint64_t obj_size;
+    int64_t obj_mtime_ns;
+    bool is_new, is_excl, is_trunc; /* as in struct inode */
+    unsigned attr_set;              /* VFS_SET_* */
+    bool tail_is_on, tail_is_mixed;
+    uint64_t tail_off, tail_end;
+    struct data_state bytes;
+    struct store_hdrs edits;
+    char mark[UPLOAD_MARK_SIZE];                  /* of its commit */
+    char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE]; /* of earlier ones that may have taken effect */
+    unsigned n_doubts;
+};
+
+/* Appends to out; -ENOMEM, -E2BIG. */
+_must_check_ int outrec_encode(const struct outrec *r, struct buf *out);
+/* 0 or -EBADMSG, -ENOMEM (then *ret is zeroed). What is given is whole: a key that a file can have,
+ * extents in order and within the size, marks and headers without strange bytes. */
+_must_check_ int outrec_decode(const void *data, size_t len, struct outrec *ret);
+void outrec_done(struct outrec *r); /* idempotent; legal on a zeroed struct */
+
+#endif
