@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "outbox.h"
 
 int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int64_t *ret_attr_ns)
 {
@@ -156,13 +157,15 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     i->is_cut_now = is_cut_now;
     is_closed = i->n_writers == 0;
     lock_drop(&v->tree);
+    if (outbox_holds(i))
+        return outbox_commit(v, i);
     if (waits && !v->conf.sync_writes)
         return 0;
     r = commit_inode(v, i);
     if (r == 0)
         return 0;
     if (is_closed)
-        commit_give_up(v, i, r, "changing attributes or size");
+        (void)commit_give_up(v, i, r, "changing attributes or size");
     lock_take(&v->tree);
     if (!is_closed && was_clean)
         attr_take_back_locked(i, &before);

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "link.h"
 #include "mime.h"
+#include "outbox.h"
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -33,6 +34,7 @@ void commit_mark_dirty_locked(struct inode *i)
     if (i->dirty_since_ns == 0)
         i->dirty_since_ns = clock_boot_ns();
     i->is_dirty = true;
+    i->out_is_behind = i->out != NULL;
 }
 
 /* The base of the file's content, as far as data/ needs to know it. */
@@ -151,6 +153,16 @@ struct commit_way {
     struct link_commit group;
 };
 
+/* A commit of the journal that an earlier process made, or that is told from one by nobody: what the
+ * bucket has is what counts, byte for byte. */
+static int replayed_took(struct vfs *v, struct inode *i, const char *key,
+                         const struct store_obj *now)
+{
+    outbox_sent(v, i);
+    atomic_fetch_add(&v->commits, 1);
+    return merge_landed(v, i, key, now);
+}
+
 /* The bucket has it: under this key, or by now under the one that another mount gave the file. */
 static int went_up(struct vfs *v, struct inode *i, const char *key, const char *name,
                    enum store_if cond, struct store_obj *now, uint64_t change)
@@ -161,6 +173,9 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
         upload_disown(v->upload, key, i->data, now);
         return r;
     }
+    if (outbox_is_replayed(i) && r == 0)
+        return replayed_took(v, i, key, now);
+    outbox_sent(v, i);
     commit_took(v, i, key, now, change);
     if (r == LATE_ELSEWHERE) {
         cache_obj_drop(v->cache, key);
@@ -178,6 +193,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
                               i->etag};
     uint64_t change = data_change(i->data);
     struct contest contest;
+    bool is_retry;
+    const char *mark = outbox_mark(i, &is_retry);
     int r;
 
     contest_begin(v, i, &contest);
@@ -196,6 +213,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
                 .file = i->data,
                 .hdrs = &hdrs,
                 .other_etag = way->is_link,
+                .mark = mark,
+                .is_retry = is_retry,
                 .cond = cond};
 
             r = upload_commit(v->upload, &req, &now);
@@ -204,6 +223,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             r = went_up(v, i, key, name, cond.kind, &now, change)
                     ?: link_spread(v, i, key, &way->group);
         } else if (r == UPLOAD_LANDED) {
+            outbox_sent(v, i);
             r = merge_landed(v, i, key, &now);
         } else if (r > 0) {
             r = locks_may_rebase(v, i)
@@ -254,6 +274,8 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
     if (r == 0)
         r = content_open(v, i);
     if (r == 0)
+        r = outbox_before(v, i);
+    if (r == 0)
         r = shadow_check(v, i, key);
     if (r == 0)
         r = merge_see_attr(v, i, key);
@@ -275,7 +297,7 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
 
 static int commit(struct vfs *v, struct inode *i, bool is_waited)
 {
-    struct commit_way way = {.is_waited = is_waited};
+    struct commit_way way = {.is_waited = is_waited && i->out == NULL}; /* OUT-4 */
     int r;
 
     do {
@@ -319,10 +341,11 @@ static void as_stored_locked(struct vfs *v, struct inode *i, const char *key)
     i->kernel_etag = (struct store_etag){""};
 }
 
-void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
+bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
 {
     char why[ERR_TEXT_MAX + 128], key[VFS_KEY_MAX + 2] = "", *path = NULL;
     struct data_file *f;
+    bool is_kept = true;
 
     snprintf(why, sizeof(why), "%s: %s: %s", when, strerror(-error), err_text());
     lock_take(&v->tree);
@@ -344,7 +367,9 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         as_stored_locked(v, i, key);
     }
     lock_drop(&v->tree);
-    if (f != NULL && data_is_dirty(f) && data_keep(f, key, why, &path) < 0)
+    if (f != NULL && data_is_dirty(f))
+        is_kept = data_keep(f, key, why, &path) == 0;
+    if (!is_kept)
         log_error("commit.bytes_lost", "key=%s cause=%s keep=%s", LOG_Q(key), LOG_Q(why),
                   LOG_Q(err_text()));
     else
@@ -354,6 +379,7 @@ void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     locks_gave_up(v, i);
     data_file_unref(f);
     free(path);
+    return is_kept;
 }
 
 static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "outbox.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 {
@@ -145,13 +146,15 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r)
 /* Commits if anything waits; the handle's own books are then closed. Whatever the outcome, it is
  * the caller's to tell: a failure leaves the file dirty, for the next fsync or close to try again.
  */
-static int commit_handle(struct vfs *v, struct handle *h)
+static int commit_handle(struct vfs *v, struct handle *h, bool is_fsync)
 {
+    bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
+                    (v->conf.commit == VFS_COMMIT_FSYNC && !is_fsync);
     int r;
 
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, h->inode);
-    r = commit_inode(v, h->inode);
+    r = is_local ? outbox_commit(v, h->inode) : commit_inode(v, h->inode);
     if (r == 0)
         h->has_written = h->is_fresh = false;
     inode_io_drop(v, h->inode);
@@ -164,7 +167,7 @@ static int commit_handle(struct vfs *v, struct handle *h)
  * and is told again by close. */
 static ssize_t write_synced(struct vfs *v, struct handle *h, ssize_t n)
 {
-    int r = n > 0 && v->conf.sync_writes ? commit_handle(v, h) : 0;
+    int r = n > 0 && v->conf.sync_writes ? commit_handle(v, h, true) : 0;
 
     return r < 0 ? r : n;
 }
@@ -241,7 +244,7 @@ int vfs_flush(struct vfs *v, const struct vfs_ctx *x, uint64_t fh)
 
     if (h == NULL)
         return -EBADF;
-    return flush_commits(v, h, x) ? commit_handle(v, h) : 0;
+    return flush_commits(v, h, x) ? commit_handle(v, h, false) : 0;
 }
 
 int vfs_fsync(struct vfs *v, uint64_t fh)
@@ -250,7 +253,7 @@ int vfs_fsync(struct vfs *v, uint64_t fh)
 
     if (h == NULL)
         return -EBADF;
-    return commit_handle(v, h);
+    return commit_handle(v, h, true);
 }
 
 /* The last word of a file that is closed everywhere: what no FLUSH committed (a killed writer, a
@@ -268,15 +271,15 @@ static void release_writer(struct vfs *v, struct handle *h)
     is_last = --i->n_writers == 0; /* of two that end at once, one is */
     h->is_writer = false;
     is_dirty = inode_is_owed_locked(v, i);
-    r = i->failed; /* who closed was told: what failed then does not happen behind his back now */
+    r = i->out != NULL ? 0 : i->failed; /* who closed was told: what failed then does not happen behind his back now */
     if (r < 0)
         err_set(r, "%s", i->failed_why != NULL ? i->failed_why : "as close or fsync said");
     lock_drop(&v->tree);
     if (r == 0 && is_dirty && (is_last || h->has_written || h->is_fresh))
-        r = commit_inode_unwaited(v, i);
-    is_given_up = r < 0 && is_last;
+        r = v->conf.commit == VFS_COMMIT_CLOSE ? commit_inode_unwaited(v, i) : outbox_commit(v, i);
+    is_given_up = r < 0 && is_last && i->out == NULL;
     if (is_given_up)
-        commit_give_up(v, i, r, "at the last close");
+        (void)commit_give_up(v, i, r, "at the last close");
     if (is_last)
         strict_end(v, i);
     lock_take(&v->tree);
@@ -286,6 +289,7 @@ static void release_writer(struct vfs *v, struct handle *h)
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     inode_tell_kernel(v, i);
+    outbox_wake(v);
 }
 
 void vfs_release(struct vfs *v, uint64_t fh)

@@ -74,6 +74,9 @@ struct inode {
     uint64_t moved_change;         /* rename_dir: data_change() when its key was copied */
     int64_t dirty_since_ns;        /* 0: clean */
     int64_t written_back_ns;       /* when a commit in the background was last tried */
+    struct outgoing *out;          /* its close has returned, the bucket does not have it (outbox.h) */
+    bool out_is_behind;            /* and it was changed since */
+    bool is_guessed;               /* a directory that a start made from keys (replay.c) */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     bool is_replacing;             /* new, and renamed onto an object, whichever version is there */
@@ -115,6 +118,7 @@ struct asking {
     } * changes; /* of a directory's names since it was asked */
 };
 
+#define VFS_SENDERS 8 /* of commit=local */
 #define HANDLE_WRITERS 8
 struct handle {
     struct map_link link;
@@ -157,10 +161,16 @@ struct vfs {
         uint64_t intents_looks;
         bool intents_are_mended, intents_end; /* the thread runs; it shall end */
         bool writeback_runs, writeback_idles, writeback_ends; /* the same of writeback.c's */
+        struct outgoing *out_first, *out_last;                /* outbox.h */
+        unsigned out_senders, out_idle;
+        bool out_ends;
+        uint64_t out_unread; /* entries of the journal that no file could be made of */
     } locked;
     struct cond far_over; /* n_far is 0 */
     struct cond writeback_due;
     pthread_t writeback_thread;
+    struct cond out_due;
+    pthread_t out_threads[VFS_SENDERS];
     struct cond intents_due;
     pthread_t intents_thread;
     atomic_uint intents_hiding; /* directories' renames that are known */
@@ -349,8 +359,9 @@ int commit_as_link(struct vfs *v, struct inode *i);
 /* The same where no close or fsync waits for it: never takes the whole content of another version's
  * place (protocol 2a). */
 int commit_inode_unwaited(struct vfs *v, struct inode *i);
-/* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. */
-void commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
+/* After a commit that failed for good: the bytes go to lost+found, the inode forgets them. false: they could not be
+ * put there. */
+bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when);
 void commit_mark_dirty_locked(struct inode *i);
 /* The inode's content as of `change` is what the bucket has as `now` under key. Takes now's headers. */
 void commit_took(struct vfs *v, struct inode *i, const char *key, struct store_obj *now,

@@ -150,7 +150,7 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
         return link_apply_locked(v, dir, name, key, f, ret);
     if (i == NULL)
         return adopt_locked(v, dir, name, key, f, ret);
-    if (stays_locked(i) || (i->is_busy && !f->is_dir && is_same_version(i, f))) {
+    if ((stays_locked(i) && !(i->is_guessed && f->is_dir)) || (i->is_busy && !f->is_dir && is_same_version(i, f))) {
         i->refs++;
         *ret = i;
         return 0;
@@ -170,6 +170,7 @@ static int apply_locked(struct vfs *v, struct inode *dir, const char *name, cons
     }
     snprintf(full, sizeof(full), "%s%s", key, f->is_dir ? "/" : "");
     inode_set_obj_locked(v, i, full, f->has_obj ? &f->obj : NULL, f->checked_ns);
+    i->is_guessed = false;
     i->refs++;
     *ret = i;
     return 0;

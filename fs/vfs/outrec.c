@@ -22,6 +22,7 @@ enum flag {
     FLAG_WHOLE = 8,
     FLAG_TAIL = 16,
     FLAG_MIXED = 32,
+    FLAG_REPLACING = 64,
     FLAGS = 63
 };
 
@@ -44,7 +45,8 @@ static uint64_t flags_of(const struct outrec *r)
 {
     return (r->is_new ? FLAG_NEW : 0u) | (r->is_excl ? FLAG_EXCL : 0u) |
            (r->is_trunc ? FLAG_TRUNC : 0u) | (r->bytes.whole ? FLAG_WHOLE : 0u) |
-           (r->tail_is_on ? FLAG_TAIL : 0u) | (r->tail_is_mixed ? FLAG_MIXED : 0u);
+           (r->tail_is_on ? FLAG_TAIL : 0u) | (r->tail_is_mixed ? FLAG_MIXED : 0u) |
+           (r->is_replacing ? FLAG_REPLACING : 0u);
 }
 
 static void put_attr(struct buf *out, const struct objattr *a)
@@ -163,6 +165,7 @@ static void get_flags(struct cursor *c, struct outrec *r)
     r->bytes.whole = (f & FLAG_WHOLE) != 0;
     r->tail_is_on = (f & FLAG_TAIL) != 0;
     r->tail_is_mixed = (f & FLAG_MIXED) != 0;
+    r->is_replacing = (f & FLAG_REPLACING) != 0;
     c->is_bad |= (f & ~(uint64_t)FLAGS) != 0;
 }
 

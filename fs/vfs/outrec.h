@@ -27,7 +27,7 @@ struct outrec {
     struct store_etag etag; /* the version that the file started from; unset: there was none */
     uint64_t obj_size;
     int64_t obj_mtime_ns;
-    bool is_new, is_excl, is_trunc; /* as in struct inode */
+    bool is_new, is_excl, is_trunc, is_replacing; /* as in struct inode */
     unsigned attr_set;              /* VFS_SET_* */
     bool tail_is_on, tail_is_mixed;
     uint64_t tail_off, tail_end;

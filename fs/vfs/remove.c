@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "link.h"
+#include "outbox.h"
 #include "rename.h"
 
 int key_delete(struct vfs *v, const char *key)
@@ -91,6 +92,8 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
     } else if (is_sent) {
         r = unlink_doubtful(v, i, key);
     }
+    if (r == 0)
+        r = outbox_forget(v, i);
     if (r == 0) {
         name_gone(v, dir, i, key);
         strict_end(v, i); /* it may stay open for long */

@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "link.h"
+#include "outbox.h"
 #include "rename.h"
 
 /* One conditional PUT of the file under the new key; a target is replaced as the version it is at
@@ -135,22 +136,32 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
                     struct inode *over, const char *to, unsigned flags)
 {
     struct store_obj there = {0};
+    struct outbox_place place;
     int r = over != NULL ? key_head(v, to, &there) : STORE_NOT_FOUND;
 
     if (r != 0 && r != STORE_NOT_FOUND)
         return err_fold(r);
+    place = (struct outbox_place){.key = to,
+                                  .etag = there.etag,
+                                  .obj_size = there.size,
+                                  .is_trunc = i->is_trunc || r == 0, /* all of what stands there */
+                                  .is_replacing = r == 0,
+                                  .is_excl = (flags & RENAME_NOREPLACE) != 0, /* not the old name */
+                                  .over = over};
+    store_obj_done(&there);
+    r = outbox_move(v, i, &place);
+    if (r < 0)
+        return r;
     lock_take(&v->tree);
-    if (r == 0) {
-        i->etag = there.etag;
-        i->obj_size = there.size;
-        i->is_trunc = true; /* all of what stands there is replaced */
-    }
-    i->is_replacing = r == 0;
-    i->is_excl = (flags & RENAME_NOREPLACE) != 0; /* O_EXCL was about the old name */
+    i->etag = place.etag;
+    i->obj_size = place.obj_size;
+    i->is_trunc = place.is_trunc;
+    i->is_replacing = place.is_replacing;
+    i->is_excl = place.is_excl;
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);
     lock_drop(&v->tree);
-    store_obj_done(&there);
+    outbox_replaced(v, over);
     strict_end(v, i); /* that was about the old name, too */
     return 0;
 }
@@ -253,7 +264,7 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     over_is_link = over != NULL && over->attr.link_gen != 0;
     if (i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent)
         return move_new(v, n, i, over, to, flags);
-    if (i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
+    if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */
     if (r == 0 && over_is_link)
         r = link_replacing(v, over, to);
@@ -262,6 +273,8 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
                                   : move_stored(v, n, i, over, from, to, flags);
     if (r == 0 && over_is_link)
         link_replaced(v, over, to);
+    if (r == 0)
+        outbox_replaced(v, over);
     return r;
 }
 

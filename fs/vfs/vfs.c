@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "outbox.h"
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
  * there is no prefix. */
@@ -78,6 +79,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     cond_init(&v->intents_due);
     cond_init(&v->writeback_due);
     cond_init(&v->far_over);
+    cond_init(&v->out_due);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -143,7 +145,7 @@ static void keep_unsent(struct vfs *v)
             return;
         inode_io_take(v, i);
         err_set(-ECANCELED, "not sent");
-        commit_give_up(v, i, -ECANCELED, "at the end of the mount");
+        (void)commit_give_up(v, i, -ECANCELED, "at the end of the mount");
         inode_io_drop(v, i);
         inode_unref(v, i);
     }
@@ -194,6 +196,7 @@ void vfs_free(struct vfs *v)
     if (v->locks != NULL)
         vfs_lock_stop(v);
     writeback_stop(v);
+    outbox_stop(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
     if (v->locked.handles.slots != NULL)
@@ -211,6 +214,7 @@ void vfs_free(struct vfs *v)
     pthread_rwlock_destroy(&v->names);
     cond_done(&v->writeback_due);
     cond_done(&v->far_over);
+    cond_done(&v->out_due);
     lock_done(&v->tree);
     free(v->prefix);
     free(v);
@@ -259,7 +263,7 @@ static int drain_one(struct vfs *v, struct inode *i)
 
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
-    r = commit_inode_unwaited(v, i);
+    r = i->out != NULL ? outbox_send(v, i) : commit_inode_unwaited(v, i);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     inode_tell_kernel(v, i);
@@ -297,6 +301,7 @@ int vfs_drain(struct vfs *v)
     size_t n = 1;
     int r = 0;
 
+    outbox_hurry(v);
     while (r == 0 && n > 0)
         r = drain_once(v, began_ns, &n);
     return r;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "outbox.h"
 #include "xattr_code.h"
 
 #define USER "user."
@@ -295,11 +296,13 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
     if (r == 0)
         r = begin(v, i, &edits);
     store_hdrs_done(&edits);
+    if (r == 0 && outbox_holds(i))
+        return outbox_commit(v, i);
     if (r < 0 || (waits && !v->conf.sync_writes))
         return r;
     r = commit_inode(v, i);
     if (r < 0 && is_closed)
-        commit_give_up(v, i, r, "changing extended attributes");
+        (void)commit_give_up(v, i, r, "changing extended attributes");
     lock_take(&v->tree);
     if (r < 0 && !is_closed && was_clean)
         attr_take_back_locked(i, &before);

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 #include "base/macros.h"
 #include "cache/cache.h"
+#include "cache/journal.h"
 #include "coord/coord.h"
 #include "coord/share.h"
 #include "data/data.h"
@@ -34,6 +35,13 @@ enum vfs_excl {
     VFS_EXCL_OPEN,   /* the lookup asks the bucket; the conditional PUT at close decides a race */
     VFS_EXCL_STRICT, /* a race is decided at open, too */
     VFS_EXCL_CLOSE,  /* a creator's lookup asks nothing: the PUT alone decides */
+};
+
+/* commit=: what has happened when close(2) and fsync(2) return 0. */
+enum vfs_commit {
+    VFS_COMMIT_CLOSE, /* both: the bucket has the bytes */
+    VFS_COMMIT_LOCAL, /* both: the bytes and what is to become of them are durable on the local disk */
+    VFS_COMMIT_FSYNC, /* close: as local; fsync: as close */
 };
 
 /* posix_user=: every caller is this user. */
@@ -60,6 +68,9 @@ struct vfs_conf {
      * starts at the first write; never a new file or whole content. 0: only by close and fsync. */
     int64_t flush_after_ns;
     int64_t soft_ns;    /* a soft mount's commit gives up against other writers; 0: never */
+    enum vfs_commit commit;
+    struct journal *journal; /* borrowed. NULL: none, and commit is VFS_COMMIT_CLOSE */
+    bool send_by_hand;       /* tests: what the journal has is sent by outbox_run() only */
     bool flush_by_hand; /* tests: by writeback_run() only, not by a thread */
     enum vfs_excl excl;
     bool enforces_user; /* permissions are checked here, of user, not of the caller by the kernel */
@@ -230,6 +241,21 @@ void vfs_lock_stop(struct vfs *v);
 /* Commits everything that is dirty, as fsync on every file would; who goes on writing meanwhile is not
  * waited for. 0 or the first error. */
 _must_check_ int vfs_drain(struct vfs *v);
+
+/* Before the mount is used: every entry of the journal becomes a file again, which is sent like one whose close has
+ * returned. Asks the bucket nothing. 0, or the journal's error; an entry that can't be read stays where it is. */
+_must_check_ int vfs_replay(struct vfs *v);
+
+/* What is not in the bucket yet: the keys of the first `max`, those whose close has returned longest ago first. */
+struct vfs_unsent {
+    uint64_t files, bytes; /* whose close has returned (commit=local) */
+    uint64_t unread;       /* entries of the journal of which no file could be made */
+    int64_t oldest_ns;     /* age of the oldest of those files; 0: there is none */
+    char **keys;           /* also of files that nobody has closed yet */
+    size_t n;
+};
+_must_check_ int vfs_unsent_get(struct vfs *v, size_t max, struct vfs_unsent *ret); /* -ENOMEM */
+void vfs_unsent_done(struct vfs_unsent *u); /* idempotent; legal on a zeroed struct */
 
 struct vfs_stats {
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;

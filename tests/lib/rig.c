@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "fs/vfs/rename.h"
@@ -57,6 +58,7 @@ static int start(struct rig *r)
     struct cache_conf cc = {.dir = r->dir, .source = "mem://bucket", .max_bytes = 64 << 20};
     struct data_conf dc = {0};
     static unsigned writers;
+    char journal[96];
     struct upload_conf uc = {.caps = r->conf.caps};
     struct coord_conf oc = {.state_prefix = state_prefix, .caps = r->conf.caps};
     int x;
@@ -66,14 +68,20 @@ static int start(struct rig *r)
     x = cache_new(&cc, &r->cache);
     if (x == 0)
         x = cache_start(r->cache);
+    snprintf(journal, sizeof(journal), "%s/journal", r->dir);
+    if (x == 0 && (r->conf.commit != VFS_COMMIT_CLOSE || access(journal, F_OK) == 0))
+        x = journal_open(r->cache, &r->journal);
     if (x == 0)
         x = data_new(&dc, r->store, r->cache, &r->data);
     if (x == 0)
         x = upload_new(&uc, r->store, &r->upload);
     if (x == 0)
         x = coord_new(&oc, r->store, &r->coord);
+    r->conf.journal = r->journal;
     if (x == 0)
         x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, r->coord, &r->vfs);
+    if (x == 0)
+        x = vfs_replay(r->vfs);
     return x;
 }
 
@@ -83,6 +91,7 @@ static void stop(struct rig *r)
     coord_free(r->coord);
     upload_free(r->upload);
     data_free(r->data);
+    journal_close(r->journal);
     if (r->cache != NULL) {
         cache_stop(r->cache);
         cache_free(r->cache);
@@ -92,6 +101,7 @@ static void stop(struct rig *r)
     r->coord = NULL;
     r->data = NULL;
     r->cache = NULL;
+    r->journal = NULL;
 }
 
 void rig_defaults(struct vfs_conf *ret)
@@ -113,6 +123,7 @@ static int set_up(struct rig *r, const struct vfs_conf *conf)
         r->conf = *conf;
     else
         rig_defaults(&r->conf);
+    r->conf.send_by_hand = true;
     r->conf.invalidate = count_invalidation;
     r->conf.invalidate_arg = r;
     r->conf.proc_tgid = default_tgid;
@@ -158,6 +169,68 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+static struct {
+    const char *from, *to;
+    int error;
+} copying;
+
+static int copy_file(const char *from, const char *to)
+{
+    char buf[65536];
+    int in = open(from, O_RDONLY | O_CLOEXEC), out;
+    ssize_t n = 0;
+
+    if (in < 0)
+        return -errno;
+    out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    while (out >= 0 && (n = read(in, buf, sizeof(buf))) > 0)
+        if (write(out, buf, (size_t)n) != n)
+            n = -1;
+    close(in);
+    return out < 0 || close(out) < 0 || n < 0 ? -EIO : 0;
+}
+
+static int copy_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    char to[600];
+
+    (void)ftw;
+    snprintf(to, sizeof(to), "%s%s", copying.to, path + strlen(copying.from));
+    if (type == FTW_D)
+        copying.error = mkdir(to, st->st_mode & 07777) < 0 && errno != EEXIST ? -errno : 0;
+    else if (type == FTW_F)
+        copying.error = copy_file(path, to);
+    return copying.error;
+}
+
+int rig_snapshot(struct rig *r)
+{
+    char dir[] = "/tmp/s3efs-rig-XXXXXX";
+
+    if (r->next_dir[0] != '\0')
+        nftw(r->next_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (mkdtemp(dir) == NULL)
+        return -errno;
+    memcpy(r->next_dir, dir, sizeof(dir));
+    copying.from = r->dir;
+    copying.to = r->next_dir;
+    copying.error = 0;
+    if (nftw(r->dir, copy_one, 16, FTW_PHYS) != 0)
+        return copying.error != 0 ? copying.error : -EIO;
+    return 0;
+}
+
+int rig_crash(struct rig *r)
+{
+    int x = r->next_dir[0] == '\0' ? rig_snapshot(r) : 0;
+
+    stop(r);
+    nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    memcpy(r->dir, r->next_dir, sizeof(r->dir));
+    r->next_dir[0] = '\0';
+    return x < 0 ? x : start(r);
+}
+
 void rig_close(struct rig *r)
 {
     stop(r);
@@ -166,6 +239,8 @@ void rig_close(struct rig *r)
         store_free(r->store);
     }
     nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (r->next_dir[0] != '\0')
+        nftw(r->next_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static int walk_from(struct rig *r, const char *path, size_t len, struct vfs_entry *ret)

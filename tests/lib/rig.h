@@ -18,6 +18,8 @@ struct rig {
     bool owns_store;
     char dir[64]; /* cache directory */
     struct cache *cache;
+    struct journal *journal;
+    char next_dir[64]; /* rig_snapshot() */
     struct data *data;
     struct upload *upload;
     struct coord *coord;
@@ -34,6 +36,12 @@ void rig_defaults(struct vfs_conf *ret);
 int rig_join(struct rig *r, const struct rig *first,
              const struct vfs_conf *conf); /* another mount of that bucket */
 int rig_remount(struct rig *r);            /* same cache directory, everything else new */
+/* The cache directory as it is now, so as a crash at this moment would leave it to the next start: kept
+ * for rig_crash(). Also from a store's hook. */
+int rig_snapshot(struct rig *r);
+/* The mount is gone, and one on the newest snapshot (made now if there is none) takes its place; what
+ * was done to the disk since is undone. The bucket stays as it is. */
+int rig_crash(struct rig *r);
 void rig_close(struct rig *r);             /* asserts nothing; removes the cache directory */
 
 /* The kernel's answer to /proc questions: what process has a descriptor of ino (default: none

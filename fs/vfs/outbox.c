@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The entries of unsent files: made, replaced, dropped (outbox.h). Who sends them is in sending.c,
+ * what a start finds in replay.c. */
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "cache/journal.h"
+
+static void join_locked(struct vfs *v, struct inode *i, struct outgoing *o)
+{
+    o->inode = i;
+    o->prev = v->locked.out_last;
+    *(o->prev != NULL ? &o->prev->next : &v->locked.out_first) = o;
+    v->locked.out_last = o;
+    i->refs++;
+    i->out = o;
+}
+
+static void leave_locked(struct vfs *v, struct inode *i)
+{
+    struct outgoing *o = i->out;
+
+    *(o->prev != NULL ? &o->prev->next : &v->locked.out_first) = o->next;
+    *(o->next != NULL ? &o->next->prev : &v->locked.out_last) = o->prev;
+    i->out = NULL;
+    i->out_is_behind = false;
+    free(o);
+    inode_unref_locked(v, i);
+}
+
+void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq)
+{
+    o->seq = seq;
+    o->is_tried = o->is_replayed = true;
+    join_locked(v, i, o);
+}
+
+/* One more mark that may be in the bucket, the oldest forgotten first: what comes to light after
+ * that many tries meets a conflict, and the bytes go to lost+found. */
+static void add_doubt(struct outrec *r, const char *mark)
+{
+    if (r->n_doubts == OUTREC_DOUBTS) {
+        memmove(r->doubts[0], r->doubts[1], sizeof(r->doubts) - sizeof(r->doubts[0]));
+        r->n_doubts--;
+    }
+    memcpy(r->doubts[r->n_doubts++], mark, UPLOAD_MARK_SIZE);
+}
+
+static void add_doubts(struct outrec *r, const struct outgoing *o)
+{
+    if (o == NULL)
+        return;
+    for (unsigned k = 0; k < o->n_doubts; k++)
+        add_doubt(r, o->doubts[k]);
+    if (o->is_tried)
+        add_doubt(r, o->mark);
+}
+
+static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place *to,
+                       struct outrec *r)
+{
+    char key[VFS_KEY_MAX + 2];
+    int x = to != NULL ? str_copy(key, sizeof(key), to->key) : inode_key_locked(v, i, NULL, key);
+
+    if (x == 0)
+        x = str_copy(r->key, sizeof(r->key), key);
+    r->attr = i->attr;
+    r->etag = to != NULL ? to->etag : i->etag;
+    r->obj_size = to != NULL ? to->obj_size : i->obj_size;
+    r->obj_mtime_ns = to != NULL ? 0 : i->obj_mtime_ns;
+    r->is_new = i->is_new;
+    r->is_excl = to != NULL ? to->is_excl : i->is_excl;
+    r->is_trunc = to != NULL ? to->is_trunc : i->is_trunc;
+    r->is_replacing = to != NULL ? to->is_replacing : i->is_replacing;
+    r->attr_set = i->attr_set;
+    r->tail_is_on = i->tail.is_on;
+    r->tail_is_mixed = i->tail.is_mixed;
+    r->tail_off = i->tail.off;
+    r->tail_end = i->tail.end;
+    return x == 0 ? store_hdrs_copy(&r->edits, &i->edits) : x;
+}
+
+/* The inode as it is now, or as it will be at that place, becomes its entry. */
+static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(OUTREC_MAX);
+    _cleanup_(outrec_done) struct outrec rec = {0};
+    struct outgoing *o = i->out != NULL ? i->out : calloc(1, sizeof(*o));
+    uint64_t seq = 0;
+    int r;
+
+    if (o == NULL)
+        return err_set(-ENOMEM, "no memory for the journal");
+    add_doubts(&rec, i->out);
+    if (to != NULL && to->over != NULL)
+        add_doubts(&rec, to->over->out);
+    upload_mark(v->upload, rec.mark);
+    lock_take(&v->tree);
+    r = fill_locked(v, i, to, &rec);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = data_state_get(i->data, &rec.bytes);
+    if (r == 0)
+        r = outrec_encode(&rec, &text);
+    if (r == 0)
+        r = data_journal(i->data, v->conf.journal, text.data, text.len, o->seq, &seq);
+    if (r < 0) {
+        if (i->out == NULL)
+            free(o);
+        return r;
+    }
+    crash_point("local.journaled");
+    memcpy(o->mark, rec.mark, sizeof(o->mark));
+    memcpy(o->doubts, rec.doubts, sizeof(o->doubts));
+    o->n_doubts = rec.n_doubts;
+    o->is_tried = o->is_replayed = false;
+    lock_take(&v->tree);
+    o->seq = seq;
+    i->out_is_behind = false;
+    if (i->out == NULL)
+        join_locked(v, i, o);
+    lock_drop(&v->tree);
+    return 0;
+}
+
+/* What is no plain file of this mount alone goes by the bucket; and what is torn is refused there.
+ */
+static bool can_wait_locked(const struct vfs *v, const struct inode *i)
+{
+    return v->conf.journal != NULL && S_ISREG(atomic_load(&i->type)) && i->attr.link_gen == 0 &&
+           !inode_is_stale_locked(v, i) && i->torn == 0 && !i->is_barred && i->strict == NULL;
+}
+
+int outbox_commit(struct vfs *v, struct inode *i)
+{
+    bool is_needed, can_wait, has_entry;
+    int r;
+
+    lock_take(&v->tree);
+    has_entry = i->out != NULL;
+    is_needed = inode_is_owed_locked(v, i) && !(has_entry && !i->out_is_behind);
+    can_wait = can_wait_locked(v, i);
+    lock_drop(&v->tree);
+    if (!is_needed)
+        return 0;
+    r = can_wait ? content_open(v, i) : 0;
+    if (r == 0 && can_wait)
+        r = put(v, i, NULL);
+    if (can_wait && r == 0) {
+        lock_take(&v->tree);
+        i->failed = 0;
+        lock_drop(&v->tree);
+        outbox_wake(v);
+        return 0;
+    }
+    if (can_wait &&
+        has_entry) /* what was acknowledged before stands, and so does this, in memory */
+        return r;
+    if (can_wait)
+        log_warn("journal.put", "node=%llu error=%d cause=%s effect=\"sent before close returns\"",
+                 (unsigned long long)i->node, -r, LOG_Q(err_text()));
+    return commit_inode(v, i);
+}
+
+int outbox_before(struct vfs *v, struct inode *i)
+{
+    bool is_behind;
+
+    lock_take(&v->tree);
+    is_behind = i->out != NULL && i->out_is_behind;
+    lock_drop(&v->tree);
+    return is_behind ? put(v, i, NULL) : 0;
+}
+
+const char *outbox_mark(struct inode *i, bool *ret_is_retry)
+{
+    *ret_is_retry = outbox_is_replayed(i);
+    if (i->out == NULL)
+        return NULL;
+    i->out->is_tried = true;
+    return i->out->mark;
+}
+
+bool outbox_is_replayed(const struct inode *i)
+{
+    return i->out != NULL && i->out->is_replayed;
+}
+
+int outbox_forget(struct vfs *v, struct inode *i)
+{
+    int r;
+
+    if (i->out == NULL)
+        return 0;
+    r = journal_drop(v->conf.journal, i->out->seq);
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    leave_locked(v, i);
+    lock_drop(&v->tree);
+    return 0;
+}
+
+void outbox_sent(struct vfs *v, struct inode *i)
+{
+    if (i->out == NULL)
+        return;
+    crash_point("local.sent");
+    if (outbox_forget(v, i) == 0)
+        return;
+    log_warn("journal.drop",
+             "node=%llu cause=%s effect=\"the next start looks for it in the bucket\"",
+             (unsigned long long)i->node, LOG_Q(err_text()));
+    outbox_leave(v, i);
+}
+
+void outbox_leave(struct vfs *v, struct inode *i)
+{
+    lock_take(&v->tree);
+    leave_locked(v, i);
+    lock_drop(&v->tree);
+}
+
+void outbox_replaced(struct vfs *v, struct inode *over)
+{
+    if (over == NULL || over->out == NULL || outbox_forget(v, over) == 0)
+        return;
+    log_warn("journal.drop", "node=%llu cause=%s", (unsigned long long)over->node,
+             LOG_Q(err_text()));
+    outbox_leave(v, over);
+}
+
+int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to)
+{
+    bool is_needed = i->out != NULL || (to->over != NULL && to->over->out != NULL), is_half;
+    int r;
+
+    if (!is_needed)
+        return 0;
+    lock_take(&v->tree);
+    is_half = i->n_writers > 0 && (i->out == NULL || i->out_is_behind);
+    lock_drop(&v->tree);
+    r = put(v, i, to);
+    lock_take(&v->tree);
+    if (r == 0 && is_half)
+        i->out_is_behind = true; /* its writer goes on: sent at the next close */
+    lock_drop(&v->tree);
+    return r;
+}
+
+/* The threads are gone. */
+static void leave_all(struct vfs *v)
+{
+    lock_take(&v->tree);
+    while (v->locked.out_first != NULL) {
+        struct inode *i = v->locked.out_first->inode;
+
+        i->is_new = i->is_dirty = false; /* the journal has it: not for lost+found */
+        leave_locked(v, i);
+    }
+    lock_drop(&v->tree);
+}
+
+void outbox_stop(struct vfs *v)
+{
+    unsigned n;
+
+    lock_take(&v->tree);
+    v->locked.out_ends = true;
+    n = v->locked.out_senders;
+    cond_broadcast(&v->out_due);
+    lock_drop(&v->tree);
+    for (unsigned k = 0; k < n; k++)
+        pthread_join(v->out_threads[k], NULL);
+    leave_all(v);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit=local: files whose close has returned and whose bytes are not in the bucket yet.
+ *
+ * OUT-1  Each has one entry in the journal: its newest acknowledged state. What is sent while it
+ * has one is what stands there, under the mark that stands there: a file that was changed since is
+ * journaled anew first. So a replay that finds the mark in the bucket has nothing left to do.
+ * OUT-2  The entry goes when the bucket has it (before the staged bytes go anywhere), when the
+ * bytes are in lost+found, or when the name is removed; never on a guess. OUT-3  The inode stays in
+ * the table, new or dirty, until then: lookups, listings and opens here see what was acknowledged.
+ * OUT-4  Nobody waits for such a commit, so it never takes another version's place (protocol 2a).
+ */
+#ifndef S3EFS_VFS_OUTBOX_H
+#define S3EFS_VFS_OUTBOX_H
+
+#include "internal.h"
+#include "outrec.h"
+
+struct outgoing {
+    struct inode *inode;          /* referenced */
+    struct outgoing *prev, *next; /* in the order of acknowledgement; under v->tree, as seq, */
+    uint64_t seq;                 /* of the entry */
+    bool is_busy;                 /* a sender has it */
+    int64_t retry_ns;             /* not before */
+    unsigned tries;               /* that failed */
+    char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
+    char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE];
+    unsigned n_doubts;
+    bool is_tried;    /* the mark may be in the bucket */
+    bool is_replayed; /* and the bytes that it went with may be others: merged onto a newer version
+                       */
+};
+
+/* Where a rename takes an unsent file: what is otherwise taken from the inode. */
+struct outbox_place {
+    const char *key;
+    struct store_etag etag;
+    uint64_t obj_size;
+    bool is_trunc, is_excl, is_replacing;
+    const struct inode *over; /* whose place it takes, or NULL */
+};
+
+/* --- with names (read) and i->io held --- */
+/* What a close, or under commit=local an fsync, waits for: what is dirty is in the journal. What
+ * can't be, and has no entry, is committed. 0, or the errno of the close. */
+int outbox_commit(struct vfs *v, struct inode *i);
+/* Closed and unsent: a change of its attributes is as safe as its bytes when it is journaled, too.
+ */
+static inline bool outbox_holds(const struct inode *i)
+{
+    return i->out != NULL && i->n_writers == 0;
+}
+/* Before a commit of the file: OUT-1. */
+int outbox_before(struct vfs *v, struct inode *i);
+/* The mark of the commit that is made now, or NULL: it has no entry. */
+const char *outbox_mark(struct inode *i, bool *ret_is_retry);
+/* Is what the bucket has under the mark not surely what is here? */
+bool outbox_is_replayed(const struct inode *i);
+/* The bucket has it. */
+void outbox_sent(struct vfs *v, struct inode *i);
+/* It is not to be sent: its entry is gone for good when this returns 0. */
+int outbox_forget(struct vfs *v, struct inode *i);
+/* Another file stands under its name: as forget, but what can't be dropped meets a conflict at the
+ * next start. NULL is fine. */
+void outbox_replaced(struct vfs *v, struct inode *over);
+/* It is no longer of this mount's queue; the entry stays for the next start. */
+void outbox_leave(struct vfs *v, struct inode *i);
+/* Before the tree follows: its entry says the new place. A file whose close has not returned gets
+ * one, too, where it takes an acknowledged one's place: else a crash would leave neither. */
+int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to);
+/* Sends it: 0; -errno: it stays, and is tried again, or its bytes are in lost+found. */
+int outbox_send(struct vfs *v, struct inode *i);
+
+/* --- with no lock held --- */
+size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went */
+void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
+void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
+void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in the journal */
+
+/* A replayed entry joins the queue. o: calloc'd, with its marks; consumed. Under v->tree. */
+void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start of a mount whose journal has entries: each becomes the file that it was when its close
+ * returned, in the tree before the kernel asks, and goes to the senders (outbox.h). Of directories
+ * nothing is known but that they are there: a lookup asks for the rest. */
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+
+/* The directory of this name, made if it is not known. *ret is referenced, the reference to dir is
+ * taken over. */
+static int step_locked(struct vfs *v, struct inode *dir, const char *name, struct inode **ret)
+{
+    struct inode *i = inode_child_locked(v, dir, name);
+    char key[VFS_KEY_MAX + 2];
+    int r = 0;
+
+    if (i != NULL) {
+        i->refs++;
+    } else {
+        i = inode_new(v);
+        if (i == NULL)
+            return -ENOMEM;
+        r = inode_key_locked(v, dir, name, key);
+        if (r == 0 && strlen(key) >= VFS_KEY_MAX)
+            r = err_set(-ENAMETOOLONG, "a key that is too long");
+        if (r == 0)
+            memcpy(key + strlen(key), "/", 2);
+        if (r == 0)
+            inode_set_obj_locked(v, i, key, NULL, 0);
+        i->is_guessed = true;
+        if (r == 0)
+            r = inode_attach_locked(v, i, dir, name);
+    }
+    if (r == 0 && !inode_is_dir(i))
+        r = err_set(-ENOTDIR, "%s is a file", name);
+    if (r < 0) {
+        inode_unref_locked(v, i);
+        return r;
+    }
+    inode_unref_locked(v, dir);
+    *ret = i;
+    return 0;
+}
+
+/* The directory of a key, referenced, and the name in it. */
+static int walk_locked(struct vfs *v, const char *key, struct inode **ret_dir,
+                       const char **ret_name)
+{
+    const char *rest = key + strlen(v->prefix), *slash;
+    struct inode *dir = v->locked.root;
+    int r = str_starts(key, v->prefix) ? 0 : err_set(-EINVAL, "%s is not of this mount", key);
+
+    dir->refs++;
+    for (; r == 0 && (slash = strchr(rest, '/')) != NULL; rest = slash + 1) {
+        char name[VFS_NAME_MAX + 1] = "";
+
+        if ((size_t)(slash - rest) < sizeof(name))
+            memcpy(name, rest, (size_t)(slash - rest));
+        r = name_check(name);
+        if (r == 0)
+            r = step_locked(v, dir, name, &dir);
+    }
+    if (r == 0)
+        r = name_check(rest);
+    if (r < 0) {
+        inode_unref_locked(v, dir);
+        return r;
+    }
+    *ret_dir = dir;
+    *ret_name = rest;
+    return 0;
+}
+
+/* An older entry of the same name: a rename has put this one in its place, and a crash came before
+ * that one was dropped. */
+static int make_way(struct vfs *v, struct inode *dir, const char *name)
+{
+    struct inode *old;
+    int r = 0;
+
+    lock_take(&v->tree);
+    old = inode_child_locked(v, dir, name);
+    if (old != NULL && old->out == NULL)
+        r = err_set(-EISDIR, "%s is a directory", name);
+    else if (old != NULL)
+        old->refs++;
+    lock_drop(&v->tree);
+    if (old == NULL || r < 0)
+        return r;
+    lock_take(&v->tree);
+    inode_detach_locked(v, old);
+    old->is_new = old->is_dirty = false;
+    lock_drop(&v->tree);
+    outbox_replaced(v, old);
+    inode_unref(v, old);
+    return 0;
+}
+
+static void fill(struct inode *i, struct outrec *rec, struct data_file *f)
+{
+    i->attr = rec->attr;
+    i->attr.size = rec->bytes.size;
+    i->ino = objattr_ino(&i->attr);
+    atomic_store(&i->type, i->attr.mode & S_IFMT);
+    i->etag = rec->etag;
+    i->obj_size = rec->obj_size;
+    i->obj_mtime_ns = rec->obj_mtime_ns;
+    i->is_new = rec->is_new;
+    i->is_sent = rec->is_new; /* who knows */
+    i->is_excl = rec->is_excl;
+    i->is_trunc = rec->is_trunc;
+    i->is_replacing = rec->is_replacing;
+    i->attr_set = rec->attr_set;
+    i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
+    i->edits = rec->edits;
+    rec->edits = (struct store_hdrs){0};
+    i->is_dirty = true;
+    i->dirty_since_ns = clock_boot_ns();
+    i->data = f;
+}
+
+static struct outgoing *marks_of(const struct outrec *rec)
+{
+    struct outgoing *o = calloc(1, sizeof(*o));
+
+    if (o == NULL)
+        return NULL;
+    memcpy(o->mark, rec->mark, sizeof(o->mark));
+    memcpy(o->doubts, rec->doubts, sizeof(o->doubts));
+    o->n_doubts = rec->n_doubts;
+    return o;
+}
+
+/* Consumes f. */
+static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f)
+{
+    struct outgoing *o = marks_of(rec);
+    struct inode *dir = NULL, *i = inode_new(v);
+    const char *name;
+    int r = o != NULL && i != NULL ? 0 : -ENOMEM;
+
+    lock_take(&v->tree);
+    if (r == 0)
+        r = walk_locked(v, rec->key, &dir, &name);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = make_way(v, dir, name);
+    lock_take(&v->tree);
+    if (r == 0) {
+        fill(i, rec, f);
+        f = NULL;
+        i->ac_ns = v->conf.acregmin_ns;
+        r = inode_attach_locked(v, i, dir, name);
+    }
+    if (r == 0) {
+        names_changed_locked(v, dir, name, !i->is_new, false);
+        outbox_join_locked(v, i, o, seq);
+        o = NULL;
+    } else if (i != NULL) {
+        i->is_new = i->is_dirty = false;
+    }
+    inode_unref_locked(v, i);
+    if (dir != NULL)
+        inode_unref_locked(v, dir);
+    lock_drop(&v->tree);
+    free(o);
+    data_file_unref(f);
+    return r;
+}
+
+static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_file)
+{
+    const struct store_obj base = {
+        .etag = rec->etag, .size = rec->obj_size, .mtime_ns = rec->obj_mtime_ns};
+    bool has_base = store_etag_is_set(&rec->etag);
+    struct cache_stage *stage = NULL;
+    struct data_file *f = NULL;
+    int r = has_file ? journal_stage(v->conf.journal, seq, &stage) : 0;
+
+    if (r == 0)
+        r = data_file_restore(v->data, rec->key, has_base ? &base : NULL, stage, &rec->bytes, &f);
+    return r == 0 ? insert(v, seq, rec, f) : r;
+}
+
+static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
+{
+    _cleanup_(outrec_done) struct outrec rec = {0};
+    struct vfs *v = arg;
+    int r = outrec_decode(text, len, &rec);
+
+    if (r == 0)
+        r = restore(v, seq, &rec, has_file);
+    for (unsigned k = 0; k < rec.n_doubts && r == 0; k++)
+        upload_doubt(v->upload, rec.key, rec.doubts[k]);
+    if (r == 0)
+        return 0;
+    log_error("journal.entry",
+              "seq=%llu key=%s error=%d cause=%s effect=\"it stays in the journal\"",
+              (unsigned long long)seq, LOG_Q(rec.key), -r, LOG_Q(err_text()));
+    lock_take(&v->tree);
+    v->locked.out_unread++;
+    lock_drop(&v->tree);
+    return 0;
+}
+
+int vfs_replay(struct vfs *v)
+{
+    int r = v->conf.journal != NULL ? journal_each(v->conf.journal, replay_one, v) : 0;
+
+    for (unsigned k = 0; k < VFS_SENDERS; k++)
+        outbox_wake(v);
+    return r;
+}

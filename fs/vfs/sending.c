@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The senders of commit=local: each takes the file whose close returned longest ago and commits it,
+ * as a close would, but under OUT-1..4 (outbox.h). What the bucket refuses for good goes to
+ * lost+found; all else is tried again, for ever, also on a soft mount. A file that its writer has
+ * changed again since its last close is not sent half: it waits for the next close. */
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/macros.h"
+
+#define RETRY_MIN_NS NS_PER_S
+#define RETRY_MAX_NS (30 * NS_PER_S)
+
+/* Half of a file that is being written anew is no file (protocol 12). */
+static bool may_send_locked(const struct inode *i)
+{
+    return !i->out_is_behind || i->n_writers == 0 || (!i->is_new && !merge_owns_whole_locked(i));
+}
+
+/* No time and no other client will make it good. */
+static bool is_final(const struct inode *i, int r)
+{
+    static const int errnos[] = {EACCES,  EPERM, ESTALE, EEXIST,       ENOENT, EISDIR,
+                                 ENOTDIR, EFBIG, EINVAL, ENAMETOOLONG, EROFS,  EOPNOTSUPP};
+
+    for (size_t k = 0; k < ARRAY_LEN(errnos); k++)
+        if (r == -errnos[k])
+            return true;
+    return i->is_barred; /* written under a lock that was lost */
+}
+
+static void try_later(struct vfs *v, struct inode *i, int r)
+{
+    int64_t wait = RETRY_MIN_NS;
+
+    log_warn("local.retry", "node=%llu error=%d cause=%s", (unsigned long long)i->node, -r,
+             LOG_Q(err_text()));
+    lock_take(&v->tree);
+    for (unsigned k = 0; k < i->out->tries && wait < RETRY_MAX_NS; k++)
+        wait *= 2;
+    i->out->tries++;
+    i->out->retry_ns = clock_boot_ns() + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
+    lock_drop(&v->tree);
+}
+
+/* Where not even lost+found takes the bytes, the entry stays: the next start tries again. */
+static void give_up(struct vfs *v, struct inode *i, int r)
+{
+    struct err_copy cause;
+
+    err_copy(&cause);
+    if (commit_give_up(v, i, r, "when it was sent after its close") && outbox_forget(v, i) < 0)
+        log_warn("journal.drop", "cause=%s", LOG_Q(err_text()));
+    if (i->out != NULL)
+        outbox_leave(v, i);
+    lock_take(&v->tree);
+    inode_kernel_behind_locked(i);
+    lock_drop(&v->tree);
+    err_restore(&cause);
+}
+
+int outbox_send(struct vfs *v, struct inode *i)
+{
+    bool is_owed;
+    int r = commit_inode_unwaited(v, i);
+
+    if (i->out == NULL)
+        return r;
+    lock_take(&v->tree);
+    i->failed = 0; /* that is for what a caller was told */
+    is_owed = inode_is_owed_locked(v, i);
+    lock_drop(&v->tree);
+    if (r == 0 && !is_owed) { /* its name went */
+        r = outbox_forget(v, i);
+        if (r == 0)
+            return 0;
+    }
+    if (r < 0 && is_final(i, r))
+        give_up(v, i, r);
+    else
+        try_later(v, i, r);
+    return r;
+}
+
+/* The one that waits longest, or NULL and when there is one (0: not before something happens). */
+static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
+{
+    int64_t now = clock_boot_ns();
+
+    *ret_due_ns = 0;
+    for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next) {
+        if (o->is_busy || !may_send_locked(o->inode))
+            continue;
+        if (o->retry_ns <= now)
+            return o;
+        if (*ret_due_ns == 0 || o->retry_ns < *ret_due_ns)
+            *ret_due_ns = o->retry_ns;
+    }
+    return NULL;
+}
+
+/* With v->tree held, which it drops meanwhile. */
+static bool send_locked(struct vfs *v, struct outgoing *o)
+{
+    struct inode *i = o->inode;
+    bool is_sent = false, still;
+
+    o->is_busy = true;
+    i->refs++;
+    lock_drop(&v->tree);
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, i);
+    lock_take(&v->tree);
+    still = i->out != NULL && may_send_locked(i); /* it may have been opened again meanwhile */
+    lock_drop(&v->tree);
+    if (still)
+        is_sent = outbox_send(v, i) == 0;
+    inode_io_drop(v, i);
+    pthread_rwlock_unlock(&v->names);
+    inode_tell_kernel(v, i);
+    lock_take(&v->tree);
+    if (i->out != NULL)
+        i->out->is_busy = false;
+    inode_unref_locked(v, i);
+    return is_sent;
+}
+
+size_t outbox_run(struct vfs *v)
+{
+    struct outgoing *o;
+    int64_t due;
+    size_t n = 0;
+
+    lock_take(&v->tree);
+    while ((o = next_locked(v, &due)) != NULL)
+        n += send_locked(v, o);
+    lock_drop(&v->tree);
+    return n;
+}
+
+static void *run(void *arg)
+{
+    struct vfs *v = arg;
+    struct outgoing *o;
+    int64_t due;
+
+    lock_take(&v->tree);
+    while (!v->locked.out_ends) {
+        o = next_locked(v, &due);
+        if (o != NULL) {
+            (void)send_locked(v, o);
+            continue;
+        }
+        v->locked.out_idle++;
+        if (due == 0)
+            cond_wait(&v->out_due, &v->tree);
+        else
+            (void)cond_wait_ms(&v->out_due, &v->tree, (due - clock_boot_ns()) / NS_PER_MS + 1);
+        v->locked.out_idle--;
+    }
+    lock_drop(&v->tree);
+    return NULL;
+}
+
+void outbox_wake(struct vfs *v)
+{
+    unsigned n;
+
+    lock_take(&v->tree);
+    n = v->locked.out_senders;
+    if (v->locked.out_first == NULL || v->conf.send_by_hand || v->locked.out_ends)
+        ;
+    else if (v->locked.out_idle > 0 || n == VFS_SENDERS)
+        cond_signal(&v->out_due);
+    else
+        v->locked.out_senders += pthread_create(&v->out_threads[n], NULL, run, v) == 0;
+    lock_drop(&v->tree);
+}
+
+void outbox_hurry(struct vfs *v)
+{
+    lock_take(&v->tree);
+    for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
+        o->retry_ns = 0;
+    cond_broadcast(&v->out_due);
+    lock_drop(&v->tree);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit=local: what close promises, what is sent, and when; names of what is unsent (protocol 14).
+ */
+#include "localmount.h"
+
+static void close_asks_nothing_of_the_bucket(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    memstore_count_reset(rig.store);
+    put_text("f", "text");
+    assert_int_equal(n_puts(), 0);
+    assert_int_equal(entries(), 1);
+    assert_no_object("f");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_stat(&rig, "f", &st), 0); /* what was acknowledged is seen here, */
+    assert_int_equal(st.st_size, 4);
+    assert_file("f", "text");
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    send_all(1);
+    assert_object("f", "text");
+    assert_int_equal(n_puts(), 1);
+    assert_file("f", "text");
+}
+
+static void listings_show_it(void **state)
+{
+    char names[64];
+
+    (void)state;
+    put_text("b", "2");
+    assert_int_equal(rig_ls(&rig, "", names, sizeof(names)), 0);
+    assert_string_equal(names, "b");
+    send_all(1);
+    assert_int_equal(rig_ls(&rig, "", names, sizeof(names)), 0);
+    assert_string_equal(names, "b");
+}
+
+/* Many closes of one file: its newest version only. */
+static void newest_version_only(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 20; k++) {
+        char text[16];
+
+        snprintf(text, sizeof(text), "version %d", k);
+        put_text("f", text);
+        assert_int_equal(entries(), 1);
+    }
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_object("f", "version 19");
+}
+
+static void in_the_order_of_closes(void **state)
+{
+    (void)state;
+    put_text("a", "1");
+    put_text("b", "1");
+    put_text("a", "2"); /* keeps its place: its first close was first */
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EIO);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 1); /* a failed, and b did not wait for it */
+    assert_no_object("a");
+    assert_object("b", "1");
+    clock_fake_add(60 * NS_PER_S);
+    send_all(1);
+    assert_object("a", "2");
+}
+
+/* A temporary name that is renamed before it was sent costs one PUT, and is never an object. */
+static void temp_then_rename(void **state)
+{
+    (void)state;
+    put_text("f.tmp", "text");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_rename(&rig, "f.tmp", "f", 0), 0);
+    assert_int_equal(n_puts(), 0);
+    assert_int_equal(entries(), 1);
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE), 0);
+    assert_object("f", "text");
+    assert_int_equal(memstore_user_objects(rig.store), 1);
+}
+
+static void temp_over_a_stored_file(void **state)
+{
+    (void)state;
+    put_text("f", "old");
+    send_all(1);
+    put_text("f.tmp", "new");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_rename(&rig, "f.tmp", "f", 0), 0);
+    assert_file("f", "new");
+    assert_object("f", "old");
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE), 0);
+    assert_object("f", "new");
+}
+
+static void temp_over_an_unsent_file(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        char text[16];
+
+        snprintf(text, sizeof(text), "%d", k);
+        put_text("f.tmp", text);
+        assert_int_equal(rig_rename(&rig, "f.tmp", "f", 0), 0);
+        assert_int_equal(entries(), 1);
+    }
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_object("f", "2");
+}
+
+static void unlink_of_what_was_not_sent(void **state)
+{
+    (void)state;
+    put_text("f", "text");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    assert_int_equal(entries(), 0);
+    send_all(0);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    assert_int_equal(memstore_user_objects(rig.store), 0);
+}
+
+static void unlink_of_a_stored_file(void **state)
+{
+    (void)state;
+    put_text("f", "old");
+    send_all(1);
+    put_text("f", "new");
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_no_object("f");
+    send_all(0);
+    assert_no_object("f");
+}
+
+/* Its writer has it open again: half of the next version is not sent. */
+static void never_half_a_file(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "first");
+    fh = open_text("f", O_WRONLY | O_TRUNC);
+    write_text(fh, 0, "sec");
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    assert_no_object("f");
+    write_text(fh, 3, "ond");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    send_all(1);
+    assert_object("f", "second");
+}
+
+static void attributes_go_with_it(void **state)
+{
+    struct store_obj obj = {0};
+
+    (void)state;
+    put_text("f", "text");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    assert_int_equal(rig_truncate(&rig, "f", 2), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    send_all(1);
+    assert_object("f", "te");
+    assert_int_equal(memstore_get(rig.store, "f", &obj, NULL), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, "x-amz-meta-file-permissions"), "0100600");
+    store_obj_done(&obj);
+}
+
+/* Another client was faster: nobody waits, so its object stays, and the bytes are kept aside. */
+static void a_foreign_version_is_not_overwritten(void **state)
+{
+    (void)state;
+    put_text("new", "ours");
+    put_text("old", "first");
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    put_text("old", "second");
+    foreign_put("old", "theirs");
+    send_all(0);
+    assert_object("old", "theirs");
+    assert_int_equal(kept(), 1);
+    assert_object("new", "ours");
+}
+
+static void a_refusal_is_final(void **state)
+{
+    struct vfs_stats st;
+
+    (void)state;
+    put_text("f", "text");
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    send_all(0);
+    assert_int_equal(kept(), 1);
+    vfs_stats_get(rig.vfs, &st);
+    assert_non_null(strstr(st.last_error, "f: when it was sent after its close"));
+}
+
+/* An outage: closes go on, and everything is sent once it is over, however often it was tried. */
+static void an_outage(void **state)
+{
+    struct vfs_unsent u;
+    uint64_t fh[5];
+
+    (void)state;
+    for (int k = 0; k < 5; k++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "f%d", k);
+        assert_int_equal(rig_creat(&rig, name, O_WRONLY, 0644, &fh[k]), 0);
+    }
+    memstore_fail(rig.store, STORE_PUT, 1, 1000, -EIO);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1000, -EIO);
+    for (int k = 0; k < 5; k++) {
+        write_text(fh[k], 0, "text");
+        assert_int_equal(rig_shut(&rig, fh[k]), 0);
+    }
+    for (int k = 0; k < 8; k++) {
+        assert_int_equal(outbox_run(rig.vfs), 0);
+        clock_fake_add(31 * NS_PER_S);
+    }
+    assert_int_equal(vfs_drain(rig.vfs), -EIO);
+    assert_int_equal(vfs_unsent_get(rig.vfs, 2, &u), 0);
+    assert_int_equal(u.files, 5);
+    assert_int_equal(u.bytes, 20);
+    assert_true(u.oldest_ns >= 8 * 31 * NS_PER_S);
+    assert_int_equal(u.n, 2);
+    assert_string_equal(u.keys[0], "f0");
+    vfs_unsent_done(&u);
+    memstore_clear_faults(rig.store);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(kept(), 0);
+    assert_int_equal(memstore_user_objects(rig.store), 5);
+}
+
+/* What the journal's disk refuses goes to the bucket before close returns. */
+static void a_disk_that_fails(void **state)
+{
+    char files[96];
+
+    (void)state;
+    snprintf(files, sizeof(files), "%s/journal/files", rig.dir);
+    assert_int_equal(rmdir(files), 0);
+    put_text("f", "text");
+    assert_object("f", "text");
+    assert_int_equal(entries(), 0);
+}
+
+static int fsync_setup(void **state)
+{
+    (void)state;
+    return local_setup_as(VFS_COMMIT_FSYNC);
+}
+
+static void fsync_waits_for_the_bucket(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &fh), 0);
+    write_text(fh, 0, "one");
+    assert_int_equal(vfs_fsync(rig.vfs, fh), 0);
+    assert_object("f", "one");
+    assert_int_equal(entries(), 0);
+    write_text(fh, 3, "two");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("f", "one");
+    assert_int_equal(entries(), 1);
+    send_all(1);
+    assert_object("f", "onetwo");
+}
+
+static void local_fsync_does_not(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &fh), 0);
+    write_text(fh, 0, "one");
+    assert_int_equal(vfs_fsync(rig.vfs, fh), 0);
+    assert_no_object("f");
+    assert_int_equal(rig_crash(&rig), 0); /* the handle dies with the mount */
+    send_all(1);
+    assert_object("f", "one");
+}
+
+/* A directory's rename, a link and a rename of what is in the bucket first send what they are
+ * about. */
+static void what_depends_on_it_sends_it_first(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    put_text("d/f", "text");
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    assert_int_equal(entries(), 0);
+    assert_object("e/f", "text");
+    put_text("e/f", "more");
+    assert_int_equal(rig_rename(&rig, "e/f", "e/g", 0), 0);
+    assert_int_equal(entries(), 0);
+    assert_object("e/g", "more");
+    assert_no_object("e/f");
+    put_text("l", "linked");
+    assert_int_equal(rig_link(&rig, "l", "m"), 0);
+    assert_int_equal(entries(), 0);
+    assert_object("m", "linked");
+    put_text("e/h", "x");
+    assert_int_equal(rig_rmdir(&rig, "e"), -ENOTEMPTY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        L(close_asks_nothing_of_the_bucket),
+        L(listings_show_it),
+        L(newest_version_only),
+        L(in_the_order_of_closes),
+        L(temp_then_rename),
+        L(temp_over_a_stored_file),
+        L(temp_over_an_unsent_file),
+        L(unlink_of_what_was_not_sent),
+        L(unlink_of_a_stored_file),
+        L(never_half_a_file),
+        L(attributes_go_with_it),
+        L(a_foreign_version_is_not_overwritten),
+        L(a_refusal_is_final),
+        L(an_outage),
+        L(a_disk_that_fails),
+        cmocka_unit_test_setup_teardown(fsync_waits_for_the_bucket, fsync_setup, teardown),
+        L(local_fsync_does_not),
+        L(what_depends_on_it_sends_it_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
