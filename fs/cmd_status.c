@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s3efs status and s3efs drain: questions to a running mount. */
+/* s3efs status: a question to a running mount. */
 #include "cmd.h"
 
 #include <errno.h>
@@ -13,16 +13,16 @@
 
 #define STATUS_TIMEOUT_MS 30000
 
-static int ask(const char *dir, const char *line, int64_t timeout_ms)
+int cmd_ask(const char *dir, const char *line, int64_t timeout_ms, char **ret_text)
 {
-    _cleanup_free_ char *mountpoint = NULL, *text = NULL;
+    _cleanup_free_ char *mountpoint = NULL;
     char path[256];
     int r = mountpoint_canonical(dir, &mountpoint);
 
     if (r == 0)
         r = control_path(mountpoint, path, sizeof(path));
     if (r == 0)
-        r = control_ask(path, line, timeout_ms, &text);
+        r = control_ask(path, line, timeout_ms, ret_text);
     if (r == -ENOENT || r == -ECONNREFUSED) {
         fprintf(stderr, "s3efs: %s: %s\n", dir,
                 mountpoint_is_ours(mountpoint) ? "mounted, but its daemon does not answer (or is another user's)"
@@ -33,14 +33,15 @@ static int ask(const char *dir, const char *line, int64_t timeout_ms)
         fprintf(stderr, "s3efs: %s: %s\n", dir, err_text());
         return EXIT_MOUNT;
     }
-    fputs(text, stdout);
-    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    return 0;
 }
 
 int cmd_status(int argc, char **argv)
 {
+    _cleanup_free_ char *text = NULL;
     const char *dir = NULL;
     bool json = false, bad = false;
+    int code;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
@@ -54,14 +55,9 @@ int cmd_status(int argc, char **argv)
         fprintf(stderr, "Usage: s3efs status DIR [--json]\n");
         return EXIT_USAGE;
     }
-    return ask(dir, json ? "status json" : "status", STATUS_TIMEOUT_MS);
-}
-
-int cmd_drain(int argc, char **argv)
-{
-    if (argc != 2 || argv[1][0] == '-') {
-        fprintf(stderr, "Usage: s3efs drain DIR\n");
-        return EXIT_USAGE;
-    }
-    return ask(argv[1], "drain", 0);
+    code = cmd_ask(dir, json ? "status json" : "status", STATUS_TIMEOUT_MS, &text);
+    if (code != 0)
+        return code;
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
 }

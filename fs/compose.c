@@ -2,8 +2,11 @@
 #include "compose.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -92,6 +95,46 @@ static bool can_lock(const struct compose *m)
     return false;
 }
 
+/* What an earlier mount has left unsent is sent by any mount of the bucket with this cache, in whatever mode. */
+static int open_journal(struct compose *m)
+{
+    bool is_needed = m->config->commit != CONFIG_COMMIT_CLOSE;
+    struct journal_stats s = {0};
+    struct statfs fs;
+    int r = journal_open(m->cache, &m->journal);
+
+    if (r < 0 && !is_needed) {
+        log_warn("journal.open", "cache_dir=%s cause=%s", LOG_Q(m->config->cache_dir), LOG_Q(err_text()));
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    if (is_needed && statfs(m->config->cache_dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+        log_warn("mount.local", "cache_dir=%s effect=\"the cache is in memory: what was closed and not sent is lost "
+                                "when this machine stops\"", LOG_Q(m->config->cache_dir));
+    journal_stats_get(m->journal, &s);
+    m->has_unsent = s.entries > 0;
+    return 0;
+}
+
+/* Before the mount is used where it writes nothing to its journal itself. */
+static int send_left_over(struct compose *m)
+{
+    struct vfs_unsent u = {0};
+    int r = vfs_replay(m->vfs);
+
+    if (r < 0 || !m->has_unsent)
+        return r;
+    if (vfs_unsent_get(m->vfs, 1, &u) == 0)
+        log_info("local.replay", "files=%" PRIu64 " bytes=%" PRIu64 " unread=%" PRIu64, u.files, u.bytes, u.unread);
+    vfs_unsent_done(&u);
+    if (m->config->commit != CONFIG_COMMIT_CLOSE)
+        return 0;
+    if (vfs_drain(m->vfs) < 0) /* it goes on trying */
+        log_warn("local.replay", "cause=%s", LOG_Q(err_text()));
+    return 0;
+}
+
 static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_arg)
 {
     const struct config *c = m->config;
@@ -120,6 +163,9 @@ static int open_vfs(struct compose *m)
     static const enum vfs_excl excl[] = {[CONFIG_EXCL_OPEN] = VFS_EXCL_OPEN,
                                          [CONFIG_EXCL_STRICT] = VFS_EXCL_STRICT,
                                          [CONFIG_EXCL_CLOSE] = VFS_EXCL_CLOSE};
+    static const enum vfs_commit commit[] = {[CONFIG_COMMIT_CLOSE] = VFS_COMMIT_CLOSE,
+                                             [CONFIG_COMMIT_LOCAL] = VFS_COMMIT_LOCAL,
+                                             [CONFIG_COMMIT_FSYNC] = VFS_COMMIT_FSYNC};
     const struct config *c = m->config;
     struct vfs_conf conf = {
         .prefix = c->prefix,
@@ -135,6 +181,8 @@ static int open_vfs(struct compose *m)
         .nocto = c->nocto,
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
+        .commit = commit[c->commit],
+        .journal = m->journal,
         .flush_after_ns = c->flush_after_s * NS_PER_S,
         .soft_ns = config_soft_timeout_ns(c),
         .excl = excl[c->excl],
@@ -169,6 +217,8 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     if (r == 0)
         r = open_cache(m);
     if (r == 0)
+        r = open_journal(m);
+    if (r == 0)
         r = compose_probe(m);
     if (r == 0)
         r = open_bytes(m);
@@ -178,6 +228,8 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
         r = open_front(m, ready, ready_arg);
     if (r == 0)
         r = open_vfs(m);
+    if (r == 0)
+        r = send_left_over(m);
     return r;
 }
 
@@ -191,6 +243,7 @@ void compose_close(struct compose *m)
         upload_free(m->upload);
     if (m->data != NULL)
         data_free(m->data);
+    journal_close(m->journal);
     if (m->cache_started)
         cache_stop(m->cache);
     if (m->cache != NULL)

@@ -9,6 +9,7 @@
 #include "aws/endpoint.h"
 #include "base/macros.h"
 #include "cache/cache.h"
+#include "cache/journal.h"
 #include "coord/coord.h"
 #include "options.h"
 #include "data/data.h"
@@ -32,7 +33,9 @@ struct compose {
     struct cred *cred;
     struct store *store;
     struct cache *cache;
+    struct journal *journal;
     bool cache_started;
+    bool has_unsent; /* an earlier mount has left something in the journal */
     uint64_t cache_limit;
     struct data *data;
     struct upload *upload;

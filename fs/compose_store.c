@@ -226,7 +226,7 @@ int compose_probe(struct compose *m)
     char line[256];
     int r;
 
-    if (m->config->read_only)
+    if (m->config->read_only && !m->has_unsent)
         return 0;
     if (asprintf(&note, "probe %s", m->source_id) < 0) {
         note = NULL;

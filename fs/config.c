@@ -135,6 +135,9 @@ static int check_times(struct config *c)
 {
     int r;
 
+    if (c->noac && c->commit != CONFIG_COMMIT_CLOSE)
+        return err_set(-EINVAL, "noac wants each write in the bucket, and commit=%s not even each close",
+                       c->commit == CONFIG_COMMIT_LOCAL ? "local" : "fsync");
     if (c->noac)
         c->acregmin_s = c->acregmax_s = c->acdirmin_s = c->acdirmax_s = 0;
     r = check_pair(c, &c->acregmin_s, &c->acregmax_s, "acregmin", "acregmax");

@@ -23,7 +23,7 @@ static const struct {
     {"mount", "SOURCE DIR [-o OPTIONS] [-f]", "mount a bucket (s3efs mount --help: the options)", cmd_mount},
     {"umount", "DIR", "send what is unsent, unmount, wait for the daemon's end", cmd_umount},
     {"status", "DIR [--json]", "requests, bytes, what is unsent, the cache", cmd_status},
-    {"drain", "DIR", "send what is unsent, and wait until the bucket has it", cmd_drain},
+    {"drain", "DIR [--json]", "send what is unsent, and wait until the bucket has it", cmd_drain},
     {"--help", "", "this text", cmd_help},
     {"--version", "", "the version", cmd_version},
 };

@@ -82,9 +82,6 @@ static int set_choice(struct config *c, const struct option *o, const char *valu
     const char *word = o->arg;
     size_t len = strlen(value);
 
-    if (strcmp(o->name, "commit") == 0 &&
-        (strcmp(value, "local") == 0 || strcmp(value, "fsync") == 0))
-        return err_set(-EINVAL, "option commit=%s is not supported yet: only commit=close is", value);
     for (unsigned i = 0; word != NULL; i++) {
         const char *end = strchrnul(word, '|');
 

@@ -138,11 +138,19 @@ static int drain(struct run *run)
 static void report_unsent(struct run *run)
 {
     char cause[ERR_TEXT_MAX], unsent[400];
+    struct vfs_unsent u = {0};
 
     snprintf(cause, sizeof(cause), "%s", err_text());
     status_unsent(&run->m, unsent, sizeof(unsent));
     log_error("mount.unsent", "source=%s mountpoint=%s cause=%s unsent=%s", LOG_Q(run->config->source),
               LOG_Q(run->config->mountpoint), LOG_Q(cause), LOG_Q(unsent));
+    if (vfs_unsent_get(run->m.vfs, STATUS_NAMES, &u) < 0)
+        return;
+    for (size_t i = 0; i < u.n; i++)
+        log_warn("mount.unsent_file", "key=%s", LOG_Q(u.keys[i]));
+    if (u.files > 0)
+        log_warn("mount.unsent_kept", "files=%" PRIu64 " effect=\"the next mount with this cache_dir sends them\"", u.files);
+    vfs_unsent_done(&u);
 }
 
 /* --- verbs of the control socket --- */
@@ -172,11 +180,17 @@ static int drain_or_say(struct run *run)
     return err_set(r, "not everything could be sent: %.200s (unsent: %.250s)", cause, unsent);
 }
 
+/* json: the answer is ok, and says whether all was sent. */
 static int verb_drain(void *arg, const char *params, struct buf *out)
 {
-    (void)params;
-    (void)out;
-    return drain_or_say(arg);
+    struct run *run = arg;
+    int r;
+
+    if (strcmp(params, "json") != 0)
+        return drain_or_say(run);
+    err_clear();
+    r = err_fold(vfs_drain(run->m.vfs));
+    return status_drained(&run->m, r, r < 0 && *err_text() == '\0' ? strerror(-r) : err_text(), out);
 }
 
 /* true: the FUSE loop has ended, by itself or (push) because it was told to. */

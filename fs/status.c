@@ -98,6 +98,29 @@ static void add_requests(json_t *o, struct compose *m)
     put(o, "bytes_down", s.bytes_down);
 }
 
+/* Files whose close has returned (commit=local); keys: of open ones, too. */
+static json_t *unsent_json(struct compose *m)
+{
+    json_t *o = json_object(), *keys = json_array();
+    struct vfs_unsent u;
+
+    if (vfs_unsent_get(m->vfs, STATUS_NAMES, &u) == 0) {
+        put(o, "files", u.files);
+        put(o, "bytes", u.bytes);
+        put(o, "oldest_s", (uint64_t)(u.oldest_ns / NS_PER_S));
+        put(o, "unread", u.unread);
+        for (size_t i = 0; i < u.n; i++) {
+            json_t *one = json_object();
+
+            put_text(one, "key", u.keys[i]);
+            json_array_append_new(keys, one);
+        }
+        vfs_unsent_done(&u);
+    }
+    json_object_set_new(o, "keys", keys);
+    return o;
+}
+
 static void add_files(json_t *o, struct compose *m)
 {
     struct vfs_stats s = {0};
@@ -188,6 +211,7 @@ static json_t *build(struct compose *m)
     put_text(o, "conditions", caps);
     add_requests(o, m);
     add_files(o, m);
+    json_object_set_new(o, "unsent", unsent_json(m));
     json_object_set_new(o, "cache", cache_json(m));
     json_object_set_new(o, "lost_and_found", kept_json(m));
     return o;
@@ -273,11 +297,44 @@ int status_text(struct compose *m, struct buf *out)
 void status_unsent(struct compose *m, char *out, size_t size)
 {
     struct vfs_stats s = {0};
+    struct vfs_unsent u = {0};
+    size_t len;
 
     vfs_stats_get(m->vfs, &s);
+    out[0] = '\0';
     if (s.dirty_files == 0 && s.dirty_bytes == 0)
-        out[0] = '\0';
-    else
-        snprintf(out, size, "%" PRIu64 " files, %" PRIu64 " bytes%s%s", s.dirty_files, s.dirty_bytes,
-                 s.last_error[0] == '\0' ? "" : "; last error: ", s.last_error);
+        return;
+    snprintf(out, size, "%" PRIu64 " files, %" PRIu64 " bytes%s%s", s.dirty_files, s.dirty_bytes,
+             s.last_error[0] == '\0' ? "" : "; last error: ", s.last_error);
+    if (vfs_unsent_get(m->vfs, STATUS_NAMES, &u) < 0)
+        return;
+    for (size_t i = 0; i < u.n; i++) {
+        char shown[VFS_KEY_MAX + 2];
+
+        str_copy_shown(shown, sizeof(shown), u.keys[i]);
+        len = strlen(out);
+        snprintf(out + len, size - len, "%s%s", i == 0 ? ": " : ", ", shown);
+    }
+    len = strlen(out);
+    if (s.dirty_files > u.n)
+        snprintf(out + len, size - len, ", ...");
+    vfs_unsent_done(&u);
+}
+
+int status_drained(struct compose *m, int r, const char *cause, struct buf *out)
+{
+    _cleanup_json_ json_t *o = unsent_json(m);
+    _cleanup_free_ char *text = NULL;
+    struct vfs_stats s = {0};
+
+    vfs_stats_get(m->vfs, &s);
+    put(o, "dirty_files", s.dirty_files);
+    put(o, "dirty_bytes", s.dirty_bytes);
+    json_object_set_new(o, "sent", json_boolean(r == 0));
+    put_text(o, "error", r == 0 ? "" : cause);
+    text = json_dumps(o, JSON_INDENT(2));
+    if (text == NULL)
+        return err_set(-ENOMEM, "out of memory");
+    buf_addf(out, "%s\n", text);
+    return buf_failed(out) ? err_set(out->error, "the answer is too long") : 0;
 }

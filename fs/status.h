@@ -8,7 +8,10 @@
 
 _must_check_ int status_json(struct compose *m, struct buf *out);
 _must_check_ int status_text(struct compose *m, struct buf *out);
-/* "2 files, 123 bytes; last error: ...": what is not in the bucket; "" if nothing. Cut to fit. */
+/* What `s3efs drain` is told at its end: r is the drain's result. */
+_must_check_ int status_drained(struct compose *m, int r, const char *cause, struct buf *out);
+#define STATUS_NAMES 10 /* of what is unsent */
+/* "2 files, 123 bytes; last error: ...: name, name": what is not in the bucket; "" if nothing. Cut to fit. */
 void status_unsent(struct compose *m, char *out, size_t size);
 
 #endif

@@ -206,13 +206,31 @@ static void test_cache_dir(void **state)
         assert_true(str_starts(a.cache_dir, S3EFS_LOCALSTATEDIR "/cache/s3efs/"));
 }
 
+static void test_commit(void **state)
+{
+    struct config c;
+
+    (void)state;
+    assert_int_equal(finish(&c, ""), 0);
+    assert_int_equal(c.commit, CONFIG_COMMIT_CLOSE);
+    config_done(&c);
+    assert_int_equal(finish(&c, "commit=local"), 0);
+    assert_int_equal(c.commit, CONFIG_COMMIT_LOCAL);
+    config_done(&c);
+    assert_int_equal(finish(&c, "commit=fsync"), 0);
+    assert_int_equal(c.commit, CONFIG_COMMIT_FSYNC);
+    config_done(&c);
+    assert_int_equal(finish(&c, "commit=local,noac"), -EINVAL);
+    config_done(&c);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_s3_sources), cmocka_unit_test(test_directory_sources),
         cmocka_unit_test(test_bad_sources), cmocka_unit_test(test_times),
         cmocka_unit_test(test_access_point), cmocka_unit_test(test_contradictions), cmocka_unit_test(test_umask),
-        cmocka_unit_test(test_cache_dir),
+        cmocka_unit_test(test_cache_dir), cmocka_unit_test(test_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,8 +211,6 @@ static void test_refused(void **state)
     refused("region", "needs a value: region=NAME");
     refused("region=", "needs a value");
     refused("ro=1", "takes no value");
-    refused("commit=local", "not supported yet");
-    refused("commit=fsync", "not supported yet");
     refused("commit=never", "must be one of close");
     refused("sse=des", "none|aes256|aws:kms|c");
     refused("sse=aes", "must be one of");
