@@ -280,6 +280,51 @@ static void fsync_waits_for_the_bucket(void **state)
     assert_object("f", "onetwo");
 }
 
+/* Who waits for what was acknowledged before waits in vain for another mount's content to be
+ * replaced. */
+static void an_fsync_after_the_close_replaces_nothing(void **state)
+{
+    struct rig other;
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "first");
+    send_all(1);
+    put_text("f", "second");
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    assert_int_equal(rig_join(&other, &rig, NULL), 0);
+    assert_int_equal(rig_put(&other, "f", "theirs", 6), 0);
+    fh = open_text("f", O_WRONLY);
+    assert_int_equal(vfs_fsync(rig.vfs, fh), -ESTALE);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("f", "theirs");
+    send_all(0);
+    assert_int_equal(kept(), 1);
+    rig_close(&other);
+}
+
+/* The mark that was tried is of other bytes than those that are there now (OUT-1). */
+static void written_after_a_lost_reply(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text("log", "one\n");
+    send_all(1);
+    fh = open_text("log", O_WRONLY | O_APPEND);
+    write_text(fh, 0, "two\n");
+    assert_int_equal(vfs_fsync(rig.vfs, fh), 0);
+    memstore_lose(rig.store, STORE_PUT, 1, 1, -EIO);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    assert_object("log", "one\ntwo\n");
+    write_text(fh, 0, "three\n");
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_object("log", "one\ntwo\nthree\n");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_file("log", "one\ntwo\nthree\n");
+}
+
 static void local_fsync_does_not(void **state)
 {
     uint64_t fh;
@@ -336,6 +381,9 @@ int main(void)
         L(an_outage),
         L(a_disk_that_fails),
         cmocka_unit_test_setup_teardown(fsync_waits_for_the_bucket, fsync_setup, teardown),
+        cmocka_unit_test_setup_teardown(an_fsync_after_the_close_replaces_nothing, fsync_setup,
+                                        teardown),
+        L(written_after_a_lost_reply),
         L(local_fsync_does_not),
         L(what_depends_on_it_sends_it_first),
     };

@@ -171,6 +171,34 @@ static void an_append_meets_anothers(void **state)
     rig_close(&other);
 }
 
+/* A range that was merged onto another mount's version, as long as before: what the bucket has is
+ * read, not what the journal had. */
+static void a_merged_range_is_read_as_it_went_up(void **state)
+{
+    struct rig other;
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "0123456789");
+    send_all(1);
+    fh = open_text("f", O_WRONLY);
+    write_text(fh, 0, "xx");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    assert_int_equal(rig_join(&other, &rig, NULL), 0);
+    assert_int_equal(rig_open_file(&other, "f", O_WRONLY, &fh), 0);
+    assert_int_equal(vfs_write(other.vfs, &other.ctx, fh, 5, "yy", 2), 2);
+    assert_int_equal(rig_shut(&other, fh), 0);
+    rig_close(&other);
+    assert_int_equal(rig_crash(&rig), 0);
+    die_at(STORE_PUT, 2, true, 2);
+    assert_object("f", "xx234yy789");
+    assert_file("f", "xx23456789"); /* ours, until it is sent */
+    send_all(1);
+    assert_object("f", "xx234yy789");
+    assert_file("f", "xx234yy789");
+}
+
 /* An older version of the file went up before the newer one was journaled. */
 static void a_newer_close_after_a_lost_reply(void **state)
 {
@@ -332,6 +360,7 @@ int main(void)
         L(an_append_is_not_doubled),
         L(an_append_below_others_is_not_doubled),
         L(an_append_meets_anothers),
+        L(a_merged_range_is_read_as_it_went_up),
         L(a_newer_close_after_a_lost_reply),
         L(parts),
         L(a_rename_is_as_safe_as_a_close),
