@@ -5,10 +5,11 @@ secrets in no log. moto checks no signatures, so the keys that were used are rea
 what STS was asked."""
 import http.server
 import json
+import os
 import threading
 import time
 
-from harness import procs, servers
+from harness import procs, proxy, servers
 from harness.case import check, equal, main, read_file, true, write_file
 from harness.mount import environment
 
@@ -83,6 +84,26 @@ def container(rig):
                       AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=rig.path("token"))
     works(rig, env, "by-container")
     equal({k.lower(): v for k, v in s.seen[0][1].items()}.get("authorization"), "pod-token")
+
+
+@check("credentials that expire in the middle of a multipart upload are fetched again, and the upload goes on")
+def expired(rig):
+    moto = servers.get("moto")  # versitygw knows no tokens
+    procs.at_exit(moto.stop)
+    moto.client().make_bucket("moto-expired")
+    way = proxy.Proxy(moto.endpoint)
+    s, url = scripted(lambda n: (200, "application/json", json.dumps({
+        "AccessKeyId": servers.ACCESS, "SecretAccessKey": servers.SECRET, "Token": f"token-{n}",
+        "Expiration": stamp(3600)}).encode()))
+    write_file(rig.path("token2"), "pod-token")
+    m = rig.mount(source="s3://moto-expired", endpoint=way.endpoint, env=environment(
+        False, AWS_CONTAINER_CREDENTIALS_FULL_URI=url + "/c", AWS_REGION="us-east-1",
+        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=rig.path("token2")))
+    asked, body = len(s.seen), os.urandom(40 << 20)
+    way.rule(op="PUT-part", nth=2, action="status", status=400, code="ExpiredToken")
+    write_file(m.path("expired"), body)
+    true(way.fired() == 1 and len(s.seen) > asked, "nothing was fetched")
+    true(moto.client().get("moto-expired", "expired").body == body, "the object differs")
 
 
 STS = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
