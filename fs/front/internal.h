@@ -9,13 +9,16 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include "base/lock.h"
 #include "front/front.h"
 
 struct notify;
+struct kill;
 struct front {
     struct fuse_session *session;
     struct vfs *vfs;
     struct notify *notify;
+    struct kill *kill;
     char *mountpoint;
     unsigned threads;
     bool posix_locks, flock_locks;
@@ -38,8 +41,11 @@ void reply_attr(fuse_req_t req, int r, const char *op, uint64_t node, const stru
 /* e as the kernel wants it. */
 struct fuse_entry_param reply_entry_param(const struct vfs_entry *e);
 
+/* The same for a request that is answered already: only the log hears of a failure. */
+void reply_too_late(int r, const char *op, uint64_t node);
+
 /* ops_lock.c: the owner closed the file. 0, or -errno of what that committed. */
-int lock_close(fuse_req_t req, uint64_t node, const struct fuse_file_info *fi, enum lock_kind kind);
+int lock_close(const struct front *f, uint64_t node, const struct fuse_file_info *fi, enum lock_kind kind);
 
 /* One family of calls each */
 void ops_name_fill(struct fuse_lowlevel_ops *ops);
@@ -54,6 +60,23 @@ void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 _must_check_ int notify_new(struct fuse_session *session, struct notify **ret); /* starts its thread */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n); /* stops; NULL is fine */
+
+/* kill.c: calls on open files whose caller may be killed meanwhile */
+struct killable { /* on the stack of the call */
+    struct killable *next, **at;
+    struct kill *kill;
+    fuse_req_t req;
+    pid_t pid;
+    uint64_t fh;
+    bool is_interrupted, is_answered;
+};
+_must_check_ int kill_new(struct kill **ret); /* starts its thread */
+void kill_free(struct kill *kill);            /* NULL is fine */
+void kill_watch(struct kill *kill, fuse_req_t req, uint64_t fh, struct killable *k);
+/* At the call's end, before its answer. True: it was answered, and its request must not be touched any more. */
+_must_check_ bool kill_unwatch(struct killable *k);
+/* Returns when no call on the handle runs: before it is released. */
+void kill_wait(struct kill *kill, uint64_t fh);
 
 /* init.c */
 void init_negotiate(const struct front *f, struct fuse_conn_info *conn);

@@ -44,12 +44,17 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)
 {
+    struct front *f = fuse_req_userdata(req);
     struct vfs *v = front_begin(req, NULL);
     _cleanup_free_ char *data = malloc(size > 0 ? size : 1);
-    ssize_t n = data == NULL ? err_set(-ENOMEM, "out of memory")
-                             : vfs_read(v, fi->fh, (uint64_t)off, data, size);
+    struct killable k;
+    ssize_t n;
 
-    if (n < 0)
+    kill_watch(f->kill, req, fi->fh, &k);
+    n = data == NULL ? err_set(-ENOMEM, "out of memory") : vfs_read(v, fi->fh, (uint64_t)off, data, size);
+    if (kill_unwatch(&k))
+        reply_too_late((int)n, "read", node);
+    else if (n < 0)
         reply_done(req, (int)n, "read", node, NULL);
     else
         fuse_reply_buf(req, data, (size_t)n);
@@ -58,11 +63,17 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, str
 static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t off,
                      struct fuse_file_info *fi)
 {
+    struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
-    ssize_t n = vfs_write(v, &x, fi->fh, (uint64_t)off, data, size);
+    struct killable k;
+    ssize_t n;
 
-    if (n < 0)
+    kill_watch(f->kill, req, fi->fh, &k);
+    n = vfs_write(v, &x, fi->fh, (uint64_t)off, data, size);
+    if (kill_unwatch(&k))
+        reply_too_late((int)n, "write", node);
+    else if (n < 0)
         reply_done(req, (int)n, "write", node, NULL);
     else
         fuse_reply_write(req, (size_t)n);
@@ -70,27 +81,47 @@ static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t s
 
 static void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+    struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    struct killable k;
+    int r, closed;
 
-    int r = vfs_flush(v, &x, fi->fh), closed = lock_close(req, node, fi, LOCK_POSIX);
-
-    reply_done(req, r != 0 ? r : closed, "flush", node, NULL);
+    kill_watch(f->kill, req, fi->fh, &k);
+    r = vfs_flush(v, &x, fi->fh);
+    closed = lock_close(f, node, fi, LOCK_POSIX);
+    if (r == 0)
+        r = closed;
+    if (kill_unwatch(&k))
+        reply_too_late(r, "flush", node);
+    else
+        reply_done(req, r, "flush", node, NULL);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
 {
+    struct front *f = fuse_req_userdata(req);
     struct vfs *v = front_begin(req, NULL);
+    struct killable k;
+    int r;
 
     (void)datasync; /* one object holds bytes and attributes: both or neither */
-    reply_done(req, vfs_fsync(v, fi->fh), "fsync", node, NULL);
+    kill_watch(f->kill, req, fi->fh, &k);
+    r = vfs_fsync(v, fi->fh);
+    if (kill_unwatch(&k))
+        reply_too_late(r, "fsync", node);
+    else
+        reply_done(req, r, "fsync", node, NULL);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+    const struct front *f = fuse_req_userdata(req);
     struct vfs *v = front_begin(req, NULL);
-    int r = fi->flock_release ? lock_close(req, node, fi, LOCK_FLOCK) : 0;
+    int r;
 
+    kill_wait(f->kill, fi->fh);
+    r = fi->flock_release ? lock_close(f, node, fi, LOCK_FLOCK) : 0;
     vfs_release(v, fi->fh);
     reply_done(req, r, "release", node, NULL); /* nobody hears it; the log does */
 }

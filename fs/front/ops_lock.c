@@ -113,9 +113,8 @@ static void op_flock(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
     set_lock(req, node, &l, (op & LOCK_NB) == 0, "flock");
 }
 
-int lock_close(fuse_req_t req, uint64_t node, const struct fuse_file_info *fi, enum lock_kind kind)
+int lock_close(const struct front *f, uint64_t node, const struct fuse_file_info *fi, enum lock_kind kind)
 {
-    const struct front *f = fuse_req_userdata(req);
     bool is_ours = kind == LOCK_POSIX ? f->posix_locks : f->flock_locks;
 
     return is_ours ? vfs_lock_close(f->vfs, node, kind, fi->lock_owner) : 0;

@@ -56,14 +56,26 @@ static void log_failure(int error, const char *op, uint64_t node, const char *na
                   strerrorname_np(error), node, LOG_Q(cause));
 }
 
-void reply_done(fuse_req_t req, int r, const char *op, uint64_t node, const char *name)
+/* What the kernel may be told; a failure is logged. */
+static int settle(int r, const char *op, uint64_t node, const char *name)
 {
     r = err_fold(r);
     if (r < -4095 || (r < 0 && strerrorname_np(-r) == NULL))
         r = -EIO;
     if (r < 0)
         log_failure(-r, op, node, name);
-    fuse_reply_err(req, -r);
+    return r;
+}
+
+void reply_done(fuse_req_t req, int r, const char *op, uint64_t node, const char *name)
+{
+    fuse_reply_err(req, -settle(r, op, node, name));
+}
+
+void reply_too_late(int r, const char *op, uint64_t node)
+{
+    if (r < 0)
+        (void)settle(r, op, node, NULL);
 }
 
 static double seconds(int64_t ns)

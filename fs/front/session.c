@@ -160,6 +160,8 @@ int front_start(struct front *f, struct vfs *v)
     f->was_mounted = true;
     atomic_store(&f->mounted, true);
     r = init_patch(f->session);
+    if (r == 0)
+        r = kill_new(&f->kill);
     return r < 0 ? r : notify_new(f->session, &f->notify);
 }
 
@@ -260,6 +262,7 @@ void front_free(struct front *f)
     else if (f->was_mounted)
         forget_mount(f);
     notify_free(f->notify);
+    kill_free(f->kill);
     if (f->session != NULL)
         fuse_session_destroy(f->session);
     free(f->mountpoint);

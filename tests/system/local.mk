@@ -24,3 +24,6 @@ EXTRA_DIST += %D%/exclusive.py
 EXTRA_DIST += %D%/histories.py
 EXTRA_DIST += %D%/rename_crash.py
 EXTRA_DIST += %D%/bad_days.py
+EXTRA_DIST += %D%/signals.py
+noinst_PROGRAMS += %D%/stormy
+%C%_stormy_SOURCES = %D%/stormy.c

@@ -331,6 +331,10 @@ int vfs_flush(struct vfs *v, const struct vfs_ctx *x, uint64_t fh)
     lock_take(&v->lock);
     v->ctx = *x;
     v->flushes++;
+    v->held += v->hold_flush;
+    cond_broadcast(&v->changed);
+    while (v->hold_flush)
+        cond_wait(&v->changed, &v->lock);
     r = -v->fail_flush;
     lock_drop(&v->lock);
     return r;

@@ -22,6 +22,8 @@ struct vfs {
     char bytes[64];
     bool keep_cache;
     int fail_flush, fail_fsync; /* errno, 0: none */
+    bool hold_flush;            /* flushes wait until it is false */
+    unsigned held;              /* how many wait */
     /* What came last, of each */
     struct vfs_ctx ctx;
     int set_mask, open_flags, create_flags;

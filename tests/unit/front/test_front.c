@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include "base/err.h"
 #include "base/log.h"
@@ -638,6 +640,89 @@ static void test_local_locks(void **state)
     assert_int_equal(fake_look(&t.vfs).posix_closes, 0);
 }
 
+static void nothing(int number)
+{
+    (void)number;
+}
+
+/* Another process closes /hello, with an ordinary signal every millisecond. Its flush waits in the vfs, and the kernel
+ * knows of a signal: it has sent INTERRUPT, or will before anything else that this process can bring about. */
+static pid_t start_close(void)
+{
+    const struct itimerval every_ms = {{0, 1000}, {0, 1000}};
+    char path[64], line[256] = "";
+    pid_t pid;
+
+    lock_take(&t.vfs.lock);
+    t.vfs.hold_flush = true;
+    lock_drop(&t.vfs.lock);
+    pid = fork();
+    if (pid == 0) {
+        int fd = open(in("hello"), O_WRONLY);
+
+        signal(SIGALRM, nothing);
+        _exit(fd < 0 || setitimer(ITIMER_REAL, &every_ms, NULL) != 0 || close(fd) != 0);
+    }
+    lock_take(&t.vfs.lock);
+    while (t.vfs.held == 0)
+        cond_wait(&t.vfs.changed, &t.vfs.lock);
+    lock_drop(&t.vfs.lock);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    while (strncmp(line, "ShdPnd:", 7) != 0 || strtoull(line + 7, NULL, 16) == 0) {
+        FILE *f = fopen(path, "re");
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f) != NULL && strncmp(line, "ShdPnd:", 7) != 0)
+            continue;
+        fclose(f);
+    }
+    return pid;
+}
+
+static void let_flushes_go(void)
+{
+    lock_take(&t.vfs.lock);
+    t.vfs.hold_flush = false;
+    cond_broadcast(&t.vfs.changed);
+    lock_drop(&t.vfs.lock);
+}
+
+static void test_signals_fail_no_close(void **state)
+{
+    pid_t pid = start_close();
+    int status;
+
+    (void)state;
+    let_flushes_go();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* Who is killed can die though its flush is not done; the flush goes on, and the handle stays until it is. */
+static void test_killed_in_close(void **state)
+{
+    pid_t pid = start_close(), dead = 0;
+    int status;
+
+    (void)state;
+    kill(pid, SIGKILL);
+    for (int i = 0; i < 6000 && dead == 0; i++) {
+        dead = waitpid(pid, &status, WNOHANG);
+        if (dead == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    lock_take(&t.vfs.lock);
+    bool was_held = t.vfs.hold_flush && t.vfs.releases == 0;
+    lock_drop(&t.vfs.lock);
+    let_flushes_go();
+    assert_int_equal(dead, pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && was_held);
+    lock_take(&t.vfs.lock);
+    while (t.vfs.releases < t.vfs.opens)
+        cond_wait(&t.vfs.changed, &t.vfs.lock);
+    lock_drop(&t.vfs.lock);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -649,6 +734,7 @@ int main(void)
         TEST(test_invalidation_grows), TEST(test_reopen_drops_old_pages), TEST(test_unmount_in_use),
         TEST(test_lazy_end), TEST(test_exit_unmounts), TEST(test_mount_fails),
         TEST(test_locks), TEST(test_waiting_for_locks), TEST(test_local_locks),
+        TEST(test_signals_fail_no_close), TEST(test_killed_in_close),
     };
 
     if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) != 0) {
