@@ -11,4 +11,6 @@ libcoord_a_SOURCES += %D%/lockset.c %D%/lockrec.c %D%/lockrec.h %D%/share.c
 libcoord_a_SOURCES += include/coord/lockset.h include/coord/share.h
 libcoord_a_SOURCES += %D%/reserve.c
 libcoord_a_SOURCES += include/coord/reserve.h
+libcoord_a_SOURCES += %D%/survey.c
+libcoord_a_SOURCES += include/coord/survey.h
 EXTRA_DIST += %D%/README.md
