@@ -40,6 +40,10 @@ static int begin_anew(struct cache *c, enum seal_verdict why)
 {
     int r;
 
+    if (c->check == CACHE_CHECK_LOOK)
+        return err_set(-EUCLEAN, "the index of cache directory %s %s", c->dir,
+                       why == SEAL_BAD ? "is damaged" : "is from before an unclean reboot");
+    c->is_anew = true;
     if (why == SEAL_BAD) {
         log_warn("cache.index.damaged", "dir=%s action=rebuild kept=meta.bad", LOG_Q(c->dir));
         r = move_aside(c);

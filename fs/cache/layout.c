@@ -204,6 +204,46 @@ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd
     return 0;
 }
 
+static int compare_existing(const char *dir, const char *source)
+{
+    _cleanup_free_ char *stamp = NULL;
+    char path[PATH_MAX];
+    int r;
+
+    snprintf(path, sizeof(path), "%s/stamp", dir);
+    r = sys_read_file(path, STAMP_MAX, &stamp, NULL);
+    if (r == -ENOENT)
+        return err_set(-ENOENT, "%s is not a cache of s3efs", dir);
+    if (r < 0)
+        return fail(r, dir, "stamp: ");
+    r = compare_stamp(dir, stamp, source);
+    return r == 1 ? err_set(-EINVAL, "cache directory %s is of another version of s3efs", dir) : r;
+}
+
+int layout_open_existing(const char *dir, const char *source, char **ret_dir, int *ret_fd)
+{
+    _cleanup_free_ char *abs = realpath(dir, NULL);
+    _cleanup_close_ int fd = -1;
+    int r;
+
+    err_clear();
+    if (abs == NULL)
+        return fail(-errno, dir, "");
+    if (strlen(abs) > PATH_MAX - 512)
+        return fail(-ENAMETOOLONG, dir, "");
+    r = compare_existing(abs, source);
+    if (r == 0)
+        r = take_lock(abs, &fd);
+    if (r == 0)
+        r = layout_write_pid(fd);
+    if (r < 0)
+        return err_text()[0] != '\0' ? r : fail(r, dir, "");
+    *ret_dir = steal(&abs);
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
 int layout_discard(const char *dir, const char *name)
 {
     char from[PATH_MAX], to[PATH_MAX];

@@ -11,6 +11,10 @@
 /* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it), checks or writes
  * its stamp, makes the folders. *ret_dir: its absolute name (free() it). */
 _must_check_ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd);
+/* The same of a directory that is there: nothing is made or emptied. -ENOENT: there is no cache of
+ * s3efs; -EINVAL: another source's, or of another format. */
+_must_check_ int layout_open_existing(const char *dir, const char *source, char **ret_dir,
+                                      int *ret_fd);
 /* The lock file names the process that has the directory. */
 _must_check_ int layout_write_pid(int fd);
 /* Moves DIR/name to DIR/trash/, for the thread that removes it, and makes it anew, empty. */

@@ -13,4 +13,6 @@ libcache_a_SOURCES += %D%/jrec.c %D%/jrec.h
 libcache_a_SOURCES += %D%/jscan.c
 libcache_a_SOURCES += %D%/jstart.c
 libcache_a_SOURCES += %D%/jtable.c
+libcache_a_SOURCES += %D%/scrub.c
+libcache_a_SOURCES += include/cache/scrub.h
 EXTRA_DIST += %D%/README.md

@@ -47,7 +47,10 @@ int cache_new(const struct cache_conf *conf, struct cache **ret)
     c->max_bytes = conf->max_bytes;
     c->min_free = conf->min_free;
     c->drops.lost_ns = INT64_MIN;
-    r = layout_open(conf->dir, conf->source, &c->dir, &c->lock_fd);
+    c->check = conf->check;
+    r = c->check == CACHE_CHECK_NONE
+            ? layout_open(conf->dir, conf->source, &c->dir, &c->lock_fd)
+            : layout_open_existing(conf->dir, conf->source, &c->dir, &c->lock_fd);
     if (r < 0) {
         free(c);
         return r;
@@ -70,7 +73,8 @@ int cache_start(struct cache *c)
     r = cache_index_start(c);
     if (r < 0)
         return r;
-    r = cache_evict_start(c);
+    if (c->check == CACHE_CHECK_NONE)
+        r = cache_evict_start(c);
     if (r < 0)
         cache_index_stop(c);
     return r;

@@ -96,6 +96,8 @@ struct cache_evict {
 struct cache {
     char *dir;
     uint64_t max_bytes, min_free;
+    enum cache_check check;
+    bool is_anew; /* the index that was found could not be believed, and was begun anew */
     int lock_fd;
     char boot_id[SEAL_BOOT_MAX];
     uint64_t boot;

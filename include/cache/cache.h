@@ -24,11 +24,15 @@ enum cache_outcome { CACHE_MISS = 1 };
 #define CACHE_BLOCK (128u * 1024u)
 
 struct cache;
+/* Not a mount but a check of its directory (cache/scrub.h): nothing is made, emptied or evicted; -ENOENT where there is
+ * no cache. With CACHE_CHECK_LOOK an index that can't be believed stays, and cache_start says -EUCLEAN. */
+enum cache_check { CACHE_CHECK_NONE, CACHE_CHECK_LOOK, CACHE_CHECK_REPAIR };
 struct cache_conf {
     const char *dir;
     const char *source;  /* "s3://bucket/prefix@endpoint": a directory of another source is refused, -EINVAL */
     uint64_t max_bytes;  /* cache_size=: blocks and staged bytes; 0 = only min_free limits */
     uint64_t min_free;   /* cache_free=: bytes of the file system that stay free */
+    enum cache_check check;
 };
 /* Makes the directory if need be. -EBUSY: another daemon has it; -EINVAL: another source's; -ENOTEMPTY: it has
  * somebody else's files; -EACCES, -ENOSPC, ...: err_text(). */
