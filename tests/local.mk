@@ -22,6 +22,7 @@ include tests/unit/s3/local.mk
 include tests/unit/data/local.mk
 include tests/unit/upload/local.mk
 include tests/unit/coord/local.mk
+include tests/unit/check/local.mk
 include tests/unit/vfs/local.mk
 include tests/unit/config/local.mk
 include tests/unit/control/local.mk

@@ -228,6 +228,11 @@ int intents_mend(struct vfs *v)
     return r < 0 ? r : error < 0 ? error : n;
 }
 
+int vfs_mend(struct vfs *v)
+{
+    return intents_mend(v);
+}
+
 static bool has_work_locked(const struct vfs *v)
 {
     for (const struct intent_known *k = v->locked.intents; k != NULL; k = k->next)

@@ -101,6 +101,9 @@ _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struc
 void vfs_free(struct vfs *v);
 /* It is mounted, as this device: files of others that have a number of ours are told apart by it. */
 void vfs_set_dev(struct vfs *v, dev_t dev);
+/* Looks once for renames that other mounts did not finish, and finishes those of dead sessions: how
+ * many stand yet, or -errno. A mount does so by itself (mend_ns); this is for who has none. */
+_must_check_ int vfs_mend(struct vfs *v);
 
 struct vfs_ctx { /* of the calling process */
     uid_t uid;

@@ -13,6 +13,7 @@ fuzz_targets += tests/fuzz/fuzz_link
 fuzz_targets += tests/fuzz/fuzz_intent
 fuzz_targets += tests/fuzz/fuzz_lockrec
 fuzz_targets += tests/fuzz/fuzz_outrec
+fuzz_targets += tests/fuzz/fuzz_survey
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -113,3 +114,7 @@ tests_fuzz_fuzz_outrec_SOURCES = %D%/fuzz_outrec.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_outrec_CPPFLAGS = $(fuzz_cppflags) -I$(top_srcdir)/fs/vfs
 tests_fuzz_fuzz_outrec_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_outrec_LDADD = $(LIBS_vfs)
+tests_fuzz_fuzz_survey_SOURCES = %D%/fuzz_survey.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_survey_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_survey_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_survey_LDADD = $(LIBS_check)
