@@ -193,9 +193,9 @@ static int open_vfs(struct compose *m)
         .root_gid = c->root.gid,
         .root_mode = c->root.mode,
         .no_devices = c->devices == CONFIG_DEVICES_REFUSE,
-        .mend_ns = 10 * NS_PER_S,
+        .mend_ns = m->front != NULL ? 10 * NS_PER_S : 0, /* a check does so itself */
         .caps = m->caps,
-        .invalidate = front_invalidate,
+        .invalidate = m->front != NULL ? front_invalidate : NULL,
         .invalidate_arg = m->front,
     };
 
@@ -231,6 +231,29 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     if (r == 0)
         r = send_left_over(m);
     return r;
+}
+
+int compose_open_check(struct compose *m, const struct config *c)
+{
+    int r;
+
+    m->config = c;
+    m->started_ns = clock_boot_ns();
+    r = compose_store(m);
+    if (r == 0)
+        r = compose_check_bucket(m);
+    if (r == 0)
+        r = compose_probe(m);
+    return r == 0 ? open_coord(m) : r;
+}
+
+int compose_open_mender(struct compose *m)
+{
+    int r = open_cache(m);
+
+    if (r == 0)
+        r = open_bytes(m);
+    return r == 0 ? open_vfs(m) : r;
 }
 
 void compose_close(struct compose *m)

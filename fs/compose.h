@@ -50,9 +50,15 @@ _must_check_ int compose_open(struct compose *m, const struct config *c, void (*
 /* After front_run() has returned, or nothing was mounted. Idempotent. */
 void compose_close(struct compose *m);
 
+/* For s3efs fsck: no mount, no cache, no file system; the bucket, what it can do (unless read_only), and what mounts
+ * keep in it. */
+_must_check_ int compose_open_check(struct compose *m, const struct config *c);
+/* And, where a rename is to be finished, a file system without a kernel; its cache is a scratch directory. */
+_must_check_ int compose_open_mender(struct compose *m);
+
 /* compose_store.c: the bucket's side */
 _must_check_ int compose_store(struct compose *m);       /* settings, credentials, the store */
 _must_check_ int compose_check_bucket(struct compose *m); /* is it there, may we read it? */
-_must_check_ int compose_probe(struct compose *m);       /* may we write it, what are its conditions worth? */
+_must_check_ int compose_probe(struct compose *m);       /* may we write it, what are its conditions worth? Remembered in the cache, if there is one. */
 
 #endif

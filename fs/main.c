@@ -24,6 +24,7 @@ static const struct {
     {"umount", "DIR", "send what is unsent, unmount, wait for the daemon's end", cmd_umount},
     {"status", "DIR [--json]", "requests, bytes, what is unsent, the cache", cmd_status},
     {"drain", "DIR [--json]", "send what is unsent, and wait until the bucket has it", cmd_drain},
+    {"fsck", "SOURCE [--cache DIR] [--repair] [--json]", "check a bucket and a cache, repair what is safe", cmd_fsck},
     {"--help", "", "this text", cmd_help},
     {"--version", "", "the version", cmd_version},
 };

@@ -26,5 +26,16 @@ for other in page help; do
         result=1
     fi
 done
+# s3efs fsck has a table of its own: its help and its page.
+"$top_builddir/s3efs" fsck --help | grep '^  -' | sed -e 's/^ *//' | grep -o -- '--[a-z-]*' | LC_ALL=C sort -u > "$work/fsck"
+sed -n '/^\.SH OPTIONS/,/^\.SH FINDINGS/p' "$top_srcdir/docs/man/s3efs-fsck.8" | sed -e 's/\\-/-/g' |
+    sed -n '/^\.TP/{n;p;}' | grep -o -- '--[a-z-]*' > "$work/fsck-page"
+echo --help >> "$work/fsck-page"
+LC_ALL=C sort -u -o "$work/fsck-page" "$work/fsck-page"
+if ! diff -u --label 'fsck --help' --label 's3efs-fsck.8' "$work/fsck" "$work/fsck-page"; then
+    echo "the help of fsck and its page differ"
+    result=1
+fi
+test -s "$work/fsck" || { echo "fsck has no options at all"; result=1; }
 test -s "$work/table" || { echo "no options at all"; result=1; }
 exit $result

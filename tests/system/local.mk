@@ -25,5 +25,6 @@ EXTRA_DIST += %D%/histories.py
 EXTRA_DIST += %D%/rename_crash.py
 EXTRA_DIST += %D%/bad_days.py
 EXTRA_DIST += %D%/signals.py
+EXTRA_DIST += %D%/fsck.py
 noinst_PROGRAMS += %D%/stormy
 %C%_stormy_SOURCES = %D%/stormy.c
