@@ -2,6 +2,7 @@
 /* Multipart uploads that nobody has ended: their parts are paid for and never seen. Whose they are
  * can't be told, so only their age counts, by the bucket's clock. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -29,19 +30,41 @@ static void look_at(struct check *k, const struct store_upload *u)
               fate == CHECK_FAILED ? err_text() : "");
 }
 
-static void list(struct check *k, const char *prefix)
+/* One page, after where the last one ended. 1: there is another. */
+static int list_page(struct check *k, const char *prefix, char **key, char **id)
 {
-    struct store_req req = {.op = STORE_MPU_LIST, .prefix = prefix};
+    struct store_req req = {
+        .op = STORE_MPU_LIST, .prefix = prefix, .start_after = *key, .upload_id = *id};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = err_fold(store_call(k->store, &req, &rsp));
 
-    if (r < 0) {
-        check_error(k, "multipart uploads");
-        return;
-    }
+    if (r < 0)
+        return r;
     k->date_ns = rsp.date_ns != 0 ? rsp.date_ns : k->date_ns;
     for (size_t i = 0; i < rsp.uploads.n; i++)
         look_at(k, &rsp.uploads.v[i]);
+    if (rsp.uploads.next_key == NULL)
+        return 0;
+    if (*key != NULL && strcmp(*key, rsp.uploads.next_key) == 0 &&
+        strcmp(*id != NULL ? *id : "", rsp.uploads.next_id != NULL ? rsp.uploads.next_id : "") == 0)
+        return err_set(-EBADMSG, "a page of multipart uploads ends where it began");
+    free(*key);
+    free(*id);
+    *key = steal(&rsp.uploads.next_key);
+    *id = steal(&rsp.uploads.next_id);
+    return 1;
+}
+
+static void list(struct check *k, const char *prefix)
+{
+    _cleanup_free_ char *key = NULL, *id = NULL;
+    int r;
+
+    do
+        r = list_page(k, prefix, &key, &id);
+    while (r > 0);
+    if (r < 0)
+        check_error(k, "multipart uploads");
 }
 
 void check_uploads(struct check *k)

@@ -153,7 +153,7 @@ struct uploads_parse {
     struct store_rsp *rsp;
     struct store_upload upload;
     size_t cap;
-    bool encoded, complete;
+    bool encoded, truncated, complete;
 };
 
 static int push_upload(struct uploads_parse *p)
@@ -184,6 +184,12 @@ static int on_uploads_element(void *arg, const char *path, const char *text)
         p->complete = true;
     else if (strcmp(path, "ListMultipartUploadsResult/EncodingType") == 0)
         p->encoded = strcmp(text, "url") == 0;
+    else if (strcmp(path, "ListMultipartUploadsResult/IsTruncated") == 0)
+        p->truncated = strcmp(text, "true") == 0;
+    else if (strcmp(path, "ListMultipartUploadsResult/NextKeyMarker") == 0)
+        return set_text(&p->rsp->uploads.next_key, text);
+    else if (strcmp(path, "ListMultipartUploadsResult/NextUploadIdMarker") == 0)
+        return set_text(&p->rsp->uploads.next_id, text);
     else if (strcmp(path, "ListMultipartUploadsResult/Upload/Key") == 0)
         return set_text(&p->upload.key, text);
     else if (strcmp(path, "ListMultipartUploadsResult/Upload/UploadId") == 0)
@@ -196,6 +202,20 @@ static int on_uploads_element(void *arg, const char *path, const char *text)
     return 0;
 }
 
+/* Markers count only where there is more; without them there would be no way on. */
+static int finish_uploads(struct uploads_parse *p)
+{
+    struct store_rsp *rsp = p->rsp;
+    bool has_next = rsp->uploads.next_key != NULL && rsp->uploads.next_key[0] != '\0';
+
+    if (p->truncated && has_next)
+        return p->encoded ? decode_key(&rsp->uploads.next_key) : 0;
+    free(rsp->uploads.next_key);
+    free(rsp->uploads.next_id);
+    rsp->uploads.next_key = rsp->uploads.next_id = NULL;
+    return p->truncated ? err_set(-EBADMSG, "a list of uploads that is cut off and has no marker") : 0;
+}
+
 int response_uploads(const struct http_call *call, struct store_rsp *ret)
 {
     struct uploads_parse p = {.rsp = ret};
@@ -205,6 +225,8 @@ int response_uploads(const struct http_call *call, struct store_rsp *ret)
         r = err_set(-EBADMSG, "not a list of uploads");
     for (size_t i = 0; p.encoded && r == 0 && i < ret->uploads.n; i++)
         r = decode_key(&ret->uploads.v[i].key);
+    if (r == 0)
+        r = finish_uploads(&p);
     free(p.upload.key);
     free(p.upload.upload_id);
     return r == 0 || r == -ENOMEM ? r : RESPONSE_BROKEN;

@@ -109,8 +109,7 @@ static int read_uploads(struct call *c)
         store_rsp_done(&fresh);
         return r;
     }
-    c->rsp->uploads.v = fresh.uploads.v;
-    c->rsp->uploads.n = fresh.uploads.n;
+    c->rsp->uploads = fresh.uploads;
     return 0;
 }
 

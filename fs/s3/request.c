@@ -356,6 +356,16 @@ static int build_mpu_list(struct message *m, const struct store_req *req)
     /* No encoding-type: Ceph 16 encodes the keys then, and does not say so in the reply. */
     if (r == 0 && req->prefix != NULL)
         r = message_query(m, "prefix", req->prefix);
+    if (r == 0 && req->max_keys != 0) {
+        char max[16];
+
+        snprintf(max, sizeof(max), "%u", req->max_keys);
+        r = message_query(m, "max-uploads", max);
+    }
+    if (r == 0 && req->start_after != NULL)
+        r = message_query(m, "key-marker", req->start_after);
+    if (r == 0 && req->start_after != NULL && req->upload_id != NULL)
+        r = message_query(m, "upload-id-marker", req->upload_id);
     return r;
 }
 

@@ -335,31 +335,84 @@ static int upload_cmp(const void *a, const void *b)
 {
     const struct store_upload *x = a, *y = b;
     int c = strcmp(x->key, y->key);
-    return c != 0 ? c : (x->started_ns > y->started_ns) - (x->started_ns < y->started_ns);
+    return c != 0 ? c : strcmp(x->upload_id, y->upload_id);
 }
 
-/* Adds the upload if its key has the prefix; room is for 1,000. */
-static int list_one(const struct dir_store *d, const char *id, const char *prefix,
-                    struct store_rsp *rsp)
+/* Does it come after where the page before ended? */
+static bool is_after(const struct store_req *req, const char *key, const char *id)
 {
+    int c = req->start_after == NULL ? 1 : strcmp(key, req->start_after);
+
+    return c > 0 || (c == 0 && req->upload_id != NULL && strcmp(id, req->upload_id) > 0);
+}
+
+struct upload_room {
+    struct store_rsp *rsp;
+    size_t cap;
+};
+
+static int make_room(struct upload_room *m)
+{
+    size_t cap = m->cap != 0 ? 2 * m->cap : 16;
+    struct store_upload *v;
+
+    if (m->rsp->uploads.n < m->cap)
+        return 0;
+    v = reallocarray(m->rsp->uploads.v, cap, sizeof(*v));
+    if (v == NULL)
+        return err_set(-ENOMEM, "no memory for a listing");
+    m->rsp->uploads.v = v;
+    m->cap = cap;
+    return 0;
+}
+
+/* Adds the upload if its key has the prefix and comes after the page before. */
+static int list_one(const struct dir_store *d, const char *id, const struct store_req *req,
+                    struct upload_room *m)
+{
+    const char *prefix = req->prefix == NULL ? "" : req->prefix;
     char key[STORE_KEY_MAX + 1];
     _cleanup_meta_ struct dir_meta init = {0};
     int r = read_init(d, id, key, &init);
     if (r != 0)
         return r < 0 ? r : 0;
-    if (!str_starts(key, prefix) || rsp->uploads.n == STORE_PAGE_MAX)
+    if (!str_starts(key, prefix) || !is_after(req, key, id))
         return 0;
-    struct store_upload *u = &rsp->uploads.v[rsp->uploads.n++];
+    r = make_room(m);
+    if (r < 0)
+        return r;
+    struct store_upload *u = &m->rsp->uploads.v[m->rsp->uploads.n++];
     *u = (struct store_upload){
         .key = strdup(key), .upload_id = strdup(id), .started_ns = init.mtime_ns};
     return u->key == NULL || u->upload_id == NULL ? err_set(-ENOMEM, "no memory for a listing") : 0;
 }
 
+/* The first of them, in order, and where the next page begins. */
+static int cut_page(const struct store_req *req, struct store_rsp *rsp)
+{
+    size_t n = rsp->uploads.n, max = STORE_PAGE_MAX;
+
+    if (req->max_keys != 0 && req->max_keys < max)
+        max = req->max_keys;
+    if (n > 1)
+        qsort(rsp->uploads.v, n, sizeof(*rsp->uploads.v), upload_cmp);
+    for (; rsp->uploads.n > max; rsp->uploads.n--) {
+        free(rsp->uploads.v[rsp->uploads.n - 1].key);
+        free(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
+    }
+    if (n == rsp->uploads.n)
+        return 0;
+    rsp->uploads.next_key = strdup(rsp->uploads.v[rsp->uploads.n - 1].key);
+    rsp->uploads.next_id = strdup(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
+    return rsp->uploads.next_key == NULL || rsp->uploads.next_id == NULL
+               ? err_set(-ENOMEM, "no memory for a listing")
+               : 0;
+}
+
 int dir_mpu_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
 {
-    rsp->uploads.v = calloc(STORE_PAGE_MAX, sizeof(*rsp->uploads.v));
-    if (rsp->uploads.v == NULL)
-        return err_set(-ENOMEM, "no memory for a listing");
+    struct upload_room room = {.rsp = rsp};
+
     if (d->meta_fd < 0)
         return 0;
     int fd = sys_openat(d->meta_fd, "uploads", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -371,9 +424,7 @@ int dir_mpu_list(const struct dir_store *d, const struct store_req *req, struct 
     }
     int r = 0;
     for (const struct dirent *e; r == 0 && (e = readdir(dir)) != NULL;)
-        r = list_one(d, e->d_name, req->prefix == NULL ? "" : req->prefix, rsp);
+        r = list_one(d, e->d_name, req, &room);
     closedir(dir);
-    if (r == 0 && rsp->uploads.n > 1)
-        qsort(rsp->uploads.v, rsp->uploads.n, sizeof(*rsp->uploads.v), upload_cmp);
-    return r;
+    return r == 0 ? cut_page(req, rsp) : r;
 }

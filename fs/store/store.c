@@ -182,6 +182,8 @@ void store_rsp_done(struct store_rsp *r)
         free(r->uploads.v[i].upload_id);
     }
     free(r->uploads.v);
+    free(r->uploads.next_key);
+    free(r->uploads.next_id);
     *r = (struct store_rsp){0};
 }
 

@@ -136,7 +136,7 @@ enum store_op {
     STORE_MPU_PART_COPY, /* key, upload_id, part_number, src_key, src_cond, range -> part */
     STORE_MPU_COMPLETE,  /* key, upload_id, parts, n_parts, cond -> obj.etag */
     STORE_MPU_ABORT,     /* key, upload_id */
-    STORE_MPU_LIST,      /* prefix -> uploads: open multipart uploads (first 1000) */
+    STORE_MPU_LIST,      /* prefix, max_keys, start_after, upload_id (page before's next_key, next_id) -> uploads */
     STORE_GET_TAGS,      /* key -> tags, as STORE_TAGS takes them; "" none */
     STORE_HEAD_BUCKET,   /* is the bucket there, and may we see it? */
     STORE_OPS
@@ -189,7 +189,8 @@ struct store_rsp {
     struct {
         struct store_upload *v;
         size_t n;
-    } uploads;
+        char *next_key, *next_id; /* the next page goes on after these; NULL on the last one */
+    } uploads;                    /* open multipart uploads, by key */
     bool retried; /* more than one attempt was made: a 412 may be our own lost success */
 };
 void store_rsp_done(struct store_rsp *r); /* idempotent; legal on a zeroed struct */

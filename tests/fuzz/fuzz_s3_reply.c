@@ -38,6 +38,7 @@ static void uploads(const struct http_call *call)
     is_outcome(r);
     for (size_t i = 0; r == 0 && i < rsp.uploads.n; i++)
         CHECK(rsp.uploads.v[i].key != NULL && rsp.uploads.v[i].upload_id != NULL);
+    CHECK(r != 0 || rsp.uploads.next_key == NULL || rsp.uploads.next_key[0] != '\0');
     store_rsp_done(&rsp);
 }
 

@@ -65,6 +65,23 @@ static void test_other_prefixes_are_left(void **state)
     assert_int_equal(memstore_uploads(store), 1);
 }
 
+/* More than a page, several of one key, and what is aborted meanwhile is where a page ended. */
+static void test_pages(void **state)
+{
+    static const char *const keys[] = {"a", "b", "b", "b", "c", "d", "d"};
+
+    (void)state;
+    memstore_set_page(store, 2);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        begin_upload(keys[i]);
+    clock_fake_add(25 * HOUR_NS);
+    check(false);
+    assert_int_equal(result.findings, ARRAY_LEN(keys));
+    check(true);
+    assert_int_equal(result.repaired, ARRAY_LEN(keys));
+    assert_int_equal(memstore_uploads(store), 0);
+}
+
 static void test_abort_fails(void **state)
 {
     (void)state;
@@ -86,6 +103,7 @@ int main(void)
         ONE(test_old_ones_are_told_and_aborted),
         ONE(test_clocks_that_differ),
         ONE(test_other_prefixes_are_left),
+        ONE(test_pages),
         ONE(test_abort_fails),
     };
 

@@ -141,8 +141,45 @@ static void uploads(void **state)
     assert_string_equal(rsp.uploads.v[0].upload_id, "VXBsb2FkIElE");
     assert_true(rsp.uploads.v[0].started_ns > 0);
     assert_string_equal(rsp.uploads.v[1].upload_id, "two");
+    assert_null(rsp.uploads.next_key); /* a marker where nothing is cut off is none */
     store_rsp_done(&rsp);
     http_call_done(&call);
+}
+
+static int read_page(const char *rest, struct store_rsp *ret)
+{
+    struct http_call call;
+    char text[512];
+    int r;
+
+    snprintf(text, sizeof(text),
+             "<ListMultipartUploadsResult><Upload><Key>a</Key><UploadId>1</UploadId></Upload>%s"
+             "</ListMultipartUploadsResult>",
+             rest);
+    fake_answer(&call, 200, NULL, text, strlen(text));
+    r = response_uploads(&call, ret);
+    http_call_done(&call);
+    return r;
+}
+
+static void uploads_page(void **state)
+{
+    struct store_rsp rsp = {0};
+
+    (void)state;
+    assert_int_equal(read_page("<IsTruncated>true</IsTruncated><EncodingType>url</EncodingType>"
+                               "<NextKeyMarker>a%20b</NextKeyMarker>"
+                               "<NextUploadIdMarker>1%</NextUploadIdMarker>",
+                               &rsp),
+                     0);
+    assert_string_equal(rsp.uploads.next_key, "a b");
+    assert_string_equal(rsp.uploads.next_id, "1%");
+    store_rsp_done(&rsp);
+    assert_int_equal(read_page("<IsTruncated>true</IsTruncated>", &rsp), RESPONSE_BROKEN);
+    store_rsp_done(&rsp);
+    assert_int_equal(read_page("<IsTruncated>true</IsTruncated><NextKeyMarker/>", &rsp),
+                     RESPONSE_BROKEN);
+    store_rsp_done(&rsp);
 }
 
 static int read_tags(const char *text, char **ret)
@@ -187,6 +224,7 @@ int main(void)
         cmocka_unit_test(control_character),
         cmocka_unit_test(hostile),
         cmocka_unit_test(uploads),
+        cmocka_unit_test(uploads_page),
         cmocka_unit_test(tags),
     };
 

@@ -185,6 +185,10 @@ static void uploads(void **state)
     refuse(&req, -EINVAL);
     req = (struct store_req){.op = STORE_MPU_LIST, .prefix = "p/"};
     expect(&c, &req, "GET /bucket/?uploads=&prefix=p/");
+    req.max_keys = 7;
+    req.start_after = "p/k";
+    req.upload_id = "U";
+    expect(&c, &req, "GET /bucket/?uploads=&prefix=p/&max-uploads=7&key-marker=p/k&upload-id-marker=U");
     req = (struct store_req){.op = STORE_MPU_COMPLETE,
                              .key = "k",
                              .upload_id = "U",

@@ -558,6 +558,44 @@ static void test_disk_failures(void **state)
 }
 #endif
 
+/* Uploads page by page; what ends a page may be gone when the next one is asked for. */
+static void test_uploads_by_pages(void **state)
+{
+    static const char *const keys[] = {"c", "a", "b", "a", "a"};
+    struct fixture *f = *state;
+    _cleanup_free_ char *after = NULL, *id = NULL;
+    char seen[16] = "";
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        struct store_req req = {.op = STORE_MPU_CREATE, .key = keys[i]};
+        struct store_rsp rsp = {0};
+
+        assert_int_equal(store_call(f->s, &req, &rsp), 0);
+        store_rsp_done(&rsp);
+    }
+    do {
+        struct store_req req = {
+            .op = STORE_MPU_LIST, .max_keys = 2, .start_after = after, .upload_id = id};
+        struct store_req abort = {.op = STORE_MPU_ABORT};
+        struct store_rsp rsp = {0}, none = {0};
+
+        assert_int_equal(store_call(f->s, &req, &rsp), 0);
+        assert_true(rsp.uploads.n <= 2 && strlen(seen) < 8);
+        for (size_t i = 0; i < rsp.uploads.n; i++) {
+            strncat(seen, rsp.uploads.v[i].key, 1);
+            abort.key = rsp.uploads.v[i].key;
+            abort.upload_id = rsp.uploads.v[i].upload_id;
+            assert_int_equal(store_call(f->s, &abort, &none), 0);
+        }
+        free(after);
+        free(id);
+        after = steal(&rsp.uploads.next_key);
+        id = steal(&rsp.uploads.next_id);
+        store_rsp_done(&rsp);
+    } while (after != NULL);
+    assert_string_equal(seen, "aaabc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +617,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_opening, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_only_bucket_can_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bucket_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_uploads_by_pages, setup, teardown),
 #ifdef S3EFS_FAULTS
         cmocka_unit_test_setup_teardown(test_disk_failures, setup, teardown),
 #endif
