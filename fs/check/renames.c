@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "internal.h"
 
 /* INTENT-1: a claim of a target goes with the source's record that says the same. */
@@ -37,6 +38,12 @@ static int look_again(struct check *k, const struct record_seen *rec)
     int r = intent_read(k->coord, rec->name, &now, NULL);
 
     return r < 0 ? r : intent_stands(&now) && intent_is_same(&now, &rec->s.intent);
+}
+
+/* Mounts of a prefix finish what is within it. */
+static bool is_elsewhere(const struct check *k, const struct intent *i)
+{
+    return !str_starts(i->from, k->conf->prefix) || !str_starts(i->to, k->conf->prefix);
 }
 
 static void tell(struct check *k, const struct record_seen *rec, bool is_mended)
@@ -82,7 +89,12 @@ void check_renames(struct check *k)
     for (size_t i = 0; i < k->n_records; i++) {
         const struct record_seen *rec = &k->records[i];
 
-        if (is_left(k, rec)) {
+        if (is_left(k, rec) && is_elsewhere(k, &rec->s.intent)) {
+            check_say(
+                k, CHECK_INTENT, CHECK_LEFT, rec->name,
+                "a mount died while it renamed %.200s to %.200s, of another prefix: check that",
+                rec->s.intent.from, rec->s.intent.to);
+        } else if (is_left(k, rec)) {
             if (can_mend && !is_mended && k->conf->mend(k->conf->arg) < 0)
                 check_error(k, "renames");
             is_mended = can_mend;

@@ -318,6 +318,22 @@ static void test_rename_that_can_not_be_finished(void **state)
     assert_int_equal(result.errors, 1);
 }
 
+static void test_rename_of_another_prefix(void **state)
+{
+    struct intent i = make_intent(INTENT_CLAIMED);
+    char name[INTENT_NAME_SIZE];
+
+    (void)state;
+    put_intent(&i);
+    intent_name("old", false, name);
+    conf.prefix = "mine/";
+    conf.mend = mend_fails;
+    check(true);
+    assert_found(CHECK_INTENT, name, CHECK_LEFT);
+    assert_non_null(strstr(find_one(CHECK_INTENT, name)->cause, "another prefix"));
+    assert_int_equal(result.errors, 0); /* nobody tried */
+}
+
 #define GROUP "abcdefabcdefabcdefabcdefabcdefab"
 
 static void put_member(const char *key, const char *id)
@@ -437,6 +453,7 @@ int main(void)
         ONE(test_tombstones),
         ONE(test_rename_without_a_mender),
         ONE(test_rename_that_can_not_be_finished),
+        ONE(test_rename_of_another_prefix),
         ONE(test_link_groups),
         ONE(test_young_link_group_is_left),
         ONE(test_member_whose_group_is_gone),
