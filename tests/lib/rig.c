@@ -161,6 +161,13 @@ int rig_remount(struct rig *r)
     return start(r);
 }
 
+int rig_remount_after(struct rig *r, void (*between)(struct rig *r))
+{
+    stop(r);
+    between(r);
+    return start(r);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
