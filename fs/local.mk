@@ -10,8 +10,7 @@ s3efs_SOURCES = %D%/cmd.h %D%/cmd_drain.c %D%/cmd_mount.c %D%/cmd_status.c %D%/c
 s3efs_SOURCES += %D%/cmd_fsck.c
 s3efs_SOURCES += %D%/fsck_report.c
 s3efs_SOURCES += %D%/fsck_report.h
-s3efs_LDADD = libprog.a libcontrol.a libfront.a libvfs.a libupload.a libdata.a libcoord.a libcache.a libs3.a libaws.a \
+s3efs_LDADD = libprog.a libcontrol.a libfront.a libvfs.a libcheck.a libupload.a libdata.a libcoord.a libcache.a libs3.a libaws.a \
 	libhttp.a libstore.a libbase.a $(FUSE_LIBS) $(CURL_LIBS) $(LMDB_LIBS) $(EXPAT_LIBS) $(JANSSON_LIBS) \
 	$(CRYPTO_LIBS) $(ZLIB_LIBS)
-s3efs_LDADD += libcheck.a
 EXTRA_DIST += %D%/README.md
