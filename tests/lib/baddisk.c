@@ -48,7 +48,7 @@ void baddisk_unwatch(void)
     log_end();
     for (size_t i = 0; i < bad_disk.n_synced; i++)
         free(bad_disk.synced[i]);
-    memset(&bad_disk, 0, sizeof(bad_disk));
+    memset(&bad_disk, 0, sizeof(bad_disk)); /* nobody else is there */
 }
 
 uint64_t baddisk_calls(void)

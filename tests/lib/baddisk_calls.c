@@ -283,14 +283,20 @@ int ioctl(int fd, unsigned long request, ...)
 
 static int any_sync(int fd, int (*real)(int))
 {
+    void (*on_sync)(void *arg, const char *path);
+    void *on_sync_arg;
     bool failing;
     size_t upto;
     int r;
 
     if (!bad_disk_sees(fd))
         return bad_disk.quick ? 0 : real(fd);
-    if (bad_disk.on_sync != NULL)
-        bad_disk.on_sync(bad_disk.on_sync_arg, bad_disk.fds[fd].path);
+    pthread_mutex_lock(&bad_disk_mutex);
+    on_sync = bad_disk.on_sync;
+    on_sync_arg = bad_disk.on_sync_arg;
+    pthread_mutex_unlock(&bad_disk_mutex);
+    if (on_sync != NULL)
+        on_sync(on_sync_arg, bad_disk.fds[fd].path);
     pthread_mutex_lock(&bad_disk_mutex);
     failing = bad_disk_fails();
     upto = baddisk_steps.n;

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "baddisk.h"
 
@@ -15,14 +16,16 @@
 struct bad_disk {
     char root[PATH_MAX];
     size_t root_len; /* 0: nothing is watched */
-    bool record, quick, persistent;
+    bool record, persistent;
+    atomic_bool quick;
     uint64_t calls, fail_at, kill_at;
     int err;
     enum baddisk_lie lie;
     void (*on_sync)(void *arg, const char *path);
     void *on_sync_arg;
     struct {
-        bool seen, dsync;
+        atomic_bool seen;
+        bool dsync;
         uint32_t node;
         char path[256]; /* below the root */
     } fds[FDS];

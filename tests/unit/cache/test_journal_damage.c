@@ -84,7 +84,7 @@ static bool check_damaged(const struct place *p, const uint64_t seq[10])
 static void copy_tree(const char *from, const char *to)
 {
     static const char *const files[] = {"stamp", "journal/index"};
-    char path[PATH_MAX + 64], path2[PATH_MAX + 64];
+    char path[2 * PATH_MAX], path2[2 * PATH_MAX];
     struct dirent *e;
     DIR *d;
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "../../../fs/cache/jrn.h"
@@ -238,9 +239,8 @@ struct closers {
     struct cache *c;
     struct journal *j;
     struct lock lock;
-    struct cond changed;
     unsigned next;
-    bool open;
+    atomic_bool open;
 };
 
 /* The first batch waits at its sync of the index until all others are in the queue. */

@@ -160,7 +160,7 @@ static const char *start_after(const char *dir, size_t at)
 {
     struct cache_conf conf = {.dir = dir, .source = SOURCE};
     const char *wrong = NULL;
-    char path[PATH_MAX + 16];
+    char path[2 * PATH_MAX];
     struct cache *c = NULL;
     struct journal *j = NULL;
 
