@@ -13,7 +13,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-static void remove_tree(const char *dir)
+void fx_remove_tree(const char *dir)
 {
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -51,7 +51,7 @@ void fx_close(struct fx *x)
     close_local(x);
     store_stop(x->store);
     store_free(x->store);
-    remove_tree(x->dir);
+    fx_remove_tree(x->dir);
 }
 
 void fx_remount(struct fx *x)
@@ -63,7 +63,7 @@ void fx_remount(struct fx *x)
 void fx_lose_cache(struct fx *x)
 {
     close_local(x);
-    remove_tree(x->dir);
+    fx_remove_tree(x->dir);
     open_local(x);
 }
 

@@ -38,6 +38,8 @@ void fx_remount(struct fx *x);
 /* The same with an empty cache directory. */
 void fx_lose_cache(struct fx *x);
 
+void fx_remove_tree(const char *dir);
+
 /* Bytes that tell their own offset and seed. */
 void fx_fill(void *buf, uint64_t off, size_t len, unsigned seed);
 void fx_check(const void *buf, uint64_t off, size_t len, unsigned seed);

@@ -43,3 +43,7 @@ data_tests += tests/unit/data/test_journal
 tests_unit_data_test_journal_SOURCES = %D%/test_journal.c $(data_fixture)
 tests_unit_data_test_journal_CPPFLAGS = $(data_cppflags)
 tests_unit_data_test_journal_LDADD = libtest.a $(data_ldadd)
+data_tests += tests/unit/data/test_journal_disk
+tests_unit_data_test_journal_disk_SOURCES = %D%/test_journal_disk.c $(data_fixture)
+tests_unit_data_test_journal_disk_CPPFLAGS = $(data_cppflags)
+tests_unit_data_test_journal_disk_LDADD = libtestbaddisk.a libtest.a $(data_ldadd)
