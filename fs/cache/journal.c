@@ -79,6 +79,7 @@ int journal_put(struct journal *j, const void *rec, size_t len, struct cache_sta
     };
     int r;
 
+    lock_assert_may_block();
     if (len > JOURNAL_REC_MAX)
         return err_set(-E2BIG, "journal: a record of %zu bytes", len);
     if (stage != NULL) {
@@ -103,6 +104,7 @@ int journal_drop(struct journal *j, uint64_t seq)
 {
     struct jrn_req req = {.drops = seq};
 
+    lock_assert_may_block();
     return seq != 0 ? jrn_do(j, &req) : 0;
 }
 

@@ -17,7 +17,8 @@
 #include "base/sys.h"
 #include "jrn.h"
 
-#define ROUND 1024u /* records a transaction */
+#define ROUND 1024u                        /* records a transaction */
+#define ROOM_TO_START (UINT64_C(32) << 20) /* freed when the disk is full */
 #define ROUND_BYTES ((size_t)32 << 20)
 #define AFTER_DAMAGE                                                                               \
     (UINT64_C(1) << 32) /* numbers that are left out: the last one is not known                    \
@@ -339,20 +340,20 @@ static int replace_index(struct start *s, const char *index, const char *fresh)
     return r;
 }
 
-int jrn_start(struct journal *j)
+/* What a round that failed had taken over. */
+static void forget_live(struct journal *j)
+{
+    cache_used_move(&j->cache->used.staged, j->locked.bytes, 0);
+    j->locked.bytes = 0;
+    j->locked.entries = 0;
+    j->locked.live.n = 0;
+}
+
+static int start_once(struct journal *j, char *index, const char *fresh, bool is_new)
 {
     struct start s = {.j = j, .state = {.next = 1}};
-    char index[PATH_MAX + 16], fresh[PATH_MAX + 16];
-    bool is_new;
-    int r = make_folders(j);
+    int r;
 
-    if (r < 0)
-        return r;
-    snprintf(index, sizeof(index), "%s/index", j->dir);
-    snprintf(fresh, sizeof(fresh), "%s/index.new", j->dir);
-    is_new = access(index, F_OK) < 0;
-    if (is_new && errno != ENOENT)
-        return err_set(-errno, "journal: %s: %s", index, strerror(errno));
     s.ops = calloc(ROUND, sizeof(*s.ops));
     if (s.ops == NULL)
         return err_set(-ENOMEM, "journal: out of memory");
@@ -365,5 +366,29 @@ int jrn_start(struct journal *j)
         free((void *)(uintptr_t)s.ops[i].val);
     free(s.ops);
     jindex_close(s.index);
+    if (r < 0)
+        forget_live(j);
+    return r;
+}
+
+int jrn_start(struct journal *j)
+{
+    char index[PATH_MAX + 16], fresh[PATH_MAX + 16];
+    bool is_new;
+    int r = make_folders(j);
+
+    if (r < 0)
+        return r;
+    snprintf(index, sizeof(index), "%s/index", j->dir);
+    snprintf(fresh, sizeof(fresh), "%s/index.new", j->dir);
+    is_new = access(index, F_OK) < 0;
+    if (is_new && errno != ENOENT)
+        return err_set(-errno, "journal: %s: %s", index, strerror(errno));
+    r = start_once(j, index, fresh, is_new);
+    if (r == -ENOSPC) { /* clean blocks may have the room */
+        cache_evict_some(j->cache, ROOM_TO_START);
+        is_new = access(index, F_OK) < 0;
+        r = start_once(j, index, fresh, is_new);
+    }
     return r;
 }

@@ -12,7 +12,8 @@
  *            after a restart.
  * JOURNAL-3  A file that the index knows nothing of, a record whose bytes are missing, a damaged record or index: moved to
  *            lost+found with a note and logged (journal.lost), never dropped in silence.
- * Threads: any. puts and drops that are waiting at the same time share the sync of the directory and of the index.
+ * Threads: any. A call waits for the disk: no lock of rank >= LOCK_RANK_NO_BLOCK is held over it. puts and drops that are
+ *            waiting at the same time share the sync of the directory and of the index.
  * Errors: -ENOSPC (clean blocks were evicted first), -EIO, ...; err_text() has the cause. After an error the entry does
  * not stand and what it should have replaced does. After a failed write the index is opened anew by the next call.
  * Limits: an LMDB page that the disk can't read while the mount runs is a SIGBUS (as the cache's index). */

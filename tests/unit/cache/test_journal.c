@@ -5,6 +5,7 @@
 #include <dirent.h>
 
 #include "../../../fs/cache/jrn.h"
+#include "base/sys.h"
 
 struct jfix {
     struct fixture f;
@@ -227,6 +228,27 @@ static void test_other_source(void **state)
     assert_int_equal(entries_of(x->j)->n, 1);
 }
 
+/* Of a cache in another format all is emptied but the journal (and lost+found). */
+static void test_other_format(void **state)
+{
+    struct jfix *x = *state;
+    char path[PATH_MAX + 32], *text;
+    FILE *f;
+
+    (void)put(x, 1, 0);
+    journal_close(x->j);
+    cache_close(x->f.c);
+    snprintf(path, sizeof(path), "%s/stamp", x->f.dir);
+    assert_int_equal(sys_read_file(path, 10000, &text, NULL), 0);
+    f = fopen(path, "w");
+    assert_true(f != NULL && fprintf(f, "s3efs-cache 77%s", strchr(text, '\n')) > 0);
+    assert_int_equal(fclose(f), 0);
+    free(text);
+    x->f.c = cache_open_at(x->f.dir, 0);
+    x->j = journal_at(x->f.c);
+    assert_int_equal(entries_of(x->j)->n, 1);
+}
+
 /* The cache's index is given up: the journal is not. */
 static void test_cache_index_lost(void **state)
 {
@@ -254,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_room, up, down),
         cmocka_unit_test_setup_teardown(test_map_grows, up, down),
         cmocka_unit_test_setup_teardown(test_other_source, up, down),
+        cmocka_unit_test_setup_teardown(test_other_format, up, down),
         cmocka_unit_test_setup_teardown(test_cache_index_lost, up, down),
     };
 

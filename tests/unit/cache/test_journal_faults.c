@@ -193,6 +193,85 @@ static void test_killed_at_each_call(void **state)
     assert_true(n > 50 && n < 1000);
 }
 
+/* --- a start over entries fails, or is killed, at each call: they stay --- */
+
+static void start_and_stop(const char *dir)
+{
+    struct cache_conf conf = {.dir = dir, .source = SOURCE};
+    struct cache *c = NULL;
+    struct journal *j = NULL;
+
+    if (cache_new(&conf, &c) == 0 && cache_start(c) == 0 && journal_open(c, &j) != 0)
+        assert_true(err_text()[0] != '\0');
+    journal_close(j);
+    cache_free(c);
+}
+
+static void check_all_there(const char *dir, const uint64_t seq[ENTRIES])
+{
+    struct cache *c = cache_open_at(dir, 0);
+    struct journal *j = journal_at(c);
+    struct entries *e = entries_of(j);
+
+    assert_int_equal(e->n, ENTRIES);
+    for (unsigned n = 0; n < ENTRIES; n++)
+        assert_true(entries_have(e, seq[n], n));
+    assert_int_equal(lost_of(j), 0);
+    journal_close(j);
+    cache_close(c);
+}
+
+static bool kill_a_start(const char *dir, uint64_t nth)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        baddisk_kill(nth);
+        start_and_stop(dir);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void test_start_fails(void **state)
+{
+    uint64_t seq[ENTRIES], n = 0, calls;
+    struct cache *c;
+    struct journal *j;
+    struct place p;
+
+    (void)state;
+    place_make(&p);
+    baddisk_watch(p.dir, false);
+    baddisk_quick_syncs(true);
+    c = cache_open_at(p.dir, 0);
+    j = journal_at(c);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        assert_int_equal(entry_put(c, j, i, 0, &seq[i]), 0);
+    journal_close(j);
+    cache_close(c);
+    do {
+        n++;
+        calls = baddisk_calls();
+        baddisk_fail(n, n % 2 ? EIO : ENOSPC, n % 3 == 0);
+        start_and_stop(p.dir);
+        baddisk_fail(0, 0, false);
+        calls = baddisk_calls() - calls;
+        check_all_there(p.dir, seq);
+    } while (calls >= n);
+    assert_true(n > 20);
+    print_message("a start fails at %u calls\n", (unsigned)n - 1);
+    for (n = 1; kill_a_start(p.dir, n); n++)
+        check_all_there(p.dir, seq);
+    assert_true(n > 20);
+    print_message("a start is killed at %u calls\n", (unsigned)n - 1);
+    baddisk_unwatch();
+    scratch_remove(p.scratch);
+}
+
 /* --- a sync that failed once --- */
 
 static void fail_bytes(void *arg, const char *path)
@@ -323,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_call_fails),
         cmocka_unit_test(test_killed_at_each_call),
+        cmocka_unit_test(test_start_fails),
         cmocka_unit_test(test_sync_is_not_asked_twice),
         cmocka_unit_test(test_many_share_a_sync),
     };
