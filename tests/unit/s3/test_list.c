@@ -81,7 +81,7 @@ static void not_encoded(void **state)
     http_call_done(&call);
 }
 
-/* What Ceph 16 and 18 say of a prefix with a control character: no XML 1.0. */
+/* What Ceph 16 says of a prefix with a control character: no XML 1.0. */
 static void control_character(void **state)
 {
     struct http_call call;
