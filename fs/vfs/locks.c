@@ -223,7 +223,8 @@ int lock_try(struct vfs *v, struct inode *i, struct lockfile *lf, const struct v
     int r;
 
     lock_take(&lf->change);
-    r = try_held(v, lf, l);
+    r = lockshare_ask_key(v, i, lf, l);
+    r = r == 0 ? try_held(v, lf, l) : r == SHARE_BUSY ? TRY_BUSY_THERE : r;
     lock_drop(&lf->change);
     if (r != 0)
         return r;

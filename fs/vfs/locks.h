@@ -42,6 +42,7 @@ struct lockfile {
     char id_name[33];       /* which id */
     struct lockset held[LOCK_KINDS];
     uint64_t grown; /* counts what was got from the bucket: inodes revalidate after it */
+    bool is_key_free; /* nobody has locked the file by its key since before it had its id */
     bool is_lost;   /* the lease was lost while somebody held something, who may not know yet */
     struct vfs_lock_wait *waiters; /* oldest first */
     int64_t due_ns, poll_ns;       /* when to try again; INT64_MAX: not */
@@ -65,6 +66,9 @@ struct locktable {
 _must_check_ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret);
 void lockfile_unref(struct vfs *v, struct lockfile *lf); /* NULL is fine */
 bool lockfile_is_free_locked(const struct lockfile *lf); /* nobody here holds or waits */
+/* What the file goes by until it has an id. 0 or -errno. */
+int lockfile_key_name_locked(const struct vfs *v, const struct inode *i,
+                             char ret[LOCKFILE_NAME_SIZE]);
 /* From now on lf is the one that goes by this id. 0; TRY_BUSY_THERE: another one does, and is in
  * use. With lf->change held. */
 int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id);
@@ -88,6 +92,11 @@ void lockshare_lost(struct lockfile *lf); /* after SHARE_LOST */
 int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id);
 int lockshare_check(struct lockfile *lf); /* is what is held still ours? As share_check() */
 bool lockshare_is_by_key(const struct lockfile *lf);
+/* A file that goes by its id: does a mount that made it too, and has not sent it yet, hold a lock
+ * by its key that is in the way? One GET, once for a file; who gets such a lock later finds the id,
+ * and takes its lock as well. 0, SHARE_BUSY, -errno. */
+int lockshare_ask_key(struct vfs *v, struct inode *i, struct lockfile *lf,
+                      const struct vfs_lock *l);
 
 /* --- lockwait.c --- */
 /* Waits without a thread: VFS_LOCK_WAITS, or -EDEADLK, -EINTR, -errno (then w is the caller's). */

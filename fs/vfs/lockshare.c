@@ -103,3 +103,28 @@ int lockshare_check(struct lockfile *lf)
 
     return r == 0 && lf->id_share != NULL ? share_check(lf->id_share) : r;
 }
+
+int lockshare_ask_key(struct vfs *v, struct inode *i, struct lockfile *lf, const struct vfs_lock *l)
+{
+    const struct lock_entry want = {.range = l->range, .type = l->type};
+    char name[LOCKFILE_NAME_SIZE];
+    struct lock_entry holder;
+    struct share *share;
+    int r;
+
+    if (l->type == LOCK_TYPE_NONE || lf->share == NULL || lockshare_is_by_key(lf) ||
+        lf->is_key_free)
+        return 0;
+    lock_take(&v->tree);
+    r = inode_is_gone_locked(v, i) ? -ENOENT : lockfile_key_name_locked(v, i, name);
+    lock_drop(&v->tree);
+    if (r < 0) /* no name leads to it: nobody makes it there */
+        return 0;
+    r = share_new(v->coord, name, &share);
+    if (r < 0)
+        return r;
+    r = share_test(share, l->kind, &want, &holder);
+    share_free(share);
+    lf->is_key_free = r == 0;
+    return r;
+}

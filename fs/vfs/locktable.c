@@ -162,9 +162,28 @@ static int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret)
     return 0;
 }
 
+static void name_of_key(const char *key, char ret[LOCKFILE_NAME_SIZE])
+{
+    char id[33];
+
+    objattr_id_of_name(key, id);
+    snprintf(ret, LOCKFILE_NAME_SIZE, "key-%s", id);
+}
+
+int lockfile_key_name_locked(const struct vfs *v, const struct inode *i,
+                             char ret[LOCKFILE_NAME_SIZE])
+{
+    char key[VFS_KEY_MAX + 2];
+    int r = inode_key_locked(v, i, NULL, key);
+
+    if (r == 0)
+        name_of_key(key, ret);
+    return r;
+}
+
 static int name_locked(const struct vfs *v, const struct inode *i, char ret[LOCKFILE_NAME_SIZE])
 {
-    char key[VFS_KEY_MAX + 2], id[33];
+    char key[VFS_KEY_MAX + 2];
     int r;
 
     ret[0] = '\0';
@@ -178,8 +197,7 @@ static int name_locked(const struct vfs *v, const struct inode *i, char ret[LOCK
         r = inode_key_locked(v, i, NULL, key);
     if (r < 0)
         return r;
-    objattr_id_of_name(key, id);
-    snprintf(ret, LOCKFILE_NAME_SIZE, "key-%s", id);
+    name_of_key(key, ret);
     return 0;
 }
 
