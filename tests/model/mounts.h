@@ -23,6 +23,8 @@
 #define N_FILES 7
 #define N_DIRS 2
 #define N_KEYS (N_FILES + N_DIRS) /* the directories' markers come last */
+#define SEEDS_MORE 100000
+#define N_COUNTERS 2 /* of mounts_locks.c */
 #define AC_MAX_NS (60 * NS_PER_S)
 
 /* True when byte ranges and appends onto another's version of the same file are merged (protocol
@@ -60,6 +62,9 @@ enum kind {
     M_REMOUNT,
     M_CACHE_LOSS,
     M_TICK,
+    M_MORE, /* the moves from here on are made by seeds from SEEDS_MORE on only */
+    M_FALLOCATE = M_MORE,
+    M_LOCK_ADD,
     M_KINDS
 };
 extern const char *const move_names[M_KINDS];
@@ -178,6 +183,9 @@ struct world {
     size_t own[MOUNTS][N_KEYS], seen[MOUNTS][N_KEYS];
     unsigned local[MOUNTS][N_KEYS]; /* counts changes of the open files there */
     unsigned t, next_write, next_ident;
+    struct {
+        unsigned long n, maybe; /* mounts_locks.c */
+    } counted[N_COUNTERS];
     struct doing *doing;
     const struct move *moves;
     size_t n_moves, next;
@@ -236,6 +244,8 @@ void lfiles_follow(unsigned mount, unsigned path);
 int lost_found_has(unsigned mount, const struct lfile *f); /* 1, 0 */
 
 /* --- mounts_open.c --- */
+/* As rig_open_file, and the node is known after: its handle and its node. */
+int open_path(struct rig *r, const char *path, int flags, struct mhandle *h);
 struct mhandle *slot_of(const struct doing *d);
 int do_open(struct doing *d, int flags);
 int handle_shut(struct doing *d, struct mhandle *h); /* close(2) */
@@ -244,6 +254,14 @@ int handle_shut(struct doing *d, struct mhandle *h); /* close(2) */
 int do_handle_move(struct doing *d);
 int close_all(struct doing *d);
 bool error_is_fault(const struct doing *d, int r);
+
+/* --- mounts_range.c --- */
+int do_fallocate(struct doing *d);
+
+/* --- mounts_locks.c --- */
+extern const char *const counters[N_COUNTERS];
+int do_lock_add(struct doing *d);
+int check_counter(void);
 
 /* --- mounts_names.c --- */
 /* The oldest version of a key that a mount may answer with from what it knew. */

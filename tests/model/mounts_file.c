@@ -152,6 +152,8 @@ static bool has_ours(const struct lfile *f, const struct content *c)
     size_t at = 0, n = 0, ours = 0;
 
     for (size_t i = 0; i < f->c.n; i++) {
+        if (f->dirty_cells[i] && f->c.v[i] == 0 && i < c->n && c->v[i] != 0 && !is_ours(f, c->v[i]))
+            return false; /* zeros were put there */
         if (!f->dirty_cells[i] || f->c.v[i] == 0)
             continue;
         ours++;

@@ -265,6 +265,8 @@ int do_handle_move(struct doing *d)
         return do_write(d);
     case M_TRUNCATE:
         return do_truncate(d);
+    case M_FALLOCATE:
+        return do_fallocate(d);
     case M_FSYNC:
         return do_fsync(d);
     case M_CLOSE:

@@ -112,6 +112,9 @@ static int take_name(void *arg, const char *name, const struct vfs_entry *e, uin
         return 0;
     if (e->node != 0)
         vfs_forget(l->rig->vfs, e->node, 1);
+    for (int i = 0; i < N_COUNTERS; i++)
+        if (strcmp(name, counters[i]) == 0)
+            return 0;
     snprintf(path, sizeof(path), "%s%s%s", l->dir, l->dir[0] != '\0' ? "/" : "", name);
     k = key_index(path);
     if (k >= 0 && k < N_FILES) {
@@ -405,6 +408,8 @@ int do_name_move(struct doing *d)
     case M_REMOUNT:
     case M_CACHE_LOSS:
         return do_remount(d);
+    case M_LOCK_ADD:
+        return do_lock_add(d);
     case M_TICK:
         clock_fake_add((int64_t)(1 + d->m->off % 80) * NS_PER_S);
         return 0;

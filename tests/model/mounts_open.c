@@ -44,8 +44,7 @@ static int create_path(struct rig *r, const char *path, int flags, struct mhandl
     return x;
 }
 
-/* As rig_open_file, and the node is known after. */
-static int open_path(struct rig *r, const char *path, int flags, struct mhandle *h)
+int open_path(struct rig *r, const char *path, int flags, struct mhandle *h)
 {
     struct vfs_entry e;
     bool keep;

@@ -62,6 +62,8 @@ int check_settled(void)
         if (settled_dirs(m) < 0)
             return -1;
     }
+    if (check_counter() < 0)
+        return -1;
     if (memstore_uploads(w.rig[0].store) != 0)
         return model_fail("at rest: an upload was left open");
     return 0;

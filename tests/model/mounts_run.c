@@ -14,10 +14,11 @@
 #define WAITS_MAX 8
 
 const char *const move_names[M_KINDS] = {
-    "open",     "open-rdwr",   "open-append",    "open-trunc",   "open-excl", "read",       "write",
-    "truncate", "fsync",       "close",          "put",          "add",       "get",        "stat",
-    "ls",       "pin",         "unlink",         "rename",       "noreplace", "mkdir",      "rmdir",
-    "chmod",    "foreign-put", "foreign-delete", "foreign-copy", "remount",   "cache-loss", "tick"};
+    "open",         "open-rdwr", "open-append", "open-trunc", "open-excl",   "read",
+    "write",        "truncate",  "fsync",       "close",      "put",         "add",
+    "get",          "stat",      "ls",          "pin",        "unlink",      "rename",
+    "noreplace",    "mkdir",     "rmdir",       "chmod",      "foreign-put", "foreign-delete",
+    "foreign-copy", "remount",   "cache-loss",  "tick",       "fallocate",   "lock-add"};
 static const char *const fault_names[F_KINDS] = {
     "", " put-retried", " put-lost", " put-refused", " put-in-doubt", " delete-lost", " get-fails"};
 
