@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "mountpoint.h"
 
+#define FINISH_AGE_NS (7 * 24 * 3600 * NS_PER_S) /* another mount's rename, left unfinished */
 #define CACHE_SIZE_DEFAULT (UINT64_C(10) << 30)
 #define CACHE_SIZE_MIN (UINT64_C(64) << 20)
 
@@ -194,6 +195,7 @@ static int open_vfs(struct compose *m)
         .root_mode = c->root.mode,
         .no_devices = c->devices == CONFIG_DEVICES_REFUSE,
         .mend_ns = m->front != NULL ? 10 * NS_PER_S : 0, /* a check does so itself */
+        .finish_age_ns = m->front != NULL ? FINISH_AGE_NS : 0,
         .caps = m->caps,
         .invalidate = m->front != NULL ? front_invalidate : NULL,
         .invalidate_arg = m->front,

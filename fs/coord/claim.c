@@ -22,7 +22,9 @@ int intent_read(struct coord *c, const char *name, struct intent *ret, struct st
         return r;
     if (ret_etag != NULL)
         *ret_etag = rec.etag;
-    return intent_parse(rec.body, ret);
+    r = intent_parse(rec.body, ret);
+    ret->age_ns = rec.age_ns;
+    return r;
 }
 
 static int write_record(struct coord *c, const struct intent *what, bool is_target,

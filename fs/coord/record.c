@@ -58,6 +58,8 @@ static int read_whole(struct coord *c, const char *key, int64_t deadline_ns, str
         r = 0;
     } else if (r == 0) {
         ret->etag = rsp.obj.etag;
+        if (rsp.obj.mtime_ns > 0 && rsp.date_ns > rsp.obj.mtime_ns)
+            ret->age_ns = rsp.date_ns - rsp.obj.mtime_ns;
     }
     if (r == 0) {
         m.data[rsp.body_len] = '\0';

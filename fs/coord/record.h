@@ -18,6 +18,7 @@ struct record {
     struct store_etag etag; /* unset: there is none */
     char *body;             /* "" where there is none; a NUL follows */
     size_t len;
+    int64_t age_ns; /* since it was written, by the server's clock alone; 0: it does not say */
 };
 void record_done(struct record *r); /* idempotent; legal on a zeroed struct */
 

@@ -144,6 +144,18 @@ bool intents_are_at_it(struct vfs *v, const struct intent *i)
     return found;
 }
 
+bool intents_are_left_here(struct vfs *v, const char *name, const struct store_etag *etag)
+{
+    const struct intent_known *k;
+    bool is_left;
+
+    lock_take(&v->tree);
+    k = *find_locked(v, name);
+    is_left = k != NULL && k->is_left && store_etag_equal(&k->etag, etag);
+    lock_drop(&v->tree);
+    return is_left;
+}
+
 void intents_done(struct vfs *v)
 {
     bool has_thread;
@@ -213,6 +225,7 @@ static void leave(struct vfs *v, const struct intent_claim *cl, const struct sto
     k = intents_of_locked(v, cl);
     if (k != NULL) {
         k->is_ours = false;
+        k->is_left = true;
         k->etag = *etag;
     }
     lock_drop(&v->tree);

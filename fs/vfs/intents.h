@@ -14,6 +14,8 @@ struct intent_known {
     bool is_ours;     /* a call here is at it */
     uint64_t seen;    /* by which look at the bucket last; several may be under way */
     bool is_tried;    /* by the mending under way */
+    bool is_old;      /* too old to be finished here */
+    bool is_left;     /* by this mount itself, which may finish it at any age */
     uint64_t n_all, n_done;
 };
 
@@ -22,6 +24,8 @@ int intents_note(struct vfs *v, const char *name, const struct intent *what,
                  const struct store_etag *etag, bool is_ours);
 void intents_forget(struct vfs *v, const char *name);
 struct intent_known *intents_of_locked(struct vfs *v, const struct intent_claim *cl);
+/* Was this record written and left by this mount? */
+bool intents_are_left_here(struct vfs *v, const char *name, const struct store_etag *etag);
 /* Is a call of this mount carrying this rename out? */
 bool intents_are_at_it(struct vfs *v, const struct intent *i);
 void intents_drop_lists(struct vfs *v, const struct intent *i);

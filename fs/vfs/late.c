@@ -140,7 +140,7 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
     return r == 0 ? LATE_ELSEWHERE : r;
 }
 
-/* With names held, for reading as a rule. */
+/* With names held, for reading as a rule. Nobody finishes an old one behind a writer's back. */
 static int wait_for(struct vfs *v, const char *key, bool is_dir)
 {
     int r;
@@ -148,7 +148,7 @@ static int wait_for(struct vfs *v, const char *key, bool is_dir)
     names_far_begin(v);
     r = intents_wait(v, key, is_dir);
     names_far_end(v);
-    return r;
+    return r == RENAME_OLD ? 0 : r;
 }
 
 int late_write(struct vfs *v, struct inode *i, const char *key, const char *name,

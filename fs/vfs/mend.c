@@ -131,7 +131,17 @@ static int take_over(struct vfs *v, const char *name, const struct intent *i,
     return i->is_dir ? mend_dir(v, &cl) : mend_file(v, &cl);
 }
 
-/* One record. 0: it does not stand (any more); 1: it does, and somebody is at it; -errno. */
+/* What was meant so long ago may not be what is wanted now (protocol 8): for who wrote it, or an
+ * administrator. */
+static bool is_old(struct vfs *v, const char *name, const struct intent *i,
+                   const struct store_etag *etag)
+{
+    return v->conf.finish_age_ns != 0 && i->age_ns > v->conf.finish_age_ns &&
+           !session_is_ours(v->coord, i->session) && !intents_are_left_here(v, name, etag);
+}
+
+/* One record. 0: it does not stand (any more); 1: it does, and somebody is at it; RENAME_OLD; -errno.
+ */
 static int settle(struct vfs *v, const char *name, const struct intent *i,
                   const struct store_etag *etag)
 {
@@ -156,7 +166,7 @@ static int settle(struct vfs *v, const char *name, const struct intent *i,
     if (r <= 0)
         return r < 0 ? r : 1;
     if (!i->is_target)
-        return take_over(v, name, i, etag);
+        return is_old(v, name, i, etag) ? RENAME_OLD : take_over(v, name, i, etag);
     r = intent_clear(v->coord, name, etag);
     return r == INTENT_BUSY ? 1 : r;
 }
@@ -168,7 +178,7 @@ int intents_wait(struct vfs *v, const char *key, bool is_dir)
 
     lock_assert_may_block();
     intent_name(key, is_dir, name);
-    for (long ms = WAIT_MIN_MS; r > 0; ms = 2 * ms < WAIT_MAX_MS ? 2 * ms : WAIT_MAX_MS) {
+    for (long ms = WAIT_MIN_MS; r == 1; ms = 2 * ms < WAIT_MAX_MS ? 2 * ms : WAIT_MAX_MS) {
         struct timespec ts = {ms / 1000, ms % 1000 * 1000000L};
         struct store_etag etag;
         struct intent i;
@@ -176,7 +186,7 @@ int intents_wait(struct vfs *v, const char *key, bool is_dir)
         r = intent_read(v->coord, name, &i, &etag);
         if (r == 0)
             r = settle(v, name, &i, &etag);
-        if (r > 0)
+        if (r == 1)
             nanosleep(&ts, NULL);
     }
     return r;
@@ -191,15 +201,31 @@ static bool next_of(struct vfs *v, char name[INTENT_NAME_SIZE], struct store_eta
 
     lock_take(&v->tree);
     for (struct intent_known *k = v->locked.intents; k != NULL && !found; k = k->next) {
-        if (k->is_ours || k->is_tried || (k->what == NULL && now - k->since_ns < OLD_NS))
+        if (k->is_ours || k->is_tried || k->is_old || (k->what == NULL && now - k->since_ns < OLD_NS))
             continue;
         k->is_tried = found = true;
         memcpy(name, k->name, INTENT_NAME_SIZE);
         *etag = k->etag;
         *what = k->what != NULL ? *k->what : (struct intent){0};
+        if (what->age_ns > 0)
+            what->age_ns += now - k->since_ns;
     }
     lock_drop(&v->tree);
     return found;
+}
+
+static void leave_old(struct vfs *v, const char *name, const struct intent *what)
+{
+    struct intent_known *k;
+
+    if (!what->is_target)
+        log_warn("rename.too_old", "from=%s to=%s hours=%lld help=\"s3efs fsck --repair finishes it\"",
+             LOG_Q(what->from), LOG_Q(what->to), (long long)(what->age_ns / (3600 * NS_PER_S)));
+    lock_take(&v->tree);
+    for (k = v->locked.intents; k != NULL; k = k->next)
+        if (strcmp(k->name, name) == 0)
+            k->is_old = true;
+    lock_drop(&v->tree);
 }
 
 int intents_mend(struct vfs *v)
@@ -210,8 +236,10 @@ int intents_mend(struct vfs *v)
     int r = intents_look(v), n = 0, error = 0;
 
     lock_take(&v->tree);
-    for (struct intent_known *k = v->locked.intents; k != NULL; k = k->next)
+    for (struct intent_known *k = v->locked.intents; k != NULL; k = k->next) {
         k->is_tried = false;
+        n += k->is_old;
+    }
     lock_drop(&v->tree);
     while (r == 0 && next_of(v, name, &etag, &what)) {
         int s = intent_stands(&what) ? settle(v, name, &what, &etag)
@@ -220,6 +248,8 @@ int intents_mend(struct vfs *v)
         if (s == 0)
             intents_forget(v, name);
         n += s != 0;
+        if (s == RENAME_OLD)
+            leave_old(v, name, &what);
         if (s < 0) {
             error = s;
             log_warn("rename.mend", "record=%s cause=%s", name, LOG_Q(err_text()));
@@ -236,7 +266,7 @@ int vfs_mend(struct vfs *v)
 static bool has_work_locked(const struct vfs *v)
 {
     for (const struct intent_known *k = v->locked.intents; k != NULL; k = k->next)
-        if (!k->is_ours && k->what != NULL)
+        if (!k->is_ours && !k->is_old && k->what != NULL)
             return true;
     return false;
 }

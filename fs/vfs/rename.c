@@ -396,6 +396,8 @@ static int wait_for_others(struct vfs *v, const struct rename_names *n)
             memcpy(key + strlen(key), "/", 2);
         if (r == 0)
             r = intents_wait(v, key, k % 2 == 1);
+        if (r == RENAME_OLD)
+            r = err_set(-EBUSY, "a rename of %s was left unfinished long ago: s3efs fsck --repair", key);
     }
     return r;
 }

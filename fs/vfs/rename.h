@@ -21,6 +21,7 @@
 enum rename_outcome {
     RENAME_AGAIN = 1,   /* another rename stood in the way, or the source is not what it was */
     RENAME_CHANGED = 2, /* what should be deleted is another version now */
+    RENAME_OLD = 3,     /* a dead mount's intent stands, older than conf.finish_age_ns */
 };
 
 struct rename_names {
@@ -125,7 +126,7 @@ void intents_show_locked(struct vfs *v, const struct intent_claim *claim);
 void intents_progress(struct vfs *v, const struct intent_claim *claim, uint64_t all);
 void intents_step(struct vfs *v, const struct intent_claim *claim);
 /* Waits, with no lock held, until no rename but ours stands on this name; finishes one whose mount
- * is dead. */
+ * is dead. RENAME_OLD: its mount is, and it is too old to be finished here. */
 int intents_wait(struct vfs *v, const char *key, bool is_dir);
 /* Asks the bucket which intents there are. */
 int intents_look(struct vfs *v);

@@ -37,6 +37,7 @@ struct intent {
     char id[33];                    /* file id; "" for a directory */
     struct store_etag source;       /* version that is moved; unset for a directory */
     struct store_etag target;       /* version that is replaced; unset: there was none */
+    int64_t age_ns;                 /* not written: since then, by the server's clock; 0 not known */
     char from[INTENT_KEY_MAX + 1], to[INTENT_KEY_MAX + 1];
 };
 

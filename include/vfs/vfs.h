@@ -83,6 +83,9 @@ struct vfs_conf {
     /* How often renames of other mounts that stand are looked at, and finished if their mount is
      * dead, by a thread that only runs while there are any. 0: never, and nobody looks for them. */
     int64_t mend_ns;
+    /* Such that are older, by the server's clock, are shown as ever, but finished by nobody but who wrote
+     * them: what was meant so long ago may not be what is wanted now. 0: of any age (fsck --repair). */
+    int64_t finish_age_ns;
     struct store_caps caps;
     /* The kernel's cached pages and attributes of a node are out of date. May block until the
      * kernel has dropped them. NULL: nobody to tell. */

@@ -21,6 +21,7 @@ check-system: all
 
 EXTRA_DIST += tests/data/README.md tests/data/bucket.png tests/data/sunset.jpg tests/data/sunset.webp
 EXTRA_DIST += %D%/exclusive.py
+EXTRA_DIST += %D%/big_rename.py
 EXTRA_DIST += %D%/histories.py
 EXTRA_DIST += %D%/rename_crash.py
 EXTRA_DIST += %D%/bad_days.py
