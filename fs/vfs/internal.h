@@ -372,6 +372,8 @@ int content_open(struct vfs *v, struct inode *i);
  * type. */
 int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name,
                    struct store_hdrs *ret);
+
+/* --- marker.c --- */
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */
 int marker_put(struct vfs *v, struct inode *dir);
 /* marker_put() ended with r < 0, after `tries` other tries. 0: another client had changed it, it has been

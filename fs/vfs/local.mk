@@ -27,6 +27,7 @@ libvfs_a_SOURCES += %D%/theirs.h
 libvfs_a_SOURCES += %D%/shadow.c
 libvfs_a_SOURCES += %D%/source.c
 libvfs_a_SOURCES += %D%/nameslock.c
+libvfs_a_SOURCES += %D%/marker.c
 EXTRA_DIST += %D%/README.md
 libvfs_a_SOURCES += %D%/outrec.c
 libvfs_a_SOURCES += %D%/outrec.h

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Markers of directories: empty objects that hold their attributes. All of one size and content have
+ * one ETag, so no condition meets a change of attributes. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+
+static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    memset(buf, 0, len);
+    return 0;
+}
+
+/* The reply of a new directory's PUT was lost, or its retry met what the first try had made: one
+ * HEAD tells, by the id that only this directory has. 0 and *ret_obj, or what r was. */
+static int marker_look(struct vfs *v, const char *key, const struct objattr *attr, int r,
+                       struct store_obj *ret_obj)
+{
+    const struct objattr_defaults d = vfs_defaults(v);
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    struct objattr theirs;
+    struct err_copy cause;
+
+    err_copy(&cause);
+    if (store_call(v->store, &req, &rsp) == 0) {
+        objattr_decode(&d, key, true, &rsp.obj, &theirs);
+        if (strcmp(theirs.id, attr->id) == 0) {
+            *ret_obj = (struct store_obj){.etag = rsp.obj.etag, .mtime_ns = rsp.obj.mtime_ns};
+            r = 0;
+        }
+    }
+    store_rsp_done(&rsp);
+    if (r != 0)
+        err_restore(&cause);
+    return r;
+}
+
+int marker_put(struct vfs *v, struct inode *dir)
+{
+    const struct store_src empty = {.size = 0, .read = zero_read};
+    struct store_hdrs hdrs = {0};
+    struct store_rsp rsp = {0};
+    char key[VFS_KEY_MAX + 2];
+    struct store_req req = {.op = STORE_PUT, .key = key, .src = &empty, .hdrs = &hdrs};
+    struct objattr attr;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, key);
+    if (r == 0 && dir == v->locked.root && key[0] == '\0')
+        r = name_state_key(v, "root", key,
+                           sizeof(key)); /* the bucket's top has no key of its own */
+    attr = dir->attr;
+    if (r == 0)
+        r = store_hdrs_copy(&hdrs, &dir->hdrs);
+    if (r == 0)
+        r = edits_apply(&dir->edits, &hdrs);
+    req.cond = (struct store_cond){store_etag_is_set(&dir->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
+                                   dir->etag};
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = objattr_encode(&attr, key, &hdrs);
+    if (r == 0)
+        r = store_hdrs_set(&hdrs, "content-type", "application/x-directory");
+    if (r == 0)
+        r = upload_tags(v->upload, key, &hdrs);
+    if (r == 0) {
+        r = store_call(v->store, &req, &rsp);
+        if (r != 0 && req.cond.kind == STORE_IF_ABSENT)
+            r = marker_look(v, key, &attr, r, &rsp.obj);
+    }
+    if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_CONFLICT)
+        r = err_set(-EEXIST, "%s was made or changed by another client", key);
+    if (r == 0) {
+        lock_take(&v->tree);
+        store_hdrs_done(&dir->hdrs);
+        dir->hdrs = hdrs;
+        hdrs = (struct store_hdrs){0};
+        store_hdrs_done(&dir->edits);
+        dir->etag = rsp.obj.etag;
+        dir->obj_mtime_ns = rsp.obj.mtime_ns;
+        dir->checked_ns = clock_boot_ns();
+        dir->ac_ns = v->conf.acdirmin_ns;
+        lock_drop(&v->tree);
+    }
+    store_hdrs_done(&hdrs);
+    store_rsp_done(&rsp);
+    return err_fold(r);
+}
+
+int marker_refused(struct vfs *v, struct inode *dir, int r, int tries)
+{
+    if (r != -EEXIST)
+        return r;
+    if (tries > 0 || inode_revalidate(v, dir) < 0)
+        return err_set(-EAGAIN, "the directory's marker is being changed by others");
+    return 0;
+}
+
+void marker_keep(struct vfs *v, struct inode *dir)
+{
+    bool needed;
+
+    lock_take(&v->tree);
+    needed = dir != v->locked.root && dir->parent != NULL && !store_etag_is_set(&dir->etag);
+    lock_drop(&v->tree);
+    if (needed && marker_put(v, dir) < 0)
+        log_debug("dir.marker", "cause=%s",
+                  LOG_Q(err_text())); /* it may vanish with its last name: as before */
+}
