@@ -91,8 +91,10 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
 static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
 {
     struct objattr before;
-    int r;
+    int r = marker_see(v, i, v->conf.acregmin_ns); /* as a file's commit (protocol 5) */
 
+    if (r < 0)
+        return r;
     for (int tries = 0;; tries++) {
         lock_take(&v->tree);
         before = i->attr;

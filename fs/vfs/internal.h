@@ -374,6 +374,9 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
                    struct store_hdrs *ret);
 
 /* --- marker.c --- */
+/* With the directory's io held. Its attributes as the bucket has them, if what is known is so old. 0 (also where
+ * there is no marker); -errno. */
+int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns);
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */
 int marker_put(struct vfs *v, struct inode *dir);
 /* marker_put() ended with r < 0, after `tries` other tries. 0: another client had changed it, it has been

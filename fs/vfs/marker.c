@@ -43,6 +43,57 @@ static int marker_look(struct vfs *v, const char *key, const struct objattr *att
     return r;
 }
 
+static int marker_key_locked(const struct vfs *v, const struct inode *dir,
+                             char key[VFS_KEY_MAX + 2])
+{
+    int r = inode_key_locked(v, dir, NULL, key);
+
+    if (r == 0 && dir == v->locked.root && key[0] == '\0')
+        r = name_state_key(v, "root", key,
+                           VFS_KEY_MAX + 2); /* the bucket's top has no key of its own */
+    return r;
+}
+
+/* What stands there now; the directory's key is that of its id. */
+static void take_marker_locked(struct vfs *v, struct inode *dir, const struct store_obj *obj,
+                               int64_t asked)
+{
+    char key[VFS_KEY_MAX + 2];
+
+    if (inode_key_locked(v, dir, NULL, key) < 0)
+        return;
+    inode_set_obj_locked(v, dir, key, obj, asked);
+    if (dir == v->locked.root)
+        dir->ino = VFS_ROOT;
+}
+
+int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns)
+{
+    char key[VFS_KEY_MAX + 2];
+    struct store_req req = {.op = STORE_HEAD, .key = key};
+    struct store_rsp rsp = {0};
+    int64_t asked = clock_boot_ns();
+    bool is_due;
+    int r;
+
+    lock_take(&v->tree);
+    is_due = !dir->is_new && (dir->parent != NULL || dir == v->locked.root) &&
+             (dir->checked_ns <= 0 || asked - dir->checked_ns >= older_ns);
+    r = marker_key_locked(v, dir, key);
+    lock_drop(&v->tree);
+    if (!is_due || r < 0)
+        return 0;
+    r = store_call(v->store, &req, &rsp);
+    lock_take(&v->tree);
+    if (r == 0)
+        take_marker_locked(v, dir, &rsp.obj, asked);
+    else if ((r == STORE_NOT_FOUND || r == -EACCES) && dir == v->locked.root)
+        dir->checked_ns = asked; /* none as yet, or not to be seen: asked as rarely */
+    lock_drop(&v->tree);
+    store_rsp_done(&rsp);
+    return r < 0 ? r : 0;
+}
+
 int marker_put(struct vfs *v, struct inode *dir)
 {
     const struct store_src empty = {.size = 0, .read = zero_read};
@@ -54,10 +105,7 @@ int marker_put(struct vfs *v, struct inode *dir)
     int r;
 
     lock_take(&v->tree);
-    r = inode_key_locked(v, dir, NULL, key);
-    if (r == 0 && dir == v->locked.root && key[0] == '\0')
-        r = name_state_key(v, "root", key,
-                           sizeof(key)); /* the bucket's top has no key of its own */
+    r = marker_key_locked(v, dir, key);
     attr = dir->attr;
     if (r == 0)
         r = store_hdrs_copy(&hdrs, &dir->hdrs);

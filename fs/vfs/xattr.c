@@ -314,8 +314,10 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
  * once. */
 static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
 {
-    int r;
+    int r = marker_see(v, i, v->conf.acregmin_ns);
 
+    if (r < 0)
+        return r;
     for (int tries = 0;; tries++) {
         struct store_hdrs edits = {0};
 

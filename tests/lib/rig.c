@@ -522,6 +522,13 @@ int rig_chmod(struct rig *r, const char *path, mode_t mode)
     return set_by_path(r, path, &st, VFS_SET_MODE);
 }
 
+int rig_chown(struct rig *r, const char *path, uid_t uid, gid_t gid)
+{
+    const struct stat st = {.st_uid = uid, .st_gid = gid};
+
+    return set_by_path(r, path, &st, VFS_SET_UID | VFS_SET_GID);
+}
+
 struct ls {
     char *buf;
     size_t size, len;

@@ -77,6 +77,7 @@ int rig_key_of(struct rig *r, uint64_t node, char *buf, size_t size);
 int rig_mend(struct rig *r); /* a turn of the thread that finishes renames, which no rig has */
 int rig_truncate(struct rig *r, const char *path, uint64_t size);
 int rig_chmod(struct rig *r, const char *path, mode_t mode);
+int rig_chown(struct rig *r, const char *path, uid_t uid, gid_t gid);
 /* Names of a directory, sorted, joined by blanks, without the dots. */
 int rig_ls(struct rig *r, const char *path, char *buf, size_t size);
 

@@ -488,8 +488,7 @@ static void *write_other(void *arg)
     return NULL;
 }
 
-static void write_while_drained(void *arg, struct store *s, const struct store_req *req,
-                                int result)
+static void write_while_drained(void *arg, struct store *s, const struct store_req *req, int result)
 {
     pthread_t t;
     size_t other = req->key[0] == '0';
@@ -580,6 +579,44 @@ static void unlink_tells_the_kernel_of_a_merge(void **state)
     merge_is_told(unlink_f);
 }
 
+/* --- attributes of directories that several change --- */
+
+/* a believes its look at a directory for longer than at a file; but what it sets goes onto what is
+ * there, not onto what it knows. */
+static void directory_that_others_change(void **state)
+{
+    struct vfs_entry e;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&a, "d", 0750), 0);
+    assert_int_equal(rig_walk(&a, "d", &e), 0); /* the kernel knows it */
+    assert_int_equal(rig_chmod(&b, "d", 01777), 0);
+    clock_fake_add(10 * NS_PER_S); /* acregmin is over, acdirmin not */
+    assert_int_equal(rig_stat(&a, "d", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0750);
+    assert_int_equal(rig_chown(&a, "d", 1000, 1000), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_stat(&b, "d", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 01777);
+    assert_int_equal(st.st_uid, 1000);
+    vfs_forget(a.vfs, e.node, 1);
+}
+
+/* The mount's root, too: chown there is every user's first step. */
+static void root_that_others_change(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(rig_chmod(&b, "", 01777), 0);
+    clock_fake_add(10 * NS_PER_S);
+    assert_int_equal(rig_chown(&a, "", 1001, 1000), 0);
+    assert_int_equal(rig_stat(&a, "", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 01777);
+    assert_int_equal(st.st_uid, 1001);
+}
+
 /* --- bytes that have no place to go --- */
 
 /* Somebody has tidied up the empty lost+found since the mount began. */
@@ -615,6 +652,8 @@ int main(void)
         T(new_file_over_a_name_keeps_its_mode),
         T(new_file_over_a_name_that_goes),
         T(two_looks_at_once),
+        T(directory_that_others_change),
+        T(root_that_others_change),
         T(drain_of_busy_writers),
         T(lost_and_found_is_made_again),
         T(drain_tells_the_kernel_of_a_merge),
