@@ -9,7 +9,26 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "outbox.h"
+
+/* The root has no name that a lookup would ask for. Best effort: it is what it was. */
+static void see_root(struct vfs *v, struct inode *root)
+{
+    bool is_fresh;
+    int64_t ac_ns;
+
+    lock_take(&v->tree);
+    is_fresh = inode_is_fresh_locked(v, root);
+    ac_ns = root->ac_ns;
+    lock_drop(&v->tree);
+    if (is_fresh)
+        return;
+    inode_io_take(v, root);
+    if (marker_see(v, root, ac_ns) < 0)
+        log_debug("root.marker", "cause=%s", LOG_Q(err_text()));
+    inode_io_drop(v, root);
+}
 
 int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int64_t *ret_attr_ns)
 {
@@ -20,6 +39,8 @@ int vfs_getattr(struct vfs *v, uint64_t node, uint64_t fh, struct stat *ret, int
     if (r < 0)
         return r;
     r = inode_follow_end(v, i) ? 0 : inode_revalidate(v, i);
+    if (r == 0 && node == VFS_ROOT)
+        see_root(v, i);
     lock_take(&v->tree);
     if (r == 0) {
         inode_stat_locked(v, i, ret);

@@ -617,6 +617,20 @@ static void root_that_others_change(void **state)
     assert_int_equal(st.st_uid, 1001);
 }
 
+static void root_changed_elsewhere_is_seen(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(rig_chown(&a, "", 1000, 1000), 0);
+    assert_int_equal(rig_stat(&b, "", &st), 0);
+    assert_int_equal(st.st_uid, 0); /* believed for acdirmin */
+    clock_fake_add(30 * NS_PER_S);
+    assert_int_equal(rig_stat(&b, "", &st), 0);
+    assert_int_equal(st.st_uid, 1000);
+    assert_int_equal(st.st_ino, VFS_ROOT);
+}
+
 /* --- bytes that have no place to go --- */
 
 /* Somebody has tidied up the empty lost+found since the mount began. */
@@ -654,6 +668,7 @@ int main(void)
         T(two_looks_at_once),
         T(directory_that_others_change),
         T(root_that_others_change),
+        T(root_changed_elsewhere_is_seen),
         T(drain_of_busy_writers),
         T(lost_and_found_is_made_again),
         T(drain_tells_the_kernel_of_a_merge),
