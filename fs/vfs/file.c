@@ -46,6 +46,18 @@ static int truncate_all(struct vfs *v, struct inode *i)
     return 0;
 }
 
+/* What the kernel may keep of the pages that it has. */
+static bool keeps_pages(struct vfs *v, struct inode *i, bool is_ours)
+{
+    bool keeps;
+
+    lock_take(&v->tree);
+    keeps = !i->is_kernel_behind && (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
+    i->kernel_etag = i->etag;
+    lock_drop(&v->tree);
+    return keeps;
+}
+
 /* With names (read) and i->io held. */
 static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
                           bool *ret_keep)
@@ -72,12 +84,43 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
     if (r < 0)
         return r;
     (*ret)->is_fresh = is_trunc;
-    lock_take(&v->tree);
-    *ret_keep = !i->is_kernel_behind && !is_trunc &&
-                (is_ours || store_etag_equal(&i->kernel_etag, &i->etag));
-    i->kernel_etag = i->etag;
-    lock_drop(&v->tree);
+    *ret_keep = keeps_pages(v, i, is_ours) && !is_trunc;
     return 0;
+}
+
+/* A file that waits for its upload, or is being uploaded (which holds io for as long as S3 is away),
+ * is read as it is here. 1: not that easily. */
+static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle **ret, bool *ret_keep)
+{
+    bool is_unsent;
+    int r;
+
+    lock_take(&v->tree);
+    is_unsent = i->out != NULL && i->data != NULL && !inode_is_stale_locked(v, i);
+    lock_drop(&v->tree);
+    if (!is_unsent || (flags & O_TRUNC) != 0)
+        return 1;
+    r = handle_new(v, i, flags, ret);
+    if (r == 0 && (*ret)->data == NULL) { /* given up meanwhile */
+        handle_free(v, *ret);
+        return 1;
+    }
+    if (r == 0)
+        *ret_keep = keeps_pages(v, i, true);
+    return r;
+}
+
+/* With names (read) and i->io taken. */
+static int open_checked(struct vfs *v, struct inode *i, int flags, struct handle **ret, bool *ret_keep)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, i);
+    r = open_locked_io(v, i, flags, ret, ret_keep);
+    inode_io_drop(v, i);
+    pthread_rwlock_unlock(&v->names);
+    return r;
 }
 
 int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, uint64_t *ret_fh,
@@ -98,11 +141,9 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
         inode_unref(v, i);
         return r;
     }
-    pthread_rwlock_rdlock(&v->names);
-    inode_io_take(v, i);
-    r = open_locked_io(v, i, flags, &h, ret_keep_cache);
-    inode_io_drop(v, i);
-    pthread_rwlock_unlock(&v->names);
+    r = open_unsent(v, i, flags, &h, ret_keep_cache);
+    if (r == 1)
+        r = open_checked(v, i, flags, &h, ret_keep_cache);
     if (r == 0) {
         *ret_fh = h->fh;
         inode_tell_kernel(v, i); /* it believes in the old size until then (T1) */

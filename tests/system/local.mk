@@ -29,3 +29,4 @@ EXTRA_DIST += %D%/signals.py
 EXTRA_DIST += %D%/fsck.py
 noinst_PROGRAMS += %D%/stormy
 %C%_stormy_SOURCES = %D%/stormy.c
+EXTRA_DIST += %D%/local.py

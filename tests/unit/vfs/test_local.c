@@ -205,6 +205,41 @@ static void a_refusal_is_final(void **state)
     assert_non_null(strstr(st.last_error, "f: when it was sent after its close"));
 }
 
+static void *read_it(void *arg)
+{
+    char *text = arg;
+
+    return rig_get(&rig, "f", text, 4) == 4 ? NULL : arg;
+}
+
+/* While the upload is under way, on a thread of its own: it would wait for it in vain. */
+static void read_amid(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    pthread_t t;
+    void *failed;
+
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT)
+        return;
+    assert_int_equal(pthread_create(&t, NULL, read_it, arg), 0);
+    pthread_join(t, &failed);
+    assert_null(failed);
+}
+
+static void read_while_it_is_sent(void **state)
+{
+    char text[5] = "";
+
+    (void)state;
+    put_text("f", "text");
+    memstore_set_hooks(rig.store, read_amid, NULL, text);
+    send_all(1);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_string_equal(text, "text");
+    assert_object("f", "text");
+}
+
 /* An outage: closes go on, and everything is sent once it is over, however often it was tried. */
 static void an_outage(void **state)
 {
@@ -378,6 +413,7 @@ int main(void)
         L(attributes_go_with_it),
         L(a_foreign_version_is_not_overwritten),
         L(a_refusal_is_final),
+        L(read_while_it_is_sent),
         L(an_outage),
         L(a_disk_that_fails),
         cmocka_unit_test_setup_teardown(fsync_waits_for_the_bucket, fsync_setup, teardown),
