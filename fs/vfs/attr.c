@@ -180,7 +180,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     i->is_cut_now = is_cut_now;
     is_closed = i->n_writers == 0;
     lock_drop(&v->tree);
-    if (outbox_holds(i))
+    if (outbox_holds(v, i))
         return outbox_commit(v, i);
     if (waits && !v->conf.sync_writes)
         return 0;

@@ -170,6 +170,16 @@ int outbox_commit(struct vfs *v, struct inode *i)
     return commit_inode(v, i);
 }
 
+bool outbox_holds(struct vfs *v, const struct inode *i)
+{
+    bool holds;
+
+    lock_take(&v->tree);
+    holds = i->out != NULL && i->n_writers == 0;
+    lock_drop(&v->tree);
+    return holds;
+}
+
 int outbox_before(struct vfs *v, struct inode *i)
 {
     bool is_behind;

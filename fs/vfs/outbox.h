@@ -45,10 +45,7 @@ struct outbox_place {
 int outbox_commit(struct vfs *v, struct inode *i);
 /* Closed and unsent: a change of its attributes is as safe as its bytes when it is journaled, too.
  */
-static inline bool outbox_holds(const struct inode *i)
-{
-    return i->out != NULL && i->n_writers == 0;
-}
+bool outbox_holds(struct vfs *v, const struct inode *i);
 /* Before a commit of the file: OUT-1. */
 int outbox_before(struct vfs *v, struct inode *i);
 /* The mark of the commit that is made now, or NULL: it has no entry. */

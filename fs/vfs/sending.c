@@ -24,7 +24,7 @@ static bool may_send_locked(const struct inode *i)
 }
 
 /* No time and no other client will make it good. */
-static bool is_final(const struct inode *i, int r)
+static bool is_final(int r)
 {
     static const int errnos[] = {EACCES,  EPERM, ESTALE, EEXIST,       ENOENT, EISDIR,
                                  ENOTDIR, EFBIG, EINVAL, ENAMETOOLONG, EROFS,  EOPNOTSUPP};
@@ -32,21 +32,23 @@ static bool is_final(const struct inode *i, int r)
     for (size_t k = 0; k < ARRAY_LEN(errnos); k++)
         if (r == -errnos[k])
             return true;
-    return i->is_barred; /* written under a lock that was lost */
+    return false;
 }
 
 static void try_later(struct vfs *v, struct inode *i, int r)
 {
     int64_t wait = RETRY_MIN_NS;
+    unsigned tries;
 
-    log_warn("local.retry", "node=%llu error=%d cause=%s", (unsigned long long)i->node, -r,
-             LOG_Q(err_text()));
     lock_take(&v->tree);
     for (unsigned k = 0; k < i->out->tries && wait < RETRY_MAX_NS; k++)
         wait *= 2;
-    i->out->tries++;
+    tries = ++i->out->tries;
     i->out->retry_ns = clock_boot_ns() + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
     lock_drop(&v->tree);
+    if ((tries & (tries - 1)) == 0) /* less and less often */
+        log_warn("local.retry", "node=%llu tries=%u error=%d cause=%s", (unsigned long long)i->node,
+                 tries, -r, LOG_Q(err_text()));
 }
 
 /* Where not even lost+found takes the bytes, the entry stays: the next start tries again. */
@@ -67,7 +69,7 @@ static void give_up(struct vfs *v, struct inode *i, int r)
 
 int outbox_send(struct vfs *v, struct inode *i)
 {
-    bool is_owed;
+    bool is_owed, is_barred;
     int r = commit_inode_unwaited(v, i);
 
     if (i->out == NULL)
@@ -75,13 +77,14 @@ int outbox_send(struct vfs *v, struct inode *i)
     lock_take(&v->tree);
     i->failed = 0; /* that is for what a caller was told */
     is_owed = inode_is_owed_locked(v, i);
+    is_barred = i->is_barred; /* written under a lock that was lost */
     lock_drop(&v->tree);
     if (r == 0 && !is_owed) { /* its name went */
         r = outbox_forget(v, i);
         if (r == 0)
             return 0;
     }
-    if (r < 0 && is_final(i, r))
+    if (r < 0 && (is_barred || is_final(r)))
         give_up(v, i, r);
     else
         try_later(v, i, r);

@@ -296,7 +296,7 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
     if (r == 0)
         r = begin(v, i, &edits);
     store_hdrs_done(&edits);
-    if (r == 0 && outbox_holds(i))
+    if (r == 0 && outbox_holds(v, i))
         return outbox_commit(v, i);
     if (r < 0 || (waits && !v->conf.sync_writes))
         return r;

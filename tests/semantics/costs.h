@@ -15,6 +15,15 @@ struct op {
 extern const struct op costs_ops[];
 extern const size_t costs_n_ops;
 
+/* ops_local.c */
+int with_local(struct rig *r);
+int have_unsent(struct rig *r);
+int do_local_create(struct rig *r);
+int do_local_again(struct rig *r);
+int do_local_rename(struct rig *r);
+int do_local_unlink(struct rig *r);
+int do_local_chmod(struct rig *r);
+
 /* ops_lock.c */
 int have_open(struct rig *r);
 int have_locked_once(struct rig *r);

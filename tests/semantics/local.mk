@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # docs/semantics.md against the ledger and the tests that its rows name.
 check_PROGRAMS += tests/semantics/costs
-tests_semantics_costs_SOURCES = %D%/costs.c %D%/costs.h %D%/measure.c %D%/ops.c %D%/ops_lock.c
+tests_semantics_costs_SOURCES = %D%/costs.c %D%/costs.h %D%/measure.c %D%/ops.c %D%/ops_local.c %D%/ops_lock.c
 tests_semantics_costs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_semantics_costs_LDADD = libtestrig.a libtest.a $(LIBS_vfs)
 dist_check_SCRIPTS += %D%/check

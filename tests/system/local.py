@@ -4,6 +4,7 @@
 import concurrent.futures
 import json
 import os
+import shutil
 
 from harness import mount, procs
 from harness.case import Skip, check, contains, equal, main, read_file, true, write_file
@@ -212,6 +213,19 @@ def requests(rig):
           {**{f"t{i}": 1 for i in range(10)}, "often": 1})
     equal(stored(rig, "often"), b"9")
     m.unmount()
+
+
+@check("a cache in memory: the mount warns")
+def in_memory(rig):
+    d = f"/dev/shm/s3efs-test-{os.getpid()}"
+    if procs.run(["stat", "-f", "-c", "%T", "/dev/shm"], False, 60).stdout.strip() != "tmpfs":
+        raise Skip("/dev/shm is not in memory")
+    try:
+        m = rig.mount(commit="local", cache_dir=d)
+        contains(m.log(), "the cache is in memory")
+        m.unmount()
+    finally:
+        shutil.rmtree(d, ignore_errors=True)
 
 
 @check("commit=fsync: fsync waits for the bucket, close does not")

@@ -322,6 +322,19 @@ static void another_mode_sends_it(void **state)
     assert_object("g", "at once");
 }
 
+static void a_read_only_mount_sends_it(void **state)
+{
+    (void)state;
+    put_text("f", "text");
+    assert_int_equal(rig_snapshot(&rig), 0);
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    rig.conf.read_only = true;
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_object("f", "text");
+    assert_int_equal(entries(), 0);
+}
+
 /* An orderly end while the bucket is away keeps the journal, too. */
 static void an_end_without_the_bucket(void **state)
 {
@@ -369,6 +382,7 @@ int main(void)
         L(a_foreign_version_meanwhile),
         L(removed_by_another_client),
         L(another_mode_sends_it),
+        L(a_read_only_mount_sends_it),
         L(an_end_without_the_bucket),
         L(again_and_again),
     };
