@@ -6,10 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/err.h"
 #include "base/str.h"
+#include "internal.h"
 
 #define NAME_HASH 16 /* bytes of SHA-256 */
 
@@ -22,12 +21,10 @@ static const char *const state_words[] = {
 
 void intent_name(const char *key, bool is_dir, char ret[INTENT_NAME_SIZE])
 {
-    unsigned char md[EVP_MAX_MD_SIZE] = {0};
+    unsigned char md[COORD_HASH];
     char hex[2 * NAME_HASH + 1];
 
-    /* Without a digest all names share one record: slow, not wrong, as the records tell their keys.
-     */
-    (void)EVP_Digest(key, strlen(key), md, NULL, EVP_sha256(), NULL);
+    coord_hash(key, md);
     str_hex(md, NAME_HASH, hex);
     snprintf(ret, INTENT_NAME_SIZE, "intents/%s%s", is_dir ? "dirs/" : "", hex);
 }

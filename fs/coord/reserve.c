@@ -4,7 +4,6 @@
 #include "coord/reserve.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,11 +20,11 @@
 
 static void name_of(const char *key, char ret[NAME_SIZE])
 {
-    unsigned char md[EVP_MAX_MD_SIZE] = {0};
+    unsigned char md[COORD_HASH];
     char hex[2 * HASH + 1];
 
     /* Two keys with one hash would exclude each other for a moment: EEXIST, never two winners. */
-    (void)EVP_Digest(key, strlen(key), md, NULL, EVP_sha256(), NULL);
+    coord_hash(key, md);
     str_hex(md, HASH, hex);
     snprintf(ret, NAME_SIZE, "reservations/%s", hex);
 }
