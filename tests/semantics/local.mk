@@ -6,4 +6,7 @@ tests_semantics_costs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_semantics_costs_LDADD = libtestrig.a libtest.a $(LIBS_vfs)
 dist_check_SCRIPTS += %D%/check
 TESTS += %D%/check
-EXTRA_DIST += %D%/README.md docs/semantics.md
+# docs/reliability.md and the tests that its rows name.
+dist_check_SCRIPTS += %D%/check_reliability
+TESTS += %D%/check_reliability
+EXTRA_DIST += %D%/README.md %D%/pages.py docs/semantics.md docs/reliability.md
