@@ -9,6 +9,7 @@ libcache_a_SOURCES += %D%/jbatch.c
 libcache_a_SOURCES += %D%/jfiles.c
 libcache_a_SOURCES += %D%/jindex.c %D%/jindex.h
 libcache_a_SOURCES += %D%/journal.c %D%/jrn.h include/cache/journal.h
+libcache_a_SOURCES += %D%/jpeek.c
 libcache_a_SOURCES += %D%/jrec.c %D%/jrec.h
 libcache_a_SOURCES += %D%/jscan.c
 libcache_a_SOURCES += %D%/jstart.c

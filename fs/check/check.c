@@ -27,6 +27,7 @@ const char *check_kind_name(enum check_kind kind)
         [CHECK_PROBE] = "probe-left",
         [CHECK_RECORD] = "unreadable-record",
         [CHECK_LOST_FOUND] = "lost-found",
+        [CHECK_UNSENT] = "unsent",
         [CHECK_CACHE] = "cache",
         [CHECK_CACHE_BLOCK] = "cache-block",
         [CHECK_CACHE_SIZE] = "cache-size",

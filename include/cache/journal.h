@@ -59,4 +59,8 @@ struct journal_stats {
 };
 void journal_stats_get(struct journal *j, struct journal_stats *ret);
 
+/* Without opening it: how many entries stand in the journal of a directory that is open for a check (cache_conf.check),
+ * and how many bytes they have. Nothing changes. 0 (none also where there is no journal), -EBADMSG: damaged, -errno. */
+_must_check_ int journal_peek(struct cache *c, uint64_t *ret_entries, uint64_t *ret_bytes);
+
 #endif

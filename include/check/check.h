@@ -36,6 +36,7 @@ enum check_kind {
     CHECK_PROBE,        /* left of a mount's first look at what the server can do */
     CHECK_RECORD,       /* can't be read, or nobody knows what it is */
     CHECK_LOST_FOUND,   /* bytes that could not go to their file wait for their owner */
+    CHECK_UNSENT,       /* what was acknowledged (commit=local) and is in no bucket yet */
     CHECK_CACHE,        /* the cache directory as a whole */
     CHECK_CACHE_BLOCK,  /* cached bytes that are not what was written */
     CHECK_CACHE_SIZE,   /* a cached version whose size is not the bucket's */

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/sys.h"
+#include "cache/journal.h"
 
 #define SOURCE "mem://bucket"
 
@@ -294,6 +295,76 @@ static void test_stages_and_lost_found_stay(void **state)
     free(kept);
 }
 
+/* commit=local: what a mount acknowledged and did not send is told, and stays whole, with the
+ * versions that it may be based on. */
+static void test_unsent_is_told(void **state)
+{
+    struct cache_stage *stage;
+    struct journal *j = NULL;
+    uint64_t seq, entries, bytes;
+
+    (void)state;
+    make_cache();
+    assert_int_equal(memstore_delete(store, "b"), 0);
+    assert_int_equal(open_as(CACHE_CHECK_NONE, SOURCE), 0);
+    assert_int_equal(journal_open(cache, &j), 0);
+    assert_int_equal(cache_stage_new(cache, &stage), 0);
+    assert_int_equal(sys_pwrite_all(cache_stage_fd(stage), "bytes", 5, 0), 0);
+    assert_int_equal(journal_put(j, "record", 6, stage, 5, 0, &seq), 0);
+    assert_int_equal(journal_put(j, "rename", 6, NULL, 0, 0, &seq), 0);
+    cache_stage_free(stage);
+    journal_close(j);
+    close_cache();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(open_as(CACHE_CHECK_REPAIR, SOURCE), 0);
+        check(true);
+        assert_found(CHECK_UNSENT, "journal", CHECK_LEFT);
+        assert_non_null(strstr(find_one(CHECK_UNSENT, "journal")->cause, "2 changes with 5 bytes"));
+        assert_found(CHECK_CACHE_STALE, NULL, CHECK_NOTE);
+        assert_int_equal(result.repaired, 0);
+        close_cache();
+    }
+    assert_int_equal(open_as(CACHE_CHECK_NONE, SOURCE), 0);
+    assert_int_equal(journal_open(cache, &j), 0); /* all of it is there for the next mount */
+    for (seq = 0, entries = 0; entries < 2; entries++)
+        assert_int_equal(journal_drop(j, entries + 1), 0);
+    journal_close(j);
+    assert_int_equal(journal_peek(cache, &entries, &bytes), 0);
+    assert_int_equal(entries + bytes, 0);
+    close_cache();
+    assert_int_equal(open_as(CACHE_CHECK_REPAIR, SOURCE), 0);
+    check(true);
+    assert_found(CHECK_CACHE_STALE, NULL, CHECK_REPAIRED);
+    assert_int_equal(result.left, 0);
+}
+
+static void test_damaged_journal(void **state)
+{
+    struct journal *j = NULL;
+    char path[PATH_MAX], page[4096];
+    uint64_t seq;
+    int fd;
+
+    (void)state;
+    make_cache();
+    assert_int_equal(open_as(CACHE_CHECK_NONE, SOURCE), 0);
+    assert_int_equal(journal_open(cache, &j), 0);
+    assert_int_equal(journal_put(j, "rename", 6, NULL, 0, 0, &seq), 0);
+    journal_close(j);
+    close_cache();
+    snprintf(path, sizeof(path), "%s/journal/index", dir);
+    memset(page, 0xa5, sizeof(page));
+    fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    for (off_t at = 2 * 4096; at < 6 * 4096; at += 4096)
+        assert_int_equal(pwrite(fd, page, sizeof(page), at), sizeof(page));
+    close(fd);
+    assert_int_equal(open_as(CACHE_CHECK_LOOK, SOURCE), 0);
+    check(false);
+    assert_found(CHECK_UNSENT, "journal", CHECK_LEFT);
+    assert_non_null(strstr(find_one(CHECK_UNSENT, "journal")->cause, "damaged"));
+}
+
 int main(void)
 {
 #define ONE(f) cmocka_unit_test_setup_teardown(f, set_up_dir, tear_down_dir)
@@ -306,6 +377,8 @@ int main(void)
         ONE(test_damaged_index),
         ONE(test_directory_of_others),
         ONE(test_stages_and_lost_found_stay),
+        ONE(test_unsent_is_told),
+        ONE(test_damaged_journal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
