@@ -263,6 +263,7 @@ static int take_source(struct fsck *q, int argc, char **argv)
         q->cache_dir = strdup(q->config.cache_dir);
     q->config.mountpoint = strdup("");
     q->config.read_only = !q->repair;
+    q->config.commit = 0; /* close: what finishes renames has no journal */
     if (q->config.mountpoint == NULL)
         return err_set(-ENOMEM, "out of memory");
     r = config_source(&q->config, argv[optind]);
