@@ -181,6 +181,7 @@ struct world {
     unsigned next_pin[MOUNTS];
     /* The least version that a mount may still answer with: of its own doing; of what it saw. */
     size_t own[MOUNTS][N_KEYS], seen[MOUNTS][N_KEYS];
+    int64_t own_ns[MOUNTS][N_KEYS]; /* when its doing ended: from then on it is believed */
     unsigned local[MOUNTS][N_KEYS]; /* counts changes of the open files there */
     unsigned t, next_write, next_ident;
     struct {

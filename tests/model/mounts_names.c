@@ -17,7 +17,10 @@ static const char *said(int r)
 size_t oldest_known(const struct doing *d, unsigned k, bool by_name)
 {
     size_t from = version_at_ns(k, d->boot0 - AC_MAX_NS);
+    int64_t own_ns = w.own_ns[d->m->mount][k];
 
+    if (own_ns != 0 && d->boot0 - own_ns < AC_MAX_NS && d->own_before[k] < from)
+        from = d->own_before[k]; /* its reply was long under way */
     if (d->own_before[k] > from)
         from = d->own_before[k];
     if (by_name && d->seen_before[k] > from)

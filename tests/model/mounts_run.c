@@ -177,8 +177,10 @@ static void begin(struct doing *d, const struct move *m)
 static void end(struct doing *d)
 {
     for (unsigned k = 0; k < N_KEYS && !d->has_erred; k++)
-        if (d->own_now[k] > w.own[d->m->mount][k])
+        if (d->own_now[k] > w.own[d->m->mount][k]) {
             w.own[d->m->mount][k] = d->own_now[k];
+            w.own_ns[d->m->mount][k] = clock_boot_ns();
+        }
     for (unsigned i = 0; i < d->n_pubs; i++)
         content_free(&d->pubs[i].c);
     w.doing = d->outer;
