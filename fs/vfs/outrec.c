@@ -23,7 +23,7 @@ enum flag {
     FLAG_TAIL = 16,
     FLAG_MIXED = 32,
     FLAG_REPLACING = 64,
-    FLAGS = 63
+    FLAGS = 127
 };
 
 static void put_u64(struct buf *out, uint64_t v)

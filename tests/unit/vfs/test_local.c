@@ -42,7 +42,7 @@ static void newest_version_only(void **state)
 {
     (void)state;
     for (int k = 0; k < 20; k++) {
-        char text[16];
+        char text[48];
 
         snprintf(text, sizeof(text), "version %d", k);
         put_text("f", text);
@@ -105,7 +105,7 @@ static void temp_over_an_unsent_file(void **state)
 {
     (void)state;
     for (int k = 0; k < 3; k++) {
-        char text[16];
+        char text[48];
 
         snprintf(text, sizeof(text), "%d", k);
         put_text("f.tmp", text);
@@ -248,7 +248,7 @@ static void an_outage(void **state)
 
     (void)state;
     for (int k = 0; k < 5; k++) {
-        char name[8];
+        char name[32];
 
         snprintf(name, sizeof(name), "f%d", k);
         assert_int_equal(rig_creat(&rig, name, O_WRONLY, 0644, &fh[k]), 0);
@@ -281,7 +281,7 @@ static void an_outage(void **state)
 /* What the journal's disk refuses goes to the bucket before close returns. */
 static void a_disk_that_fails(void **state)
 {
-    char files[96];
+    char files[128];
 
     (void)state;
     snprintf(files, sizeof(files), "%s/journal/files", rig.dir);

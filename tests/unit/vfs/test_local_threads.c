@@ -14,7 +14,7 @@ static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER; /* the kernel's lock o
 struct worker {
     pthread_t thread;
     unsigned id;
-    char log[ROUNDS * 16];
+    char log[ROUNDS * 48];
     int error;
 };
 
@@ -49,7 +49,7 @@ static int append_line(const char *path, const char *text)
 
 static int check_text(const char *path, const char *text)
 {
-    char buf[ROUNDS * 16];
+    char buf[ROUNDS * 48];
     ssize_t n = rig_get(&rig, path, buf, sizeof(buf));
 
     return n == (ssize_t)strlen(text) && memcmp(buf, text, (size_t)n) == 0 ? 0 : -EBADMSG;
@@ -57,7 +57,7 @@ static int check_text(const char *path, const char *text)
 
 static int one_round(struct worker *w, int k)
 {
-    char path[32], tmp[32], gone[32], log[32], text[16];
+    char path[32], tmp[32], gone[32], log[32], text[48];
     int r;
 
     snprintf(path, sizeof(path), "f%u", w->id);
@@ -127,7 +127,7 @@ static void all_at_once(void **state)
     assert_int_equal(entries(), 0);
     assert_int_equal(kept(), 0);
     for (unsigned k = 0; k < THREADS; k++) {
-        char path[32], text[16];
+        char path[32], text[48];
 
         snprintf(path, sizeof(path), "log%u", k);
         assert_object(path, w[k].log);
