@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who makes a name first, between mounts: 100 processes over four mounts make one name at once, and one
 is told that it has (open(O_EXCL) to close, mkdir, symlink, link, rename NOREPLACE). And what each value of
-excl= asks of the bucket, on a real mount and a real kernel."""
+excl= asks of the bucket, on a real mount and a real kernel. With S3EFS_TEST_LONG=1 (tools/check --long) each of
+them has 100 rounds of 100 racers."""
 import collections
 import contextlib
 import ctypes
@@ -11,14 +12,17 @@ import multiprocessing
 import os
 import subprocess
 import threading
+import time
 
 from harness.case import check, equal, fails_with, main, read_file, true, write_file
 from harness.procs import wait_for
 
 BACKENDS = "versitygw"
-TIMEOUT = 900
+TIMEOUT = 3600
+LONG = os.environ.get("S3EFS_TEST_LONG") == "1"
 MOUNTS, RACERS = 4, 100
 RENAME_NOREPLACE = 1
+sources = set()  # of this process
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -45,18 +49,23 @@ def symlink(d, name, me):
     os.symlink(me, f"{d}/{name}".encode())
 
 
-def source(d, name, me):
-    path = f"{d}/from-{me.decode()}-{name}"
-    write_file(path, me)
+def source(d, kind, me):
+    """Made before the first round, and by a winner of a rename once more: losers have theirs still."""
+    path = f"{d}/{kind}-{me.decode()}"
+    if path not in sources:
+        write_file(path, me)
+        sources.add(path)
     return path
 
 
 def link(d, name, me):
-    os.link(source(d, name, me), f"{d}/{name}")
+    os.link(source(d, "linked", me), f"{d}/{name}")
 
 
 def rename(d, name, me):
-    rename_noreplace(source(d, name, me), f"{d}/{name}")
+    path = source(d, "renamed", me)
+    rename_noreplace(path, f"{d}/{name}")
+    sources.discard(path)
 
 
 def racer(*args):
@@ -107,6 +116,9 @@ def judge(rig, make, name, results):
 
 
 def compete(rig, make, rounds, watched=False, racers=RACERS, **opts):
+    began = time.monotonic()
+    if LONG:
+        rounds, racers = 100, RACERS
     base = make.__name__ + "-" + opts.get("excl", "open") + "-"
     mounts = [rig.mount(**opts) for _ in range(MOUNTS)]
     rig.allow(r"event=commit\.failed .*File exists")  # what a loser wrote is kept, and told
@@ -132,6 +144,7 @@ def compete(rig, make, rounds, watched=False, racers=RACERS, **opts):
             c.join(30)
         for m in mounts:
             m.unmount()  # what RELEASE logs is in the logs
+    print(f"# {base}: {rounds} rounds of {racers} racers in {time.monotonic() - began:.1f} s")
 
 
 @check("open(O_EXCL): of 100 processes on four mounts one gets through close(), 100 rounds")
@@ -141,17 +154,17 @@ def racers_create(rig):
 
 @check("open(O_EXCL) under excl=strict: the same")
 def racers_strict(rig):
-    compete(rig, create, 10, racers=40, excl="strict")
+    compete(rig, create, 100, excl="strict")
 
 
 @check("mkdir: one is told that it made it")
 def racers_mkdir(rig):
-    compete(rig, mkdir, 20)
+    compete(rig, mkdir, 100)
 
 
 @check("symlink: one is told that it made it")
 def racers_symlink(rig):
-    compete(rig, symlink, 20)
+    compete(rig, symlink, 100)
 
 
 @check("link: one is told that it made it")
