@@ -216,7 +216,8 @@ static void sync_file(struct baddisk_replay *r, const struct step *s)
 
     for (; i < l->n && l->v[i] < s->upto; i++)
         apply(&r->files[s->node], &baddisk_steps.v[l->v[i]]);
-    memmove(l->v, l->v + i, (l->n - i) * sizeof(*l->v));
+    if (i > 0)
+        memmove(l->v, l->v + i, (l->n - i) * sizeof(*l->v));
     l->n -= i;
 }
 
