@@ -173,7 +173,7 @@ static inline void assert_found(enum check_kind kind, const char *name, enum che
     const struct one *o = find_one(kind, name);
 
     if (o == NULL)
-        fail_msg("no %s of %s", check_kind_name(kind), name);
+        fail_msg("no %s of %s", check_kind_name(kind), name != NULL ? name : "any name");
     assert_string_equal(check_fate_name(o->fate), check_fate_name(fate));
 }
 
