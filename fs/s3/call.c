@@ -7,17 +7,21 @@
 #include "call.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "response.h"
 
 #define COPY_STALL_MS                                                                              \
     300000 /* a copy within the server, or the joining of parts, may be silent for long */
+
+#define SAY_NS (10 * NS_PER_S)
 
 static void start_attempt(struct call *c, bool may_block);
 
@@ -95,6 +99,25 @@ static uint64_t random_u64(void)
     return v;
 }
 
+/* As NFS's "not responding, still trying": a hard mount's request may wait for ever, but not without
+ * a word. After SAY_NS, and each time that the wait has doubled since. */
+static void say_still_trying(struct call *c)
+{
+    int64_t now = clock_boot_ns();
+    char name[256];
+
+    if (c->failing_ns == 0) {
+        c->failing_ns = now;
+        c->say_ns = now + SAY_NS;
+    }
+    if (now < c->say_ns)
+        return;
+    c->say_ns = now + (now - c->failing_ns);
+    call_name(c, name, sizeof(name));
+    log_warn("s3.still_trying", "request=%s attempts=%u s=%" PRId64 " cause=%s", LOG_Q(name),
+             c->attempts, (now - c->failing_ns) / NS_PER_S, LOG_Q(c->last.text));
+}
+
 /* err_text() says what went wrong with the last attempt. */
 void call_retry(struct call *c, bool is_throttled, int result)
 {
@@ -106,6 +129,7 @@ void call_retry(struct call *c, bool is_throttled, int result)
         call_finish(c, result);
         return;
     }
+    say_still_trying(c);
     delay = turn_delay(c, is_throttled, random_u64());
     if (c->deadline_ns != 0 && clock_boot_ns() + delay >= c->deadline_ns)
         finish_late(c);

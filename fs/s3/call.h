@@ -59,6 +59,7 @@ struct call {
     bool wants_refresh; /* the credentials of cred_hash were refused */
     uint64_t cred_hash;
     struct err_copy last; /* why the last attempt failed */
+    int64_t failing_ns, say_ns; /* when the first failed; when that is said in the log again */
     int refused;          /* the result if other credentials can't be had */
 
     struct wire wire;

@@ -55,6 +55,8 @@ def outage(rig):
         procs.wait_for(lambda: rig.proxy.fired() >= THREADS + 3, "probes", 60)
         held_to_budget(rig, time.monotonic() - start, 0)
         true(not any(f.done() for f in futures), "a close came back in the outage")
+        if i == 0:
+            procs.wait_for(lambda m=m: "event=s3.still_trying" in m.log(), "a word in the log", 120)
         rig.proxy.clear()
         for f in futures:
             f.result(120)
