@@ -441,18 +441,9 @@ static void rmdir_that_raced_a_create(void **state)
 
 static int setup_weak(void **state)
 {
-    struct vfs_conf conf;
-    int r = setup(state);
+    const struct store_caps caps = {.put_absent = true, .put_match = true};
 
-    if (r < 0)
-        return r;
-    conf = a.conf;
-    conf.caps = (struct store_caps){.put_absent = true, .put_match = true};
-    rig_close(&b);
-    rig_close(&a);
-    r = rig_open(&a, &conf);
-    memstore_set_caps(a.store, &conf.caps);
-    return r == 0 ? rig_join(&b, &a, NULL) : r;
+    return setup_caps(state, &caps);
 }
 
 static int b_write;

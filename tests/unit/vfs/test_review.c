@@ -54,22 +54,13 @@ static void it_was_done(void)
 /* A server that copies under conditions, and deletes without. */
 static int setup_weak(void **state)
 {
-    struct vfs_conf conf;
-    int r = setup(state);
-
-    if (r < 0)
-        return r;
-    conf = a.conf;
-    conf.caps = (struct store_caps){.put_absent = true,
+    const struct store_caps caps = {.put_absent = true,
                                     .put_match = true,
                                     .copy_src_match = true,
                                     .copy_dst_match = true,
                                     .copy_dst_absent = true};
-    rig_close(&b);
-    rig_close(&a);
-    r = rig_open(&a, &conf);
-    memstore_set_caps(a.store, &conf.caps);
-    return r == 0 ? rig_join(&b, &a, NULL) : r;
+
+    return setup_caps(state, &caps);
 }
 
 static uint64_t in, out;

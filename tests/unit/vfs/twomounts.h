@@ -32,6 +32,23 @@ static int setup(void **state)
     return r == 0 ? rig_join(&b, &a, NULL) : r;
 }
 
+/* Two mounts of a bucket whose server can do no more than this. */
+static inline int setup_caps(void **state, const struct store_caps *caps)
+{
+    struct vfs_conf conf;
+    int r = setup(state);
+
+    if (r < 0)
+        return r;
+    conf = a.conf;
+    conf.caps = *caps;
+    rig_close(&b);
+    rig_close(&a);
+    r = rig_open(&a, &conf);
+    memstore_set_caps(a.store, &conf.caps);
+    return r == 0 ? rig_join(&b, &a, NULL) : r;
+}
+
 static int teardown(void **state)
 {
     (void)state;
