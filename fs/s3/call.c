@@ -267,6 +267,7 @@ static void on_no_cred(struct call *c, int r)
         call_finish(c, r);
         return;
     }
+    c->is_unsigned = true;
     c->attempts++; /* the backoff grows with it; a source of credentials is part of the way to the
                       bucket */
     call_retry(c, false, r);
@@ -297,7 +298,7 @@ static void start_attempt(struct call *c, bool may_block)
         on_no_cred(c, r);
         return;
     }
-    c->wants_refresh = false;
+    c->wants_refresh = c->is_unsigned = false;
     r = sign(c, &cred);
     aws_cred_done(&cred);
     if (r != 0)

@@ -52,6 +52,7 @@ struct call {
     char payload_hash[BODY_SHA256_HEX];
     int64_t deadline_ns; /* 0: none */
     bool is_soft;        /* the deadline is the mount's: -EIO, not -ETIMEDOUT */
+    bool is_unsigned;    /* the last attempt ended before it was sent: no credentials */
     unsigned attempts;
     unsigned few;  /* tries used up of what is tried a few times only */
     bool explains; /* msg is the one that finds out why the request's own fails */

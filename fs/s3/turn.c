@@ -145,7 +145,7 @@ int64_t turn_delay(struct call *c, bool is_throttled, uint64_t random)
     is_outage = gate_is_outage(&s3->locked.gate);
     lock_drop(&s3->locked.lk);
     /* In an outage the probes are the backoff: who waits for them goes on as soon as one comes
-     * through. */
-    delay = is_outage ? 0 : backoff_delay(&b, c->attempts - 1, random);
+     * through. A turn that was not used is no probe, and the next has it at once. */
+    delay = is_outage && !c->is_unsigned ? 0 : backoff_delay(&b, c->attempts - 1, random);
     return delay > asked ? delay : asked;
 }

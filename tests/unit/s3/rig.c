@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* cred.h promises an opaque struct; here it is the rig's. */
@@ -25,6 +26,10 @@ int cred_get(struct cred *c, bool force, bool nonblock, struct aws_cred *ret)
         cred->blocking = 0;
     if (!nonblock)
         cred->blocked_on = pthread_self();
+    if (cred->failing != 0) {
+        r = nonblock ? -EAGAIN : cred->failing;
+        cred->failed += !nonblock;
+    }
     if (force) {
         cred->forced++;
         if (cred->fresh != NULL)

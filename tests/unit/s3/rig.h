@@ -20,6 +20,8 @@ struct rig_cred {
     unsigned forced;
     int not_blocking; /* what the next call that must not block returns */
     int blocking;     /* what the next call that may block returns */
+    int failing;      /* not 0: what all calls that may block return */
+    unsigned failed;  /* and how many did */
     pthread_t blocked_on;
 };
 

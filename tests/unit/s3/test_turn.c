@@ -3,6 +3,7 @@
  * through after. The clock is moved by the test; what is sent is counted. */
 #include "rig.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -181,12 +182,53 @@ static void asked_to_wait(void **state)
     end(&calls);
 }
 
+static unsigned set_failing(struct rig *rig, int failing)
+{
+    unsigned failed;
+
+    pthread_mutex_lock(&rig->cred.mutex);
+    rig->cred.failing = failing;
+    failed = rig->cred.failed;
+    pthread_mutex_unlock(&rig->cred.mutex);
+    return failed;
+}
+
+/* The way to the credentials is down as well, as when the network is: an attempt that could not be
+ * signed was no probe, so who made it waits for as long as its own backoff says. */
+static void outage_without_credentials(void **state)
+{
+    struct sick sick = {0};
+    struct calls calls = CALLS_INIT;
+    unsigned failed = 0;
+    RIG(rig);
+
+    (void)state;
+    start(&rig, &sick);
+    submit(&rig, &calls, 0, CALLS);
+    httpd_wait_requests(rig.server, CALLS);
+    (void)until_seen(&sick, CALLS + 2, INTERVAL / 4);
+    (void)set_failing(&rig, -ECONNREFUSED);
+    while (failed == 0) {
+        clock_fake_add(INTERVAL / 4);
+        nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
+        failed = set_failing(&rig, -ECONNREFUSED);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 200 * NS_PER_MS}, NULL); /* the clock stands still */
+    failed = set_failing(&rig, 0);
+    assert_true(failed <= 2 * CALLS);
+    atomic_store(&sick.is_well, true);
+    wait_all(&calls, CALLS);
+    assert_int_equal(calls.good, CALLS);
+    end(&calls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outage),
         cmocka_unit_test(ends_of_waiting),
         cmocka_unit_test(asked_to_wait),
+        cmocka_unit_test(outage_without_credentials),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
