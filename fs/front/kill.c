@@ -147,17 +147,21 @@ void kill_free(struct kill *kill)
     free(kill);
 }
 
+/* Only then is it kill's thread's to take: where the signal came first libfuse calls interrupted() here and now, and
+ * lets go of the request, which an answer may free, after that. */
 void kill_watch(struct kill *kill, fuse_req_t req, uint64_t fh, struct killable *k)
 {
     *k = (struct killable){.kill = kill, .req = req, .pid = fuse_req_ctx(req)->pid, .fh = fh};
+    fuse_req_interrupt_func(req, interrupted, k);
     lock_take(&kill->lock);
     k->next = kill->locked.running;
     k->at = &kill->locked.running;
     if (k->next != NULL)
         k->next->at = &k->next;
     kill->locked.running = k;
+    if (k->is_interrupted)
+        cond_signal(&kill->wake);
     lock_drop(&kill->lock);
-    fuse_req_interrupt_func(req, interrupted, k);
 }
 
 bool kill_unwatch(struct killable *k)
