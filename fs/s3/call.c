@@ -22,6 +22,7 @@
     300000 /* a copy within the server, or the joining of parts, may be silent for long */
 
 #define SAY_NS (10 * NS_PER_S)
+#define LEAST_NS (20 * NS_PER_MS) /* an attempt with less time than this is none */
 
 static void start_attempt(struct call *c, bool may_block);
 
@@ -131,7 +132,7 @@ void call_retry(struct call *c, bool is_throttled, int result)
     }
     say_still_trying(c);
     delay = turn_delay(c, is_throttled, random_u64());
-    if (c->deadline_ns != 0 && clock_boot_ns() + delay >= c->deadline_ns)
+    if (c->deadline_ns != 0 && clock_boot_ns() + delay + LEAST_NS >= c->deadline_ns)
         finish_late(c);
     else
         call_again(c, delay);
