@@ -141,12 +141,12 @@ static bool can_wait_locked(const struct vfs *v, const struct inode *i)
 
 int outbox_commit(struct vfs *v, struct inode *i)
 {
-    bool is_needed, can_wait, has_entry;
+    bool is_needed, can_wait, is_tried;
     int r;
 
     lock_take(&v->tree);
-    has_entry = i->out != NULL;
-    is_needed = inode_is_owed_locked(v, i) && !(has_entry && !i->out_is_behind);
+    is_tried = i->out != NULL && i->out->is_tried;
+    is_needed = inode_is_owed_locked(v, i) && !(i->out != NULL && !i->out_is_behind);
     can_wait = can_wait_locked(v, i);
     lock_drop(&v->tree);
     if (!is_needed)
@@ -161,8 +161,7 @@ int outbox_commit(struct vfs *v, struct inode *i)
         outbox_wake(v);
         return 0;
     }
-    if (can_wait &&
-        has_entry) /* what was acknowledged before stands, and so does this, in memory */
+    if (can_wait && is_tried) /* what was acknowledged before stands, and so does this, in memory */
         return r;
     if (can_wait)
         log_warn("journal.put", "node=%llu error=%d cause=%s effect=\"sent before close returns\"",
@@ -180,14 +179,20 @@ bool outbox_holds(struct vfs *v, const struct inode *i)
     return holds;
 }
 
+/* Where the journal takes no more, a mark that was never sent may go with newer bytes than its entry
+ * has: a replay that finds it has nothing left to do, and one that does not sends what the entry
+ * has. What the journal's disk says is never the bucket's last word on the file: EIO. */
 int outbox_before(struct vfs *v, struct inode *i)
 {
-    bool is_behind;
+    bool is_behind, is_tried;
 
     lock_take(&v->tree);
     is_behind = i->out != NULL && i->out_is_behind;
+    is_tried = i->out != NULL && i->out->is_tried;
     lock_drop(&v->tree);
-    return is_behind ? put(v, i, NULL) : 0;
+    if (!is_behind || put(v, i, NULL) == 0 || !is_tried)
+        return 0;
+    return err_set(-EIO, "the journal takes no newer entry: %s", err_text());
 }
 
 const char *outbox_mark(struct inode *i, bool *ret_is_retry)

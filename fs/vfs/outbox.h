@@ -3,7 +3,8 @@
  *
  * OUT-1  Each has one entry in the journal: its newest acknowledged state. What is sent while it
  * has one is what stands there, under the mark that stands there: a file that was changed since is
- * journaled anew first. So a replay that finds the mark in the bucket has nothing left to do.
+ * journaled anew first (or, where the journal's disk refuses that, goes under a mark that was never
+ * sent). So a replay that finds the mark in the bucket has nothing left to do.
  * OUT-2  The entry goes when the bucket has it (before the staged bytes go anywhere), when the
  * bytes are in lost+found, or when the name is removed; never on a guess. OUT-3  The inode stays in
  * the table, new or dirty, until then: lookups, listings and opens here see what was acknowledged.
