@@ -82,7 +82,7 @@ static bool needs_look_locked(const struct vfs *v, const struct inode *i, struct
 {
     *ret = i->etag;
     return store_etag_is_set(&i->etag) && !i->is_replacing && S_ISREG(atomic_load(&i->type)) &&
-           clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns;
+           (i->checked_ns <= 0 || clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns);
 }
 
 int merge_see_attr(struct vfs *v, struct inode *i, const char *key)
