@@ -157,6 +157,7 @@ int outbox_commit(struct vfs *v, struct inode *i)
     if (can_wait && r == 0) {
         lock_take(&v->tree);
         i->failed = 0;
+        i->is_cut_now = false; /* nobody waits for it any more */
         lock_drop(&v->tree);
         outbox_wake(v);
         return 0;

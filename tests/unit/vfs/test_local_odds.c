@@ -89,12 +89,38 @@ static void headers_outlive_a_crash(void **state)
     assert_xattr("f", "user.color", "red");
 }
 
+/* truncate(2) has returned: what another mount appends before it is sent was never seen here. */
+static void a_cut_that_waits_takes_nothing_away(void **state)
+{
+    struct rig other;
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "0123456789");
+    send_all(1);
+    fh = open_text("f", O_WRONLY);
+    write_text(fh, 0, "X");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(rig_truncate(&rig, "f", 5), 0);
+    assert_int_equal(entries(), 1);
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    assert_int_equal(rig_join(&other, &rig, NULL), 0);
+    assert_int_equal(rig_open_file(&other, "f", O_WRONLY | O_APPEND, &fh), 0);
+    assert_int_equal(vfs_write(other.vfs, &other.ctx, fh, 0, "abc", 3), 3);
+    assert_int_equal(rig_shut(&other, fh), 0);
+    rig_close(&other);
+    send_all(0);
+    assert_object("f", "0123456789abc");
+    assert_int_equal(kept(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         L(a_newer_version_that_cant_be_journaled),
         L(neither_journal_nor_bucket),
         L(headers_outlive_a_crash),
+        L(a_cut_that_waits_takes_nothing_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
