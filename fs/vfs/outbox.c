@@ -144,6 +144,8 @@ int outbox_commit(struct vfs *v, struct inode *i)
     bool is_needed, can_wait, is_tried;
     int r;
 
+    if (v->conf.commit == VFS_COMMIT_CLOSE) /* what another mode has left: this one promises S3 */
+        return commit_inode(v, i);
     lock_take(&v->tree);
     is_tried = i->out != NULL && i->out->is_tried;
     is_needed = inode_is_owed_locked(v, i) && !(i->out != NULL && !i->out_is_behind);

@@ -114,6 +114,23 @@ static void a_cut_that_waits_takes_nothing_away(void **state)
     assert_int_equal(kept(), 1);
 }
 
+/* A mount with commit=close promises the bucket, whoever left the file to it. */
+static void close_mode_changes_attributes_in_the_bucket(void **state)
+{
+    struct store_obj obj = {0};
+
+    (void)state;
+    put_text("f", "text");
+    assert_int_equal(rig_snapshot(&rig), 0);
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    assert_int_equal(memstore_get(rig.store, "f", &obj, NULL), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, "x-amz-meta-file-permissions"), "0100600");
+    store_obj_done(&obj);
+    send_all(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +138,7 @@ int main(void)
         L(neither_journal_nor_bucket),
         L(headers_outlive_a_crash),
         L(a_cut_that_waits_takes_nothing_away),
+        L(close_mode_changes_attributes_in_the_bucket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
