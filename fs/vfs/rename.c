@@ -238,12 +238,21 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
     return r;
 }
 
+/* A stored file takes an unsent one's place in the bucket, where no journal can follow: were the one
+ * still to be sent after a crash, its bytes would go into the other. */
+static int send_target(struct vfs *v, struct inode *over)
+{
+    int r = over->out != NULL ? outbox_send(v, over) : 0;
+
+    return over->out != NULL ? r : 0; /* else it is there, or was given up */
+}
+
 /* With names and both io locks held. */
 static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
                        struct inode *over, unsigned flags)
 {
     char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
-    bool over_is_link;
+    bool over_is_link, is_unsent;
     int r;
 
     lock_take(&v->tree);
@@ -257,12 +266,15 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     if (r == 0 && inode_is_gone_locked(v, n->new_dir))
         r = err_set(-ENOENT, "the directory has been removed");
     lock_drop(&v->tree);
+    over_is_link = over != NULL && over->attr.link_gen != 0;
+    is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent;
+    if (r == 0 && over != NULL && !is_unsent)
+        r = send_target(v, over);
     if (r == 0 && over != NULL && over->n_open > 0 && over->data != NULL && !over->is_new)
         r = data_localise(over->data);
     if (r < 0)
         return r;
-    over_is_link = over != NULL && over->attr.link_gen != 0;
-    if (i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent)
+    if (is_unsent)
         return move_new(v, n, i, over, to, flags);
     if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */

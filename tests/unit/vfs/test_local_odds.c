@@ -131,6 +131,41 @@ static void close_mode_changes_attributes_in_the_bucket(void **state)
     send_all(0);
 }
 
+static void snapshot_once(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    bool *done = arg;
+
+    (void)s;
+    (void)result;
+    if (*done || req->op != STORE_DELETE || strcmp(req->key, "stored") != 0)
+        return;
+    *done = true;
+    assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+/* A stored file takes an unsent one's place. Whenever the mount dies, the bytes of the one never go
+ * into the other. */
+static void a_stored_file_over_an_unsent_one(void **state)
+{
+    bool done = false;
+    uint64_t fh;
+
+    (void)state;
+    put_text("stored", "stored");
+    send_all(1);
+    assert_int_equal(rig_creat(&rig, "unsent", O_WRONLY, 0644, &fh), 0);
+    write_text(fh, 0, "uns");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    memstore_set_hooks(rig.store, NULL, snapshot_once, &done);
+    assert_int_equal(rig_rename(&rig, "stored", "unsent", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_true(done);
+    assert_int_equal(rig_crash(&rig), 0);
+    send_all(0);
+    assert_object("unsent", "stored");
+    assert_file("unsent", "stored");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +174,7 @@ int main(void)
         L(headers_outlive_a_crash),
         L(a_cut_that_waits_takes_nothing_away),
         L(close_mode_changes_attributes_in_the_bucket),
+        L(a_stored_file_over_an_unsent_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
