@@ -353,7 +353,10 @@ bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         str_copy(key, sizeof(key), i->newer_key != NULL ? i->newer_key : i->name) < 0)
         key[0] = '\0';
     f = i->data;
-    i->data = NULL;
+    if (f != NULL && i->n_open > 0 && !data_is_dirty(f))
+        f = NULL; /* attributes alone: who has it open goes on, and what he writes is the inode's */
+    else
+        i->data = NULL;
     i->is_dirty = i->is_trunc = i->is_replacing = false;
     i->dirty_since_ns = 0;
     i->attr_set = 0;

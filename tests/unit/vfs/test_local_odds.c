@@ -166,6 +166,38 @@ static void a_stored_file_over_an_unsent_one(void **state)
     assert_file("unsent", "stored");
 }
 
+/* The bucket refuses a change of attributes for good while another writer has the file open already:
+ * what that one writes is no part of it. */
+static void attributes_given_up_under_a_writer(void **state)
+{
+    const struct stat mode = {.st_mode = 0600};
+    struct vfs_entry e;
+    struct stat st;
+    int64_t attr_ns;
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "text");
+    send_all(1);
+    fh = open_text("f", O_WRONLY);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(
+        vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &mode, VFS_SET_MODE, &st, &attr_ns), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(entries(), 1);
+    fh = open_text("f", O_WRONLY);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    memstore_fail(rig.store, STORE_COPY, 1, 1, -EACCES);
+    send_all(0);
+    memstore_clear_faults(rig.store);
+    write_text(fh, 0, "T");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    send_all(1);
+    assert_object("f", "Text");
+    assert_int_equal(kept(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +207,7 @@ int main(void)
         L(a_cut_that_waits_takes_nothing_away),
         L(close_mode_changes_attributes_in_the_bucket),
         L(a_stored_file_over_an_unsent_one),
+        L(attributes_given_up_under_a_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
