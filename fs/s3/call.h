@@ -33,7 +33,10 @@ struct s3 {
         size_t active;
         bool stopping;
         struct gate gate;
-        struct call *waiting, **waiting_end; /* for their turn */
+        struct turn_queue { /* for their turn */
+            struct call *first, **end;
+        } fresh, again; /* again: who has failed before */
+        unsigned passed; /* turns that went to fresh ones since one went to the others */
         bool ticking;
         struct sigv4_key key;
     } locked;
@@ -45,7 +48,7 @@ struct call {
     struct store_req *req;
     struct store_rsp *rsp;
     struct work work;
-    struct call *waits;  /* turn.c's queue */
+    struct call *waits;  /* in one of turn.c's queues */
     enum gate_turn turn; /* GATE_WAIT: has none */
 
     struct message msg;

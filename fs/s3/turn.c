@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A call's turn to be sent: what all calls to the endpoint share (struct gate), and the queue of
- * those that wait for it, in order of arrival. While anything waits, s3.tick runs ten times an
- * interval: it lets go who may go, and ends those whose deadline has come. A success lets go at
- * once. TURN-1  Something waits <=> the tick is queued or runs. TURN-2  No callback runs under the
- * lock. */
+/* A call's turn to be sent: what all calls to the endpoint share (struct gate), and the queues of
+ * those that wait for it, each in order of arrival. Who has failed before lets the others go first,
+ * but for one turn in nine: what is sick may be its key only, or its prefix, and calls that could
+ * succeed must not wait until each of those has failed once more. While anything waits, s3.tick
+ * runs ten times an interval: it lets go who may go, and ends those whose deadline has come. A
+ * success lets go at once. TURN-1  Something waits <=> the tick is queued or runs. TURN-2  No
+ * callback runs under the lock. */
 #include "call.h"
 
 #include <errno.h>
@@ -16,6 +18,7 @@
 #define INTERVAL_FACTOR 20 /* of the first backoff: an outage's probes are a second apart */
 #define BACKOFF_CAP_NS (20 * NS_PER_S)
 #define TICKS 10
+#define PASSED_MAX 8
 
 static void on_tick(struct work *w, bool cancelled);
 
@@ -27,7 +30,8 @@ static int64_t base_ns(const struct s3 *s3)
 void turn_init(struct s3 *s3)
 {
     gate_init(&s3->locked.gate, base_ns(s3) * INTERVAL_FACTOR);
-    s3->locked.waiting_end = &s3->locked.waiting;
+    s3->locked.fresh.end = &s3->locked.fresh.first;
+    s3->locked.again.end = &s3->locked.again.first;
     s3->tick.run = on_tick;
 }
 
@@ -37,29 +41,67 @@ static void start_tick_locked(struct s3 *s3)
     workq_add_after(s3->workq, &s3->tick, base_ns(s3) * INTERVAL_FACTOR / TICKS);
 }
 
-/* Those that may go now, taken off the queue: a list by call.waits. */
-static struct call *let_go_locked(struct s3 *s3, int64_t now_ns)
+static void add_locked(struct turn_queue *q, struct call *c)
 {
-    struct call *first = NULL, **end = &first, **at = &s3->locked.waiting;
+    c->waits = NULL;
+    *q->end = c;
+    q->end = &c->waits;
+}
+
+static struct call *remove_locked(struct turn_queue *q, struct call **at)
+{
+    struct call *c = *at;
+
+    *at = c->waits;
+    if (c->waits == NULL)
+        q->end = at;
+    return c;
+}
+
+static bool is_any_locked(const struct s3 *s3)
+{
+    return s3->locked.fresh.first != NULL || s3->locked.again.first != NULL;
+}
+
+static struct turn_queue *next_locked(struct s3 *s3)
+{
+    bool is_again = s3->locked.fresh.first == NULL ||
+                    (s3->locked.again.first != NULL && s3->locked.passed >= PASSED_MAX);
+
+    return is_again ? &s3->locked.again : &s3->locked.fresh;
+}
+
+/* Those that have nothing to wait for any more. */
+static void end_locked(struct s3 *s3, struct turn_queue *q, int64_t now_ns, struct turn_queue *go)
+{
+    struct call **at = &q->first;
 
     while (*at != NULL) {
-        struct call *c = *at;
-        bool is_late = c->deadline_ns != 0 && now_ns >= c->deadline_ns;
-
-        if (!s3->locked.stopping && !is_late) {
-            c->turn = gate_enter(&s3->locked.gate, now_ns);
-            if (c->turn == GATE_WAIT) {
-                at = &c->waits;
-                continue;
-            }
-        }
-        *at = c->waits;
-        c->waits = NULL;
-        *end = c;
-        end = &c->waits;
+        if (s3->locked.stopping || ((*at)->deadline_ns != 0 && now_ns >= (*at)->deadline_ns))
+            add_locked(go, remove_locked(q, at));
+        else
+            at = &(*at)->waits;
     }
-    s3->locked.waiting_end = at;
-    return first;
+}
+
+/* Those that may go now, taken off their queues: a list by call.waits. */
+static struct call *let_go_locked(struct s3 *s3, int64_t now_ns)
+{
+    struct turn_queue go = {.end = &go.first};
+
+    end_locked(s3, &s3->locked.fresh, now_ns, &go);
+    end_locked(s3, &s3->locked.again, now_ns, &go);
+    while (is_any_locked(s3)) {
+        enum gate_turn turn = gate_enter(&s3->locked.gate, now_ns);
+        struct turn_queue *q = next_locked(s3);
+
+        if (turn == GATE_WAIT)
+            break;
+        s3->locked.passed = q == &s3->locked.fresh ? s3->locked.passed + 1 : 0;
+        q->first->turn = turn;
+        add_locked(&go, remove_locked(q, &q->first));
+    }
+    return go.first;
 }
 
 /* On the work queue each, as their credentials may block. err_text() stays what it is. */
@@ -88,7 +130,7 @@ static void on_tick(struct work *w, bool cancelled)
     lock_take(&s3->locked.lk);
     first = let_go_locked(s3, clock_boot_ns());
     s3->locked.ticking = false;
-    if (s3->locked.waiting != NULL && !cancelled)
+    if (is_any_locked(s3) && !cancelled)
         start_tick_locked(s3);
     lock_drop(&s3->locked.lk);
     start_all(first);
@@ -97,17 +139,17 @@ static void on_tick(struct work *w, bool cancelled)
 bool turn_take(struct call *c)
 {
     struct s3 *s3 = c->s3;
+    struct turn_queue *q = c->attempts == 0 ? &s3->locked.fresh : &s3->locked.again;
     bool may_go;
 
     if (c->turn != GATE_WAIT)
         return true; /* it has waited for it */
     lock_take(&s3->locked.lk);
-    if (s3->locked.waiting == NULL || s3->locked.stopping)
+    if (!is_any_locked(s3) || s3->locked.stopping)
         c->turn = gate_enter(&s3->locked.gate, clock_boot_ns());
     may_go = c->turn != GATE_WAIT || s3->locked.stopping;
     if (!may_go) {
-        *s3->locked.waiting_end = c;
-        s3->locked.waiting_end = &c->waits;
+        add_locked(q, c);
         if (!s3->locked.ticking)
             start_tick_locked(s3);
     }
@@ -126,7 +168,7 @@ void turn_end(struct call *c, enum gate_end end)
     lock_take(&s3->locked.lk);
     gate_leave(&s3->locked.gate, c->turn, end, now_ns);
     c->turn = GATE_WAIT;
-    if (end != GATE_FAILURE && s3->locked.waiting != NULL)
+    if (end != GATE_FAILURE && is_any_locked(s3))
         first = let_go_locked(s3, now_ns);
     lock_drop(&s3->locked.lk);
     start_all(first);

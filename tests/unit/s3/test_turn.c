@@ -14,8 +14,10 @@
 #define INTERVAL (20 * NS_PER_MS) /* 20 times retry_base_ms */
 
 struct sick {
+    const char *only; /* is in the path of what is sick; NULL: all is */
     atomic_bool is_well;
-    atomic_uint seen;
+    const char *young; /* counted apart, too */
+    atomic_uint seen, seen_young;
     const char *headers;
 };
 
@@ -23,9 +25,13 @@ static void answer(void *ctx, const struct httpd_req *req, struct httpd_reply *r
 {
     struct sick *s = ctx;
 
-    (void)req;
-    atomic_fetch_add(&s->seen, 1);
-    if (atomic_load(&s->is_well)) {
+    bool is_sick = s->only == NULL || strstr(req->target, s->only) != NULL;
+
+    if (s->young != NULL && strstr(req->target, s->young) != NULL)
+        atomic_fetch_add(&s->seen_young, 1);
+    if (is_sick)
+        atomic_fetch_add(&s->seen, 1);
+    if (!is_sick || atomic_load(&s->is_well)) {
         reply->headers = "ETag: \"x-1\"\r\n";
         reply->body = "hello";
         return;
@@ -182,6 +188,93 @@ static void asked_to_wait(void **state)
     end(&calls);
 }
 
+static unsigned good(struct calls *calls)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&calls->mutex);
+    n = calls->good;
+    pthread_mutex_unlock(&calls->mutex);
+    return n;
+}
+
+/* One interval, and as a rule no more until the server has seen another sick request or `calls` has
+ * got n. */
+static void step(struct sick *sick, struct calls *calls, unsigned n)
+{
+    unsigned seen = atomic_load(&sick->seen);
+
+    nanosleep(&(struct timespec){.tv_nsec = 5 * NS_PER_MS},
+              NULL); /* the last answer comes to the call */
+    clock_fake_add(INTERVAL);
+    for (int i = 0; i < 500 && atomic_load(&sick->seen) == seen && good(calls) < n; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
+}
+
+static void submit_key(struct rig *rig, struct calls *calls, const char *key, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        calls->reqs[i] = (struct store_req){.op = STORE_GET, .key = key};
+        store_submit(rig->store, &calls->reqs[i], &calls->rsps[i], on_done, calls);
+    }
+}
+
+static void sick_keys(struct rig *rig, struct sick *sick, struct calls *calls)
+{
+    start(rig, sick);
+    submit_key(rig, calls, "sick", CALLS);
+    httpd_wait_requests(rig->server, CALLS);
+    while (atomic_load(&sick->seen) < CALLS + 5)
+        step(sick, calls, 1);
+}
+
+/* Only some keys are sick: who asks for another one does not wait until each of them has failed
+ * once more. */
+static void some_sick_keys(void **state)
+{
+    struct sick sick = {.only = "sick"};
+    struct calls calls = CALLS_INIT, well = CALLS_INIT;
+    unsigned seen;
+    RIG(rig);
+
+    (void)state;
+    sick_keys(&rig, &sick, &calls);
+    seen = atomic_load(&sick.seen);
+    submit_key(&rig, &well, "well", 1);
+    while (good(&well) == 0)
+        step(&sick, &well, 1);
+    assert_true(atomic_load(&sick.seen) <= seen + 6); /* in order of arrival it were all */
+    atomic_store(&sick.is_well, true);
+    wait_all(&calls, CALLS);
+    assert_int_equal(calls.good, CALLS);
+    store_rsp_done(&well.rsps[0]);
+    end(&calls);
+}
+
+/* And those have their turns, though others come all the time. */
+static void nobody_starves(void **state)
+{
+    struct sick sick = {.young = "new"};
+    struct calls calls = CALLS_INIT, young = CALLS_INIT;
+    unsigned seen;
+    RIG(rig);
+
+    (void)state;
+    sick_keys(&rig, &sick, &calls);
+    seen = atomic_load(&sick.seen);
+    submit_key(&rig, &young, "new", CALLS);
+    while (atomic_load(&sick.seen) < seen + 18)
+        step(&sick, &calls, 1);
+    assert_in_range(atomic_load(&sick.seen_young), 10, 17); /* all 18 of them it must not be */
+    atomic_store(&sick.is_well, true);
+    wait_all(&calls, CALLS);
+    wait_all(&young, CALLS);
+    assert_int_equal(calls.good + young.good, 2 * CALLS);
+    for (size_t i = 0; i < CALLS; i++)
+        store_rsp_done(&young.rsps[i]);
+    end(&calls);
+}
+
 static unsigned set_failing(struct rig *rig, int failing)
 {
     unsigned failed;
@@ -225,10 +318,9 @@ static void outage_without_credentials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outage),
-        cmocka_unit_test(ends_of_waiting),
-        cmocka_unit_test(asked_to_wait),
-        cmocka_unit_test(outage_without_credentials),
+        cmocka_unit_test(outage),         cmocka_unit_test(ends_of_waiting),
+        cmocka_unit_test(asked_to_wait),  cmocka_unit_test(some_sick_keys),
+        cmocka_unit_test(nobody_starves), cmocka_unit_test(outage_without_credentials),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
