@@ -212,9 +212,8 @@ static void judge_empty(struct check *k, const struct record_seen *rec)
     int r = SURVEY_KEPT;
 
     if (k->conf->repair && check_is_old(k, rec->mtime_ns, OLD_NS))
-        r = rec->s.kind == SURVEY_SESSION || rec->s.kind == SURVEY_INTENT
-                ? intent_sweep(k->coord, rec->name, &rec->s.etag)
-                : survey_clear(k->coord, rec->name, &rec->s);
+        r = rec->s.kind == SURVEY_SESSION ? intent_sweep(k->coord, rec->name, &rec->s.etag)
+                                          : survey_clear(k->coord, rec->name, &rec->s);
     if (r == SURVEY_KEPT)
         check_say(k, CHECK_EMPTY_RECORD, CHECK_NOTE, rec->name, "nobody holds anything by it");
     else

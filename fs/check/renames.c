@@ -74,7 +74,7 @@ static void judge_tombstone(struct check *k, const struct record_seen *rec)
     if (!check_is_old(k, rec->mtime_ns, OLD_NS))
         return;
     if (k->conf->repair) {
-        r = intent_sweep(k->coord, rec->name, &rec->s.etag);
+        r = intent_clear(k->coord, rec->name, &rec->s.etag); /* CHECK-4: mounts write there, too */
         fate = check_repaired(r);
     }
     if (r != INTENT_BUSY)

@@ -267,6 +267,45 @@ static void test_tombstones(void **state)
     assert_clean();
 }
 
+static void claim_meanwhile(void *arg, struct store *s, const struct store_req *req, int r)
+{
+    struct intent i = make_intent(INTENT_CLAIMED);
+    char *key = arg;
+
+    (void)s;
+    (void)r;
+    if (req->op != STORE_DELETE || strcmp(req->key, key) != 0)
+        return;
+    memcpy(i.session, LIVE, sizeof(LIVE));
+    put_intent(&i);
+}
+
+/* Where DELETE knows no conditions a mount may claim the name between a look and it: a record that
+ * others may write to is emptied, and stays. */
+static void test_claimed_meanwhile(void **state)
+{
+    const struct store_caps caps = {.put_absent = true, .put_match = true};
+    struct intent i = make_intent(INTENT_DONE);
+    char name[INTENT_NAME_SIZE], key[INTENT_NAME_SIZE + 16], text[256];
+
+    (void)state;
+    open_coord(&caps);
+    intent_name("old", false, name);
+    snprintf(key, sizeof(key), ".s3efs/%s", name);
+    memstore_set_hooks(store, claim_meanwhile, NULL, key);
+    put_intent(&i);
+    clock_fake_add(2 * HOUR_NS);
+    for (int turn = 0; turn < 2; turn++) { /* the tombstone; what is empty then */
+        check(true);
+        assert_true(is_there(key));
+        clock_fake_add(2 * HOUR_NS);
+    }
+    get_record(name, text, sizeof(text));
+    assert_string_equal(text, "");
+    assert_found(CHECK_EMPTY_RECORD, name, CHECK_NOTE);
+    memstore_set_hooks(store, NULL, NULL, NULL);
+}
+
 /* The mount's half of it is test_mend.c. */
 static void test_rename_without_a_mender(void **state)
 {
@@ -451,6 +490,7 @@ int main(void)
         ONE(test_without_conditional_delete),
         ONE(test_unreadable_records_stay),
         ONE(test_tombstones),
+        ONE(test_claimed_meanwhile),
         ONE(test_rename_without_a_mender),
         ONE(test_rename_that_can_not_be_finished),
         ONE(test_rename_of_another_prefix),
