@@ -247,12 +247,9 @@ static int send_target(struct vfs *v, struct inode *over)
     return over->out != NULL ? r : 0; /* else it is there, or was given up */
 }
 
-/* With names and both io locks held. */
-static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
-                       struct inode *over, unsigned flags)
+static int file_keys(struct vfs *v, const struct rename_names *n, const struct inode *i,
+                     char from[VFS_KEY_MAX + 2], char to[VFS_KEY_MAX + 2])
 {
-    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
-    bool over_is_link, is_unsent;
     int r;
 
     lock_take(&v->tree);
@@ -266,6 +263,17 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     if (r == 0 && inode_is_gone_locked(v, n->new_dir))
         r = err_set(-ENOENT, "the directory has been removed");
     lock_drop(&v->tree);
+    return r;
+}
+
+/* With names and both io locks held. */
+static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
+                       struct inode *over, unsigned flags)
+{
+    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+    bool over_is_link, is_unsent;
+    int r = file_keys(v, n, i, from, to);
+
     over_is_link = over != NULL && over->attr.link_gen != 0;
     is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent;
     if (r == 0 && over != NULL && !is_unsent)
@@ -276,7 +284,8 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         return r;
     if (is_unsent)
         return move_new(v, n, i, over, to, flags);
-    if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 || over_is_link)
+    if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 ||
+        over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */
     if (r == 0 && over_is_link)
         r = link_replacing(v, over, to);
