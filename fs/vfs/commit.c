@@ -297,7 +297,7 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
 
 static int commit(struct vfs *v, struct inode *i, bool is_waited)
 {
-    struct commit_way way = {.is_waited = is_waited && i->out == NULL}; /* OUT-4 */
+    struct commit_way way = {.is_waited = is_waited && !outbox_waits(i)}; /* OUT-4 */
     int r;
 
     do {

@@ -96,7 +96,7 @@ static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle 
     int r;
 
     lock_take(&v->tree);
-    is_unsent = i->out != NULL && i->data != NULL && !inode_is_stale_locked(v, i);
+    is_unsent = outbox_waits(i) && i->data != NULL && !inode_is_stale_locked(v, i);
     lock_drop(&v->tree);
     if (!is_unsent || (flags & O_TRUNC) != 0)
         return 1;
@@ -312,13 +312,13 @@ static void release_writer(struct vfs *v, struct handle *h)
     is_last = --i->n_writers == 0; /* of two that end at once, one is */
     h->is_writer = false;
     is_dirty = inode_is_owed_locked(v, i);
-    r = i->out != NULL ? 0 : i->failed; /* who closed was told: what failed then does not happen behind his back now */
+    r = outbox_waits(i) ? 0 : i->failed; /* who closed was told: what failed then does not happen behind his back now */
     if (r < 0)
         err_set(r, "%s", i->failed_why != NULL ? i->failed_why : "as close or fsync said");
     lock_drop(&v->tree);
     if (r == 0 && is_dirty && (is_last || h->has_written || h->is_fresh))
         r = v->conf.commit == VFS_COMMIT_CLOSE ? commit_inode_unwaited(v, i) : outbox_commit(v, i);
-    is_given_up = r < 0 && is_last && i->out == NULL;
+    is_given_up = r < 0 && is_last && !outbox_waits(i);
     if (is_given_up)
         (void)commit_give_up(v, i, r, "at the last close");
     if (is_last)

@@ -56,7 +56,7 @@ static void add_doubt(struct outrec *r, const char *mark)
 
 static void add_doubts(struct outrec *r, const struct outgoing *o)
 {
-    if (o == NULL)
+    if (o == NULL || o->is_done)
         return;
     for (unsigned k = 0; k < o->n_doubts; k++)
         add_doubt(r, o->doubts[k]);
@@ -124,6 +124,11 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     o->is_tried = o->is_replayed = false;
     lock_take(&v->tree);
     o->seq = seq;
+    if (o->is_done) { /* it waited for the journal, not for the bucket */
+        o->is_done = false;
+        o->retry_ns = 0;
+        o->tries = 0;
+    }
     i->out_is_behind = false;
     if (i->out == NULL)
         join_locked(v, i, o);
@@ -147,7 +152,7 @@ int outbox_commit(struct vfs *v, struct inode *i)
     if (v->conf.commit == VFS_COMMIT_CLOSE) /* what another mode has left: this one promises S3 */
         return commit_inode(v, i);
     lock_take(&v->tree);
-    is_tried = i->out != NULL && i->out->is_tried;
+    is_tried = outbox_waits(i) && i->out->is_tried;
     is_needed = inode_is_owed_locked(v, i) && !(i->out != NULL && !i->out_is_behind);
     can_wait = can_wait_locked(v, i);
     lock_drop(&v->tree);
@@ -191,7 +196,7 @@ int outbox_before(struct vfs *v, struct inode *i)
 
     lock_take(&v->tree);
     is_behind = i->out != NULL && i->out_is_behind;
-    is_tried = i->out != NULL && i->out->is_tried;
+    is_tried = outbox_waits(i) && i->out->is_tried;
     lock_drop(&v->tree);
     if (!is_behind || put(v, i, NULL) == 0 || !is_tried)
         return 0;
@@ -201,7 +206,7 @@ int outbox_before(struct vfs *v, struct inode *i)
 const char *outbox_mark(struct inode *i, bool *ret_is_retry)
 {
     *ret_is_retry = outbox_is_replayed(i);
-    if (i->out == NULL)
+    if (!outbox_waits(i)) /* a newer version than the entry's has a mark of its own, above that */
         return NULL;
     i->out->is_tried = true;
     return i->out->mark;
@@ -209,7 +214,12 @@ const char *outbox_mark(struct inode *i, bool *ret_is_retry)
 
 bool outbox_is_replayed(const struct inode *i)
 {
-    return i->out != NULL && i->out->is_replayed;
+    return outbox_waits(i) && i->out->is_replayed;
+}
+
+bool outbox_waits(const struct inode *i)
+{
+    return i->out != NULL && !i->out->is_done;
 }
 
 int outbox_forget(struct vfs *v, struct inode *i)
@@ -227,17 +237,25 @@ int outbox_forget(struct vfs *v, struct inode *i)
     return 0;
 }
 
+/* Its time is over, whether the journal can drop it now or later. */
+static void done_with(struct vfs *v, struct inode *i)
+{
+    if (outbox_forget(v, i) == 0)
+        return;
+    log_warn("journal.drop", "node=%llu cause=%s effect=\"tried again\"",
+             (unsigned long long)i->node, LOG_Q(err_text()));
+    lock_take(&v->tree);
+    i->out->is_done = true;
+    i->out_is_behind = false;
+    lock_drop(&v->tree);
+}
+
 void outbox_sent(struct vfs *v, struct inode *i)
 {
     if (i->out == NULL)
         return;
     crash_point("local.sent");
-    if (outbox_forget(v, i) == 0)
-        return;
-    log_warn("journal.drop",
-             "node=%llu cause=%s effect=\"the next start looks for it in the bucket\"",
-             (unsigned long long)i->node, LOG_Q(err_text()));
-    outbox_leave(v, i);
+    done_with(v, i);
 }
 
 void outbox_leave(struct vfs *v, struct inode *i)
@@ -249,11 +267,8 @@ void outbox_leave(struct vfs *v, struct inode *i)
 
 void outbox_replaced(struct vfs *v, struct inode *over)
 {
-    if (over == NULL || over->out == NULL || outbox_forget(v, over) == 0)
-        return;
-    log_warn("journal.drop", "node=%llu cause=%s", (unsigned long long)over->node,
-             LOG_Q(err_text()));
-    outbox_leave(v, over);
+    if (over != NULL && over->out != NULL)
+        done_with(v, over);
 }
 
 int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to)

@@ -6,7 +6,8 @@
  * journaled anew first (or, where the journal's disk refuses that, goes under a mark that was never
  * sent). So a replay that finds the mark in the bucket has nothing left to do.
  * OUT-2  The entry goes when the bucket has it (before the staged bytes go anywhere), when the
- * bytes are in lost+found, or when the name is removed; never on a guess. OUT-3  The inode stays in
+ * bytes are in lost+found, or when the name is removed; never on a guess. Where the journal fails to
+ * drop it, it stays with the inode (is_done), and no name goes before it. OUT-3  The inode stays in
  * the table, new or dirty, until then: lookups, listings and opens here see what was acknowledged.
  * OUT-4  Nobody waits for such a commit, so it never takes another version's place (protocol 2a).
  */
@@ -26,6 +27,7 @@ struct outgoing {
     char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
     char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE];
     unsigned n_doubts;
+    bool is_done;     /* the bucket has it, and the journal would not drop it: tried again */
     bool is_tried;    /* the mark may be in the bucket */
     bool is_replayed; /* and the bytes that it went with may be others: merged onto a newer version
                        */
@@ -53,12 +55,14 @@ int outbox_before(struct vfs *v, struct inode *i);
 const char *outbox_mark(struct inode *i, bool *ret_is_retry);
 /* Is what the bucket has under the mark not surely what is here? */
 bool outbox_is_replayed(const struct inode *i);
+/* Waits something of this inode for its upload? Not what is_done. */
+bool outbox_waits(const struct inode *i);
 /* The bucket has it. */
 void outbox_sent(struct vfs *v, struct inode *i);
 /* It is not to be sent: its entry is gone for good when this returns 0. */
 int outbox_forget(struct vfs *v, struct inode *i);
-/* Another file stands under its name: as forget, but what can't be dropped meets a conflict at the
- * next start. NULL is fine. */
+/* Another file stands under its name: as forget, but what can't be dropped now is tried again. NULL
+ * is fine. */
 void outbox_replaced(struct vfs *v, struct inode *over);
 /* It is no longer of this mount's queue; the entry stays for the next start. */
 void outbox_leave(struct vfs *v, struct inode *i);

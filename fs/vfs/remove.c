@@ -83,13 +83,15 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         return err_set(-ENOENT, "%s was renamed or removed meanwhile", name);
     if (is_link)
         return link_unlink(v, dir, i, name);
-    if (in_bucket) {
+    if (!outbox_waits(i)) /* sent, and the journal did not drop it: it would come back */
+        r = outbox_forget(v, i);
+    if (r == 0 && in_bucket) {
         r = keep_for_readers(v, i);
         if (r == 0) {
             marker_keep(v, dir);
             r = late_unlink(v, key) ?: key_delete(v, key);
         }
-    } else if (is_sent) {
+    } else if (r == 0 && is_sent) {
         r = unlink_doubtful(v, i, key);
     }
     if (r == 0)

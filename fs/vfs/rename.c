@@ -239,12 +239,19 @@ static int move_stored(struct vfs *v, const struct rename_names *n, struct inode
 }
 
 /* A stored file takes an unsent one's place in the bucket, where no journal can follow: were the one
- * still to be sent after a crash, its bytes would go into the other. */
-static int send_target(struct vfs *v, struct inode *over)
+ * still to be sent after a crash, its bytes would go into the other. An unsent one's entry follows
+ * that of what it replaces. */
+static int clear_target(struct vfs *v, struct inode *over, bool is_unsent)
 {
-    int r = over->out != NULL ? outbox_send(v, over) : 0;
+    int r = 0;
 
-    return over->out != NULL ? r : 0; /* else it is there, or was given up */
+    if (outbox_waits(over) && is_unsent)
+        return 0;
+    if (outbox_waits(over))
+        r = outbox_send(v, over);
+    if (over->out == NULL) /* it is there, or was given up */
+        return 0;
+    return r < 0 ? r : outbox_forget(v, over);
 }
 
 static int file_keys(struct vfs *v, const struct rename_names *n, const struct inode *i,
@@ -276,8 +283,8 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
 
     over_is_link = over != NULL && over->attr.link_gen != 0;
     is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent;
-    if (r == 0 && over != NULL && !is_unsent)
-        r = send_target(v, over);
+    if (r == 0 && over != NULL)
+        r = clear_target(v, over, is_unsent);
     if (r == 0 && over != NULL && over->n_open > 0 && over->data != NULL && !over->is_new)
         r = data_localise(over->data);
     if (r < 0)
@@ -287,6 +294,8 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 ||
         over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */
+    if (r == 0 && !outbox_waits(i))
+        r = outbox_forget(v, i); /* or the old name would come back */
     if (r == 0 && over_is_link)
         r = link_replacing(v, over, to);
     if (r == 0)

@@ -4,6 +4,7 @@
  * then the old keys go. A failure before that removes the copies again; after it, and after a crash
  * anywhere, the rename is carried on by this mount or another one (mend.c). Files with unsaved
  * bytes are committed first. */
+#include "outbox.h"
 #include "rename.h"
 
 #include <errno.h>
@@ -164,6 +165,8 @@ static int localise_one(struct vfs *v, struct inode *i)
 
     inode_io_take(v, i);
     r = commit_inode(v, i);
+    if (r == 0 && !outbox_waits(i))
+        r = outbox_forget(v, i); /* or the old name would come back */
     lock_take(&v->tree);
     f = i->data != NULL ? data_file_ref(i->data) : NULL;
     is_open = i->n_open > 0;

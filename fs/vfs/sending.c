@@ -20,7 +20,8 @@
 /* Half of a file that is being written anew is no file (protocol 12). */
 static bool may_send_locked(const struct inode *i)
 {
-    return !i->out_is_behind || i->n_writers == 0 || (!i->is_new && !merge_owns_whole_locked(i));
+    return !i->out_is_behind || i->n_writers == 0 ||
+           (!i->is_new && outbox_waits(i) && !merge_owns_whole_locked(i));
 }
 
 /* No time and no other client will make it good. */
@@ -79,10 +80,13 @@ int outbox_send(struct vfs *v, struct inode *i)
     is_owed = inode_is_owed_locked(v, i);
     is_barred = i->is_barred; /* written under a lock that was lost */
     lock_drop(&v->tree);
-    if (r == 0 && !is_owed) { /* its name went */
+    if (r == 0 && !is_owed) { /* its name went, or it was sent */
+        bool is_done = i->out->is_done;
+
         r = outbox_forget(v, i);
-        if (r == 0)
-            return 0;
+        if (r < 0)
+            try_later(v, i, r);
+        return is_done ? 0 : r;
     }
     if (r < 0 && (is_barred || is_final(r)))
         give_up(v, i, r);

@@ -34,7 +34,7 @@ static void add_open(struct map_link *l, void *arg)
     struct inode *i = container_of(l, struct inode, by_node);
     struct open_ones *o = arg;
 
-    if (o->r == 0 && i->out == NULL && inode_is_owed_locked(o->v, i))
+    if (o->r == 0 && !outbox_waits(i) && inode_is_owed_locked(o->v, i))
         o->r = add_locked(o->v, i, o->max, o->u);
 }
 
@@ -53,6 +53,8 @@ int vfs_unsent_get(struct vfs *v, size_t max, struct vfs_unsent *ret)
     lock_take(&v->tree);
     ret->unread = v->locked.out_unread;
     for (struct outgoing *o = v->locked.out_first; o != NULL && rest.r == 0; o = o->next) {
+        if (o->is_done)
+            continue;
         rest.r = add_locked(v, o->inode, max, ret);
         ret->files++;
         if (o->inode->data != NULL)

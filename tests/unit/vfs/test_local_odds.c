@@ -3,6 +3,9 @@
  * upload, and where others are at the same name meanwhile. */
 #include "localmount.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static void move_journal(const char *from, const char *to)
 {
     char a[128], b[128];
@@ -166,8 +169,8 @@ static void a_stored_file_over_an_unsent_one(void **state)
     assert_file("unsent", "stored");
 }
 
-/* The bucket refuses a change of attributes for good while another writer has the file open already:
- * what that one writes is no part of it. */
+/* The bucket refuses a change of attributes for good while another writer has the file open
+ * already: what that one writes is no part of it. */
 static void attributes_given_up_under_a_writer(void **state)
 {
     const struct stat mode = {.st_mode = 0600};
@@ -181,8 +184,8 @@ static void attributes_given_up_under_a_writer(void **state)
     send_all(1);
     fh = open_text("f", O_WRONLY);
     assert_int_equal(rig_walk(&rig, "f", &e), 0);
-    assert_int_equal(
-        vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &mode, VFS_SET_MODE, &st, &attr_ns), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &mode, VFS_SET_MODE, &st, &attr_ns),
+                     0);
     vfs_forget(rig.vfs, e.node, 1);
     assert_int_equal(rig_shut(&rig, fh), 0);
     assert_int_equal(entries(), 1);
@@ -198,6 +201,75 @@ static void attributes_given_up_under_a_writer(void **state)
     assert_int_equal(kept(), 0);
 }
 
+/* From here on no file of this process can be written: the index neither. */
+static void disk_is_full(bool is)
+{
+    struct rlimit lim;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
+    lim.rlim_cur = is ? 0 : lim.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+/* It is in the bucket, and its entry can't be dropped: no name goes before that one has. */
+static void no_name_goes_before_its_entry(void **state)
+{
+    struct vfs_unsent u;
+
+    (void)state;
+    put_text("f", "text");
+    put_text("g", "more");
+    disk_is_full(true);
+    assert_int_equal(outbox_run(rig.vfs), 2);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    disk_is_full(false);
+    assert_object("f", "text");
+    assert_int_equal(entries(), 2);
+    assert_int_equal(vfs_unsent_get(rig.vfs, 1, &u), 0);
+    assert_int_equal(u.files, 0);
+    vfs_unsent_done(&u);
+    disk_is_full(true);
+    assert_true(rig_rename(&rig, "g", "h", 0) < 0);
+    assert_true(rig_unlink(&rig, "f") < 0);
+    disk_is_full(false);
+    assert_object("f", "text");
+    assert_object("g", "more");
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(rig_rename(&rig, "g", "h", 0), 0);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    send_all(0);
+    assert_no_object("f");
+    assert_no_object("g");
+    assert_object("h", "more");
+}
+
+/* The same, and nobody comes: the sender drops it when it can. */
+static void an_entry_is_dropped_later(void **state)
+{
+    (void)state;
+    put_text("f", "text");
+    disk_is_full(true);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+    disk_is_full(false);
+    assert_int_equal(entries(), 1);
+    put_text("f", "newer");
+    assert_int_equal(entries(), 1);
+    send_all(1);
+    assert_object("f", "newer");
+    put_text("f", "newest");
+    disk_is_full(true);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+    disk_is_full(false);
+    clock_fake_add(60 * NS_PER_S);
+    (void)outbox_run(rig.vfs);
+    assert_int_equal(entries(), 0);
+    assert_null(rig.vfs->locked.out_first);
+    assert_object("f", "newest");
+    assert_int_equal(kept(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +280,8 @@ int main(void)
         L(close_mode_changes_attributes_in_the_bucket),
         L(a_stored_file_over_an_unsent_one),
         L(attributes_given_up_under_a_writer),
+        L(no_name_goes_before_its_entry),
+        L(an_entry_is_dropped_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
