@@ -23,6 +23,7 @@
 #define TIMES_MAX 4   /* a pause is at most so many tries long */
 #define NEAR_TIMES 16 /* others are near for so many tries after one was met */
 #define TRIES_PER_LOG 64
+#define SAME_MAX 16
 
 /* Up to `at_most`, by chance. */
 static void pause_up_to(int64_t at_most)
@@ -64,4 +65,13 @@ int contest_lost(struct inode *i, const char *key, struct contest *c)
     pause_up_to(took * (c->tries < TIMES_MAX ? c->tries : TIMES_MAX));
     c->try_ns = clock_boot_ns();
     return 0;
+}
+
+int contest_same(const char *key, const struct store_etag *etag, struct contest *c)
+{
+    c->n_same = store_etag_equal(&c->there, etag) ? c->n_same + 1 : 0;
+    c->there = *etag;
+    if (c->n_same < SAME_MAX)
+        return 0;
+    return err_set(-EIO, "%s: the server refuses to delete the version that it has", key);
 }

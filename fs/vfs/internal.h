@@ -302,11 +302,16 @@ int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
 struct contest {
     int64_t began_ns, until_ns, try_ns;
     unsigned tries;
+    struct store_etag there; /* the version that contest_same() saw last, and how often in a row */
+    unsigned n_same;
 };
 /* With io held, or without an inode (NULL): what others do is not remembered then. Both may pause.
  * lost: a try met another version. 0: try again; -EIO: a soft mount's time is over. */
 void contest_begin(struct vfs *v, struct inode *i, struct contest *c);
 int contest_lost(struct inode *i, const char *key, struct contest *c);
+/* A DELETE was refused, and this version is there now. 0; -EIO: it was all the time, so nobody else
+ * is at it. */
+int contest_same(const char *key, const struct store_etag *etag, struct contest *c);
 
 /* UPLOAD_LANDED: what was written here is in the bucket, and `now` came on top of it. */
 /* Protocol 5: a change of attributes alone keeps the ETag, so no condition meets it. Who commits and

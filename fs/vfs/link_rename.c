@@ -195,6 +195,7 @@ static int delete_source(struct vfs *v, struct renaming *m)
         r = rename_delete(v, what->from, &what->source, what->session);
         if (r == RENAME_CHANGED)
             r = bring_up_target(v, m)
+                    ?: contest_same(what->from, &what->source, &contest)
                     ?: contest_lost(NULL, what->from, &contest) ?: RENAME_CHANGED;
     } while (r == RENAME_CHANGED);
     key_forget(v, what->from);

@@ -71,9 +71,11 @@ int source_delete(struct vfs *v, struct inode *i, struct intent_claim *cl, bool 
         return r == RENAME_CHANGED ? 0 : r;
     one.now.etag = i->etag;
     contest_begin(v, NULL, &contest);
-    do
+    do {
         r = move_newer(v, cl, &one);
-    while (r == -EAGAIN && contest_lost(NULL, one.from, &contest) == 0);
+        if (r == -EAGAIN)
+            r = contest_same(one.from, &one.etag, &contest) ?: -EAGAIN;
+    } while (r == -EAGAIN && contest_lost(NULL, one.from, &contest) == 0);
     lock_take(&v->tree);
     i->checked_ns = 0;
     lock_drop(&v->tree);

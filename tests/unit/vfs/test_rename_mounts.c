@@ -762,6 +762,27 @@ static void directory_of_busy_writers_moves(void **state)
 
 #define W(f) cmocka_unit_test_setup_teardown(f, setup_weak, teardown)
 
+/* A server that refuses to delete the very version that it has: an error, and no try without end. The
+ * file is there under both names then. */
+static void delete_always_refused(void **state)
+{
+    const char *const names[] = {"f", "l"};
+
+    (void)state;
+    put_text(&a, "f", "text");
+    put_text(&a, "l", "link");
+    assert_int_equal(rig_link(&a, "l", "m"), 0);
+    for (size_t i = 0; i < 2; i++) {
+        memstore_fail(a.store, STORE_DELETE, 1, 5000, STORE_PRECONDITION);
+        assert_int_equal(rig_rename(&a, names[i], i == 0 ? "g" : "n", 0), -EIO);
+        memstore_clear_faults(a.store);
+    }
+    assert_object("f", "text");
+    assert_object("g", "text");
+    assert_object("l", "link");
+    assert_object("n", "link");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -790,6 +811,7 @@ int main(void)
         W(weak_third_writer_of_the_new_name),
         T(file_changes_while_its_directory_moves),
         T(directory_of_busy_writers_moves),
+        T(delete_always_refused),
     };
 
     return cmocka_run_group_tests_name("vfs/rename_mounts", tests, NULL, NULL);
