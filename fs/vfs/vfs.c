@@ -304,6 +304,14 @@ int vfs_drain(struct vfs *v)
     outbox_hurry(v);
     while (r == 0 && n > 0)
         r = drain_once(v, began_ns, &n);
+    lock_take(&v->tree);
+    n = v->locked.out_unread;
+    lock_drop(&v->tree);
+    if (r == 0 && n > 0)
+        r = err_set(-EIO,
+                    "%zu entries of the journal can't be read (the log names them): they stay "
+                    "there",
+                    n);
     return r;
 }
 

@@ -245,7 +245,7 @@ _must_check_ int vfs_lock_close(struct vfs *v, uint64_t node, enum lock_kind kin
 void vfs_lock_stop(struct vfs *v);
 
 /* Commits everything that is dirty, as fsync on every file would; who goes on writing meanwhile is not
- * waited for. 0 or the first error. */
+ * waited for. 0 or the first error; -EIO also where the journal has entries of which no file could be made. */
 _must_check_ int vfs_drain(struct vfs *v);
 
 /* Before the mount is used: every entry of the journal becomes a file again, which is sent like one whose close has

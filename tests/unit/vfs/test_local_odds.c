@@ -270,9 +270,27 @@ static void an_entry_is_dropped_later(void **state)
     assert_int_equal(kept(), 0);
 }
 
+/* An entry of which no file can be made is somebody's acknowledged bytes: nobody is told that all is
+ * sent while it stands. */
+static void an_entry_that_cant_be_read(void **state)
+{
+    uint64_t seq;
+
+    (void)state;
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_int_equal(journal_put(rig.journal, "what", 4, NULL, 0, 0, &seq), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(vfs_drain(rig.vfs), -EIO);
+    put_text("f", "text");
+    assert_int_equal(vfs_drain(rig.vfs), -EIO);
+    assert_object("f", "text");
+    assert_int_equal(entries(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        L(an_entry_that_cant_be_read),
         L(a_newer_version_that_cant_be_journaled),
         L(neither_journal_nor_bucket),
         L(headers_outlive_a_crash),
