@@ -331,21 +331,6 @@ int dir_mpu_abort(const struct dir_store *d, const struct store_req *req)
 
 /* --- list --- */
 
-static int upload_cmp(const void *a, const void *b)
-{
-    const struct store_upload *x = a, *y = b;
-    int c = strcmp(x->key, y->key);
-    return c != 0 ? c : strcmp(x->upload_id, y->upload_id);
-}
-
-/* Does it come after where the page before ended? */
-static bool is_after(const struct store_req *req, const char *key, const char *id)
-{
-    int c = req->start_after == NULL ? 1 : strcmp(key, req->start_after);
-
-    return c > 0 || (c == 0 && req->upload_id != NULL && strcmp(id, req->upload_id) > 0);
-}
-
 struct upload_room {
     struct store_rsp *rsp;
     size_t cap;
@@ -376,7 +361,7 @@ static int list_one(const struct dir_store *d, const char *id, const struct stor
     int r = read_init(d, id, key, &init);
     if (r != 0)
         return r < 0 ? r : 0;
-    if (!str_starts(key, prefix) || !is_after(req, key, id))
+    if (!str_starts(key, prefix) || !store_uploads_wants(req, key, id))
         return 0;
     r = make_room(m);
     if (r < 0)
@@ -385,28 +370,6 @@ static int list_one(const struct dir_store *d, const char *id, const struct stor
     *u = (struct store_upload){
         .key = strdup(key), .upload_id = strdup(id), .started_ns = init.mtime_ns};
     return u->key == NULL || u->upload_id == NULL ? err_set(-ENOMEM, "no memory for a listing") : 0;
-}
-
-/* The first of them, in order, and where the next page begins. */
-static int cut_page(const struct store_req *req, struct store_rsp *rsp)
-{
-    size_t n = rsp->uploads.n, max = STORE_PAGE_MAX;
-
-    if (req->max_keys != 0 && req->max_keys < max)
-        max = req->max_keys;
-    if (n > 1)
-        qsort(rsp->uploads.v, n, sizeof(*rsp->uploads.v), upload_cmp);
-    for (; rsp->uploads.n > max; rsp->uploads.n--) {
-        free(rsp->uploads.v[rsp->uploads.n - 1].key);
-        free(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
-    }
-    if (n == rsp->uploads.n)
-        return 0;
-    rsp->uploads.next_key = strdup(rsp->uploads.v[rsp->uploads.n - 1].key);
-    rsp->uploads.next_id = strdup(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
-    return rsp->uploads.next_key == NULL || rsp->uploads.next_id == NULL
-               ? err_set(-ENOMEM, "no memory for a listing")
-               : 0;
 }
 
 int dir_mpu_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
@@ -426,5 +389,5 @@ int dir_mpu_list(const struct dir_store *d, const struct store_req *req, struct 
     for (const struct dirent *e; r == 0 && (e = readdir(dir)) != NULL;)
         r = list_one(d, e->d_name, req, &room);
     closedir(dir);
-    return r == 0 ? cut_page(req, rsp) : r;
+    return r == 0 ? store_uploads_cut(req, STORE_PAGE_MAX, rsp) : r;
 }

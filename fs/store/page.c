@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One page of a listing, fed with keys in binary order: prefix, start-after, token, common
  * prefixes, the limit. A token is the last thing listed, with a letter for what it was: 'k' a key,
- * 'p' a common prefix. */
+ * 'p' a common prefix. And one of open multipart uploads. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/err.h"
 #include "base/str.h"
@@ -100,4 +101,42 @@ int store_page_add(struct store_page *p, const char *key, struct store_entry **r
     else
         *ret = e;
     return 0;
+}
+
+bool store_uploads_wants(const struct store_req *req, const char *key, const char *id)
+{
+    int c = req->start_after == NULL ? 1 : strcmp(key, req->start_after);
+
+    return c > 0 || (c == 0 && req->upload_id != NULL && strcmp(id, req->upload_id) > 0);
+}
+
+static int upload_cmp(const void *a, const void *b)
+{
+    const struct store_upload *x = a, *y = b;
+    int c = strcmp(x->key, y->key);
+
+    return c != 0 ? c : strcmp(x->upload_id, y->upload_id);
+}
+
+int store_uploads_cut(const struct store_req *req, size_t limit, struct store_rsp *rsp)
+{
+    size_t n = rsp->uploads.n, max = limit;
+    const struct store_upload *last;
+
+    if (req->max_keys != 0 && req->max_keys < max)
+        max = req->max_keys;
+    if (n > 1)
+        qsort(rsp->uploads.v, n, sizeof(*rsp->uploads.v), upload_cmp);
+    for (; rsp->uploads.n > max; rsp->uploads.n--) {
+        free(rsp->uploads.v[rsp->uploads.n - 1].key);
+        free(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
+    }
+    if (n == rsp->uploads.n)
+        return 0;
+    last = &rsp->uploads.v[rsp->uploads.n - 1];
+    rsp->uploads.next_key = strdup(last->key);
+    rsp->uploads.next_id = strdup(last->upload_id);
+    return rsp->uploads.next_key != NULL && rsp->uploads.next_id != NULL
+               ? 0
+               : err_set(-ENOMEM, "no memory for a listing");
 }

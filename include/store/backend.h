@@ -74,4 +74,10 @@ size_t store_page_folds(const struct store_page *p, const char *dir);
  * or full). 0 or -ENOMEM. */
 _must_check_ int store_page_add(struct store_page *p, const char *key, struct store_entry **ret);
 
+/* A page of open multipart uploads. Does this one come after where the page before ended? */
+bool store_uploads_wants(const struct store_req *req, const char *key, const char *id);
+/* Of all that are wanted, in any order: the first ones, in order, and where the next page begins.
+ * limit: most uploads a page may have. 0 or -ENOMEM. */
+_must_check_ int store_uploads_cut(const struct store_req *req, size_t limit, struct store_rsp *rsp);
+
 #endif

@@ -222,54 +222,21 @@ int mem_do_mpu_abort(struct memstore *m, struct store_req *req)
     return r;
 }
 
-static int upload_cmp(const void *a, const void *b)
-{
-    const struct store_upload *x = a, *y = b;
-    int c = strcmp(x->key, y->key);
-    return c != 0 ? c : strcmp(x->upload_id, y->upload_id);
-}
-
-/* Does it come after where the page before ended? */
-static bool is_after(const struct store_req *req, const struct mpu *u)
-{
-    int c = req->start_after == NULL ? 1 : strcmp(u->key, req->start_after);
-
-    return c > 0 || (c == 0 && req->upload_id != NULL && strcmp(u->id, req->upload_id) > 0);
-}
-
-static int cut_page(struct store_rsp *rsp, size_t max)
-{
-    size_t n = rsp->uploads.n;
-
-    if (n > 1)
-        qsort(rsp->uploads.v, n, sizeof(*rsp->uploads.v), upload_cmp);
-    for (; rsp->uploads.n > max; rsp->uploads.n--) {
-        free(rsp->uploads.v[rsp->uploads.n - 1].key);
-        free(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
-    }
-    if (n == rsp->uploads.n)
-        return 0;
-    rsp->uploads.next_key = strdup(rsp->uploads.v[rsp->uploads.n - 1].key);
-    rsp->uploads.next_id = strdup(rsp->uploads.v[rsp->uploads.n - 1].upload_id);
-    return rsp->uploads.next_key != NULL && rsp->uploads.next_id != NULL
-               ? 0
-               : err_set(-ENOMEM, "no memory for a listing");
-}
-
 int mem_do_mpu_list(struct memstore *m, struct store_req *req, struct store_rsp *rsp)
 {
     const char *prefix = req->prefix == NULL ? "" : req->prefix;
-    size_t n = 0, max;
+    size_t n = 0, limit;
     int r = 0;
     lock_take(&m->locked.lk);
-    max = req->max_keys != 0 && req->max_keys < m->locked.page ? req->max_keys : m->locked.page;
+    limit = m->locked.page;
     for (const struct mpu *u = m->locked.uploads; u != NULL; u = u->next)
         n++;
     rsp->uploads.v = calloc(n + 1, sizeof(*rsp->uploads.v));
     if (rsp->uploads.v == NULL)
         r = err_set(-ENOMEM, "no memory for a listing");
     for (const struct mpu *u = m->locked.uploads; r == 0 && u != NULL; u = u->next) {
-        if (u->is_complete || strncmp(u->key, prefix, strlen(prefix)) != 0 || !is_after(req, u))
+        if (u->is_complete || strncmp(u->key, prefix, strlen(prefix)) != 0 ||
+            !store_uploads_wants(req, u->key, u->id))
             continue;
         struct store_upload *e = &rsp->uploads.v[rsp->uploads.n++];
         e->key = strdup(u->key);
@@ -279,5 +246,5 @@ int mem_do_mpu_list(struct memstore *m, struct store_req *req, struct store_rsp 
             r = err_set(-ENOMEM, "no memory for a listing");
     }
     lock_drop(&m->locked.lk);
-    return r == 0 ? cut_page(rsp, max) : r;
+    return r == 0 ? store_uploads_cut(req, limit, rsp) : r;
 }
