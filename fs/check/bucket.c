@@ -10,7 +10,6 @@
 #include "internal.h"
 
 #define DEFAULT_STATE ".s3efs/"
-#define LINK_HDR STORE_USER_META "s3efs-link"
 #define LINK_NAME_SIZE (sizeof("links/") + LINK_ID_LEN)
 
 /* Where mounts of this bucket keep theirs: this one's, and where others do by default. */

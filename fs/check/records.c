@@ -13,7 +13,6 @@
 
 #define RECORD_BYTES_MAX (1u << 20)
 #define PROBE_HEX 16
-#define LINK_HDR STORE_USER_META "s3efs-link"
 
 /* --- reading --- */
 

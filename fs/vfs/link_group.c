@@ -12,7 +12,6 @@
 
 #define TRIES 64
 #define ID_HDR STORE_USER_META "s3efs-id"
-#define LINK_HDR STORE_USER_META "s3efs-link"
 
 uint64_t link_gen_of(const struct vfs *v, const char *key, const struct store_obj *obj,
                      char ret_id[33])

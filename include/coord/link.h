@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "coord/coord.h"
 
+#define LINK_HDR STORE_USER_META "s3efs-link" /* of a name's object: "<file id> <generation>" */
 #define LINK_ID_LEN 32         /* hex digits: the file id */
 #define LINK_MEMBERS_MAX 1000u /* names of one file; EFS: 177 */
 #define LINK_RECORD_MAX (1u << 20)
