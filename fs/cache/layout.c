@@ -126,18 +126,26 @@ static int compare_stamp(const char *dir, const char *stamp, const char *source)
     return str_starts(stamp, head) ? 0 : 1;
 }
 
-static int check_stamp(const char *dir, const char *source)
+/* -ENOENT: there is none. */
+static int read_stamp(const char *dir, char **ret)
 {
-    _cleanup_free_ char *stamp = NULL;
     char path[PATH_MAX];
     int r;
 
     snprintf(path, sizeof(path), "%s/stamp", dir);
-    r = sys_read_file(path, STAMP_MAX, &stamp, NULL);
+    r = sys_read_file(path, STAMP_MAX, ret, NULL);
+    return r < 0 && r != -ENOENT ? fail(r, dir, "stamp: ") : r;
+}
+
+static int check_stamp(const char *dir, const char *source)
+{
+    _cleanup_free_ char *stamp = NULL;
+    int r = read_stamp(dir, &stamp);
+
     if (r == -ENOENT)
         return write_stamp(dir, source);
     if (r < 0)
-        return fail(r, dir, "stamp: ");
+        return r;
     r = compare_stamp(dir, stamp, source);
     if (r != 1)
         return r;
@@ -207,15 +215,12 @@ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd
 static int compare_existing(const char *dir, const char *source)
 {
     _cleanup_free_ char *stamp = NULL;
-    char path[PATH_MAX];
-    int r;
+    int r = read_stamp(dir, &stamp);
 
-    snprintf(path, sizeof(path), "%s/stamp", dir);
-    r = sys_read_file(path, STAMP_MAX, &stamp, NULL);
     if (r == -ENOENT)
         return err_set(-ENOENT, "%s is not a cache of s3efs", dir);
     if (r < 0)
-        return fail(r, dir, "stamp: ");
+        return r;
     r = compare_stamp(dir, stamp, source);
     return r == 1 ? err_set(-EINVAL, "cache directory %s is of another version of s3efs", dir) : r;
 }
