@@ -3,7 +3,6 @@
 #include "cmd.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "base/macros.h"
 #include "control/control.h"
 #include "daemon.h"
+#include "json.h"
 #include "mountpoint.h"
 
 #define PROGRESS_MS 1000
@@ -25,12 +25,6 @@ struct progress {
     bool is_over;
     bool has_shown;
 };
-
-static void json_freep(json_t **j)
-{
-    json_decref(*j);
-}
-#define _cleanup_json_ _cleanup_(json_freep)
 
 static void show(struct progress *p)
 {

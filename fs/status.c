@@ -3,19 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "json.h"
 #include "store/probe.h"
-
-static void json_freep(json_t **j)
-{
-    json_decref(*j);
-}
-#define _cleanup_json_ _cleanup_(json_freep)
 
 static void put(json_t *o, const char *key, uint64_t value)
 {
