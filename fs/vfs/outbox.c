@@ -229,12 +229,9 @@ int outbox_forget(struct vfs *v, struct inode *i)
     if (i->out == NULL)
         return 0;
     r = journal_drop(v->conf.journal, i->out->seq);
-    if (r < 0)
-        return r;
-    lock_take(&v->tree);
-    leave_locked(v, i);
-    lock_drop(&v->tree);
-    return 0;
+    if (r == 0)
+        outbox_leave(v, i);
+    return r;
 }
 
 /* Its time is over, whether the journal can drop it now or later. */
