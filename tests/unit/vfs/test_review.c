@@ -2,54 +2,7 @@
 /* Operations that meet each other: a copy and a rename, a lock and a merge, a link and a merge. */
 #include <pthread.h>
 
-#include "twomounts.h"
-
-static struct {
-    enum store_op op;
-    const char *key;
-    void (*run)(void);
-    bool is_done;
-    int result;
-} once;
-
-/* On a thread of its own: the one that was interrupted holds its mount's locks. */
-static void *run_it(void *arg)
-{
-    (void)arg;
-    once.run();
-    return NULL;
-}
-
-static void run_once(void *arg, struct store *s, const struct store_req *req, int result)
-{
-    pthread_t t;
-
-    (void)arg;
-    (void)s;
-    (void)result;
-    if (once.is_done || req->op != once.op || req->key == NULL || strcmp(req->key, once.key) != 0)
-        return;
-    once.is_done = true;
-    once.result = -pthread_create(&t, NULL, run_it, NULL);
-    if (once.result == 0)
-        pthread_join(t, NULL);
-}
-
-static void arm(enum store_op op, const char *key, void (*run)(void))
-{
-    once.op = op;
-    once.key = key;
-    once.run = run;
-    once.is_done = false;
-    once.result = 0;
-}
-
-static void it_was_done(void)
-{
-    memstore_set_hooks(a.store, NULL, NULL, NULL);
-    assert_true(once.is_done);
-    assert_int_equal(once.result, 0);
-}
+#include "turn.h"
 
 /* A server that copies under conditions, and deletes without. */
 static int setup_weak(void **state)
@@ -80,10 +33,9 @@ static void copy_onto_a_file_that_moves(void **state)
     put_text(&a, "out", "old");
     in = open_text(&a, "in", O_RDONLY);
     out = open_text(&a, "out", O_RDWR | O_TRUNC);
-    arm(STORE_DELETE, "out", a_copies);
-    memstore_set_hooks(a.store, run_once, NULL, NULL);
+    before(STORE_DELETE, STORE_DELETE, "out", 1, a_copies);
     assert_int_equal(rig_rename(&b, "out", "moved", 0), 0);
-    it_was_done();
+    all_turns_were_taken();
     assert_int_equal(copied, 8);
     assert_int_equal(rig_shut(&a, out), -ESTALE);
     assert_int_equal(lost_and_found(&a), 1);
