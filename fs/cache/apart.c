@@ -5,8 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+/* All but the pipe and what is printed to: the directory's flock and the mount's descriptor would
+ * outlive the parent in here. */
+static void close_others(int fd)
+{
+    if (fd > STDERR_FILENO + 1)
+        (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
+    (void)close_range((unsigned)fd + 1, ~0u, 0);
+}
 
 static _Noreturn void run_and_exit(unsigned seconds, void (*fn)(void *arg, int fd), void *arg,
                                    int fd)
@@ -15,6 +26,7 @@ static _Noreturn void run_and_exit(unsigned seconds, void (*fn)(void *arg, int f
     struct rlimit none = {0};
     sigset_t all;
 
+    close_others(fd);
     setrlimit(RLIMIT_CORE, &none);
     for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
         signal(crashes[i], SIG_DFL);
@@ -27,13 +39,15 @@ static _Noreturn void run_and_exit(unsigned seconds, void (*fn)(void *arg, int f
 
 int apart_start(struct apart *a, unsigned seconds, void (*fn)(void *arg, int fd), void *arg)
 {
+    pid_t parent = getpid();
     int fds[2], r;
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
     a->pid = fork();
     if (a->pid == 0) {
-        close(fds[0]); /* or a parent that is gone would not be noticed */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+            _exit(1);
         run_and_exit(seconds, fn, arg, fds[1]);
     }
     r = a->pid < 0 ? -errno : 0;

@@ -13,7 +13,8 @@ struct apart {
     pid_t pid;
     int fd;
 };
-/* Runs fn in a child, which writes to fd; it is ended after `seconds` (0: never). */
+/* Runs fn in a child, which writes to fd and has no other descriptor of the caller's above 2; it
+ * is ended after `seconds` (0: never), and with the calling thread. */
 _must_check_ int apart_start(struct apart *a, unsigned seconds, void (*fn)(void *arg, int fd),
                              void *arg);
 /* Exactly len bytes of what it wrote: 0, -EPIPE at the end, -errno. */

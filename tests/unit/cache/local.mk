@@ -4,6 +4,9 @@ cache_tests = tests/unit/cache/test_schema tests/unit/cache/test_meta tests/unit
 	tests/unit/cache/test_evict tests/unit/cache/test_stage tests/unit/cache/test_crash \
 	tests/unit/cache/test_full tests/unit/cache/test_threads \
 	tests/unit/cache/test_faults
+cache_tests += tests/unit/cache/test_apart
+tests_unit_cache_test_apart_SOURCES = %D%/test_apart.c
+tests_unit_cache_test_apart_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
 check_PROGRAMS += $(cache_tests)
 TESTS += $(cache_tests)
 EXTRA_DIST += %D%/cachetest.h
