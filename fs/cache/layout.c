@@ -10,10 +10,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -23,6 +26,9 @@
 #include "seal.h"
 
 #define STAMP_MAX 8192
+/* How long a lock is waited for whose process is gone. */
+#define LEFT_BEHIND_TRIES 500
+#define LEFT_BEHIND_PAUSE_NS (20 * NS_PER_MS)
 #define STAMP_HEAD "s3efs-cache "
 
 static int fail(int r, const char *dir, const char *what)
@@ -30,22 +36,41 @@ static int fail(int r, const char *dir, const char *what)
     return err_set(r, "cache directory %s: %s%s", dir, what, strerror(-r));
 }
 
+/* The pid that the lock's holder wrote; 0: none. */
+static int read_pid(int fd)
+{
+    char text[16] = "";
+
+    return sys_pread(fd, text, sizeof(text) - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+/* A daemon that was killed leaves the lock, for an instant, to a child that it had just forked. */
+static bool is_gone(int pid)
+{
+    return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 static int take_lock(const char *dir, int *ret_fd)
 {
-    char path[PATH_MAX], pid[16] = "";
+    static const struct timespec pause = {.tv_nsec = LEFT_BEHIND_PAUSE_NS};
+    char path[PATH_MAX];
     _cleanup_close_ int fd = -1;
-    ssize_t n;
 
     snprintf(path, sizeof(path), "%s/lock", dir);
     fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fail(fd, dir, "lock: ");
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    for (unsigned tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+        int pid;
+
+        if (errno == EINTR)
+            continue;
         if (errno != EWOULDBLOCK)
             return fail(-errno, dir, "lock: ");
-        n = sys_pread(fd, pid, sizeof(pid) - 1, 0);
-        pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
-        return err_set(-EBUSY, "cache directory %s is in use by pid %s", dir, pid[0] ? pid : "?");
+        pid = read_pid(fd);
+        if (tries >= LEFT_BEHIND_TRIES || !is_gone(pid))
+            return err_set(-EBUSY, "cache directory %s is in use by pid %d", dir, pid);
+        nanosleep(&pause, NULL);
     }
     *ret_fd = fd;
     fd = -1;

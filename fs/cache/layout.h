@@ -8,7 +8,8 @@
 
 #define LAYOUT_FORMAT 1
 
-/* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it), checks or writes
+/* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it; a lock whose
+ * process is gone is waited for, 10 s at most), checks or writes
  * its stamp, makes the folders. *ret_dir: its absolute name (free() it). */
 _must_check_ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd);
 /* The same of a directory that is there: nothing is made or emptied. -ENOENT: there is no cache of

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "base/err.h"
@@ -92,6 +94,51 @@ static void t21_second_daemon_refuses(void **state)
     cache_free(c);
     assert_int_equal(open_only(dir, SOURCE, &c), 0);
     cache_free(c);
+    scratch_remove(dir);
+}
+
+struct opener {
+    const char *dir;
+    struct cache *c;
+    int r;
+};
+
+static void *open_it(void *arg)
+{
+    struct opener *o = arg;
+
+    o->r = open_only(o->dir, SOURCE, &o->c);
+    return NULL;
+}
+
+/* Somebody else has the lock with the pid of a process that is gone: until it is scheduled, a child
+ * that a killed daemon had just forked. */
+static void test_lock_left_behind(void **state)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 8], text[16];
+    struct opener o = {.dir = dir};
+    pthread_t t;
+    pid_t gone;
+    int fd;
+
+    (void)state;
+    scratch_make(dir);
+    gone = fork();
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    snprintf(path, sizeof(path), "%s/lock", dir);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    snprintf(text, sizeof(text), "%d\n", (int)gone);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(pthread_create(&t, NULL, open_it, &o), 0);
+    usleep(100000); /* so that it meets the lock, as a rule */
+    close(fd);
+    pthread_join(t, NULL);
+    assert_int_equal(o.r, 0);
+    cache_free(o.c);
     scratch_remove(dir);
 }
 
@@ -316,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout),
         cmocka_unit_test(t21_second_daemon_refuses),
+        cmocka_unit_test(test_lock_left_behind),
         cmocka_unit_test(test_lock_over_fork),
         cmocka_unit_test(test_other_source),
         cmocka_unit_test(test_foreign_directory),
