@@ -193,7 +193,7 @@ static int start_thread_locked(struct coord *c)
     sigset_t all, before;
     int r;
 
-    if (s->has_thread)
+    if (s->has_thread || c->conf.renew_by_hand)
         return 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */

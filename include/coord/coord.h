@@ -11,6 +11,7 @@
 #ifndef S3EFS_COORD_COORD_H
 #define S3EFS_COORD_COORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/macros.h"
 #include "store/store.h"
@@ -20,6 +21,7 @@ struct coord_conf {
     const char *state_prefix; /* ends in '/'; copied */
     int64_t lease_ns;         /* how long a silent mount keeps what it holds; 0 = 30 s */
     struct store_caps caps;
+    bool renew_by_hand; /* tests: by session_turn() only, not by a thread, which goes by real time */
 };
 /* The store is borrowed and outlives it. */
 _must_check_ int coord_new(const struct coord_conf *conf, struct store *store, struct coord **ret);

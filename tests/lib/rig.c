@@ -60,7 +60,8 @@ static int start(struct rig *r)
     static unsigned writers;
     char journal[96];
     struct upload_conf uc = {.caps = r->conf.caps};
-    struct coord_conf oc = {.state_prefix = state_prefix, .caps = r->conf.caps};
+    struct coord_conf oc = {
+        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = true};
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",

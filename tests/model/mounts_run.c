@@ -12,6 +12,7 @@
 
 #define INTENTS ".s3efs/intents/"
 #define WAITS_MAX 8
+#define MOVE_MAX_S 600
 
 const char *const move_names[M_KINDS] = {
     "open",         "open-rdwr", "open-append", "open-trunc", "open-excl",   "read",
@@ -199,12 +200,13 @@ int run_one(const struct move *m)
     begin(&d, m);
     set_clock(&d);
     set_fault(m);
-    alarm(60); /* a move that waits for ever says so by its signal */
+    alarm(MOVE_MAX_S); /* a move that waits for ever says so by its signal */
     r = do_name_move(&d);
     if (m->fault != F_NONE || d.gave_up)
         memstore_clear_faults(w.rig[0].store);
     mend(&d);
     end(&d);
+    alarm(w.doing != NULL ? MOVE_MAX_S : 0);
     set_clock(w.doing);
     return w.has_failed ? -1 : r;
 }

@@ -114,7 +114,7 @@ static inline void on_sleep(void *arg, int64_t ns)
 
 static inline void open_coord(const struct store_caps *caps)
 {
-    struct coord_conf c = {.state_prefix = ".s3efs/", .caps = *caps};
+    struct coord_conf c = {.state_prefix = ".s3efs/", .caps = *caps, .renew_by_hand = true};
 
     coord_free(coord);
     coord = NULL;

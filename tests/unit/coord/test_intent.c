@@ -19,6 +19,7 @@ static int set_up_with(bool delete_match)
 {
     const struct coord_conf conf = {
         .state_prefix = ".s3efs/",
+        .renew_by_hand = true,
         .caps = {.put_absent = true, .put_match = true, .delete_match = delete_match},
     };
 

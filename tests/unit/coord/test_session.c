@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions of two mounts on one bucket. Time is the fake clock; the renewing threads sleep for a
- * real third of a lease, so within a test only session_turn(), called by hand, renews. */
+/* Sessions of two mounts on one bucket. Time is the fake clock; only session_turn(), called by
+ * hand, renews. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

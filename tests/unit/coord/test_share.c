@@ -24,6 +24,7 @@ static int set_up(void **state)
     const struct coord_conf conf = {
         .state_prefix = ".s3efs/",
         .lease_ns = 30 * NS_PER_S,
+        .renew_by_hand = true,
         .caps = {.put_absent = true, .put_match = true, .delete_match = true}};
 
     (void)state;

@@ -23,6 +23,7 @@ static struct coord *new_coord(bool delete_match)
     const struct coord_conf conf = {
         .state_prefix = ".s3efs/",
         .lease_ns = LEASE,
+        .renew_by_hand = true,
         .caps = {.put_absent = true, .put_match = true, .delete_match = delete_match}};
     struct coord *c = NULL;
 

@@ -167,7 +167,7 @@ static void assert_cached(void)
         usleep(1000 * rounds);
         memstore_count_reset(m.store);
         assert_all(1);
-    } while (memstore_count(m.store, STORE_GET) > FILES && ++rounds < 300);
+    } while (memstore_count(m.store, STORE_GET) > FILES && ++rounds < 500);
     assert_true(memstore_count(m.store, STORE_GET) <= FILES);
 }
 

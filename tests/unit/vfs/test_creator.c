@@ -159,12 +159,14 @@ _Noreturn static void child(const char *fifo, enum how how)
         pause();
 }
 
+#define WAIT_STEPS 120000 /* of a millisecond */
+
 /* Until the child has come to wait where it is going to. */
 static int call_of(pid_t pid, const char *fifo, char *path, uint64_t *flags)
 {
     int r = -EINVAL;
 
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < WAIT_STEPS; i++) {
         r = creator_call(pid, path, flags);
         if (r == 0 && strcmp(path, fifo) == 0)
             return 0;
@@ -212,7 +214,7 @@ static void other_calls_and_ourselves(void **state)
     (void)state;
     if (pid == 0)
         child("", STAT_THEN_SLEEP);
-    for (int i = 0; i < 5000 && r != -EOPNOTSUPP; i++) { /* pause() is another system call */
+    for (int i = 0; i < WAIT_STEPS && r != -EOPNOTSUPP; i++) { /* pause() is another system call */
         r = creator_call(pid, path, &flags);
         usleep(1000);
     }
