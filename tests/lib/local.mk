@@ -17,3 +17,11 @@ libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib
 check_LIBRARIES += libtestbaddisk.a
 libtestbaddisk_a_SOURCES = %D%/baddisk.c %D%/baddisk.h %D%/baddisk_calls.c \
 	%D%/baddisk_crash.c %D%/baddisk_int.h %D%/baddisk_log.c
+# What each test of "make check" is run with: one that hangs is ended, and says where. For a tool before the tests
+# (valgrind): make check LOG_FLAGS="valgrind -q --error-exitcode=1" S3EFS_TEST_LIMIT=3600
+EXTRA_DIST += %D%/stacks
+check_PROGRAMS += %D%/limit
+%C%_limit_SOURCES = %D%/limit.c
+%C%_limit_LDADD =
+LOG_COMPILER = $(top_builddir)/%D%/limit$(EXEEXT)
+$(TEST_LOGS): %D%/limit$(EXEEXT)
