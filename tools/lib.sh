@@ -7,6 +7,7 @@ SHOW_PACKAGES="attr curl util-linux"
 TEST_PACKAGES="libcmocka-dev clang python3 python3-venv git rsync attr acl pmccabe xz-utils util-linux
     procps file man-db curl"
 JUDGE_PACKAGES="fio stress-ng sqlite3 git rsync tar"
+HANG_PACKAGES="gdb"
 CEPH_PACKAGES="radosgw ceph-mon ceph-osd ceph-common"
 
 say()

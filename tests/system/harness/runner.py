@@ -2,6 +2,7 @@
 """Running test scripts, each on the backends that it names: what tests/system/run and
 tests/judges/run share."""
 import collections
+import glob
 import os
 import re
 import signal
@@ -15,13 +16,17 @@ from . import procs, servers
 Job = collections.namedtuple("Job", "script backend timeout")
 
 
+STACKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "stacks")
+LEAST = 1800  # seconds: whatever a script says, a machine that is slow and loaded gets these
+
+
 def declared(path):
     """BACKENDS and TIMEOUT of a script, without running it."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     b = re.search(r'^BACKENDS = "([^"]*)"', text, re.M)
     t = re.search(r"^TIMEOUT = (\d+)", text, re.M)
-    return (b.group(1) if b else "versitygw").split(), int(t.group(1)) if t else 180
+    return (b.group(1) if b else "versitygw").split(), max(int(t.group(1)) if t else 0, LEAST)
 
 
 def mounts():
@@ -29,11 +34,9 @@ def mounts():
         return [line.split(" ")[4] for line in f]
 
 
-def clean_up_after(tmp):
-    """What a killed script could not undo: its mounts, then the processes that work in its folder."""
-    for d in mounts():
-        if d.startswith(tmp + "/"):
-            subprocess.run(["umount", "-l", d], check=False, stderr=subprocess.DEVNULL)
+def working_in(tmp):
+    """The processes whose command names the folder."""
+    out = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -41,7 +44,31 @@ def clean_up_after(tmp):
         except OSError:
             continue
         if mine and int(pid) != os.getpid():
-            procs.end_pid(int(pid), 2)
+            out.append(int(pid))
+    return out
+
+
+def clean_up_after(tmp):
+    """What a killed script could not undo: its mounts, then the processes that work in its folder."""
+    for d in mounts():
+        if d.startswith(tmp + "/"):
+            subprocess.run(["umount", "-l", d], check=False, stderr=subprocess.DEVNULL)
+    for pid in working_in(tmp):
+        procs.end_pid(pid, 2)
+
+
+def show_hang(p, tmp, out):
+    """What a script that hangs is doing, its daemons and its children: to its log, and the ends of the daemons' logs."""
+    print("--- it hangs; what all its processes are doing:", file=out, flush=True)
+    with subprocess.Popen([STACKS, *map(str, [p.pid, *working_in(tmp)])], stdout=out, stderr=out,
+                          stdin=subprocess.DEVNULL) as s:
+        try:
+            s.wait(300)
+        except subprocess.TimeoutExpired:
+            s.kill()
+    for log in glob.glob(os.path.join(tmp, "s3efs-test.*", "log*")):  # no look into a mount: it might hang too
+        with open(log, encoding="utf-8", errors="replace") as f:
+            print(f"--- {log} (end)\n{f.read()[-3000:]}", file=out, flush=True)
 
 
 def run_script(here, job, env, logs):
@@ -59,7 +86,8 @@ def run_script(here, job, env, logs):
             try:
                 code = p.wait(job.timeout)
             except subprocess.TimeoutExpired:
-                why = f"no end after {job.timeout} s"
+                why = f"no end after {job.timeout} s (its log says what it was doing)"
+                show_hang(p, tmp, out)
                 os.killpg(p.pid, signal.SIGTERM)
                 try:
                     p.wait(20)
