@@ -7,7 +7,8 @@ import urllib.request
 
 WRITES = ("put", "copy", "delete", "delete_multi", "mpu_create", "put_part", "copy_part",
           "mpu_complete", "mpu_abort")
-SETTLE_SECONDS = 30
+SETTLE_SECONDS = 600
+ALIKE = 4  # readings, 0.2 s apart
 
 
 def _count(value):
@@ -36,12 +37,14 @@ class Ledger:
 
     def _mount(self, directory):
         done = subprocess.run([self.s3efs, "status", directory, "--json"], stdout=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, check=True, timeout=60)
+                              stdin=subprocess.DEVNULL, check=True, timeout=SETTLE_SECONDS)
         return _requests(done.stdout)
 
     def _proxy(self):
-        with urllib.request.urlopen(self.proxy_stats, timeout=60) as answer:
-            return _requests(answer.read())
+        """None while requests are under way."""
+        with urllib.request.urlopen(self.proxy_stats, timeout=SETTLE_SECONDS) as answer:
+            text = answer.read()
+        return None if json.loads(text)["under_way"] else _requests(text)
 
     def _read_once(self):
         reading = {directory: self._mount(directory) for directory in self.mounts}
@@ -50,15 +53,15 @@ class Ledger:
         return reading
 
     def read(self):
-        """Each source's counts at a moment when nothing was under way: two readings that agree. The
-        limit ends the wait only; what was read last is then compared as it is."""
+        """Each source's counts at a moment when nothing was under way: readings that agree."""
         end = time.monotonic() + SETTLE_SECONDS
-        last = self._read_once()
-        while time.monotonic() < end:
+        last, alike = self._read_once(), 1
+        while alike < ALIKE:
+            if time.monotonic() > end:
+                raise TimeoutError(f"requests are still under way after {SETTLE_SECONDS} s: {last}")
             time.sleep(0.2)
             reading = self._read_once()
-            if reading == last:
-                break
+            alike = alike + 1 if reading == last and None not in reading.values() else 1
             last = reading
         return last
 

@@ -32,7 +32,7 @@ class ImageServer:
     def _call(self, method, path, expected, body=None, content_type=None):
         """(headers, body); an answer with another status than expected is raised."""
         if not getattr(self.local, "connection", None):
-            self.local.connection = http.client.HTTPConnection(self.host, timeout=120)
+            self.local.connection = http.client.HTTPConnection(self.host, timeout=600)
         connection = self.local.connection
         try:
             headers = {"Content-Type": content_type} if content_type else {}

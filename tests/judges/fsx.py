@@ -7,7 +7,7 @@ import judge
 from harness.case import check, main
 
 BACKENDS = "file versitygw ceph"
-TIMEOUT = 7200 if judge.LONG else 600
+TIMEOUT = 7200 if judge.LONG else 1800
 OPERATIONS = 20000
 SEEDS = 200
 

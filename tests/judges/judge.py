@@ -48,7 +48,7 @@ def folder(m, name):
     return d
 
 
-def run(rig, name, argv, seconds=600, want=0, **kw):
+def run(rig, name, argv, seconds=1200, want=0, **kw):
     """A command whose output goes to the log too."""
     r = procs.run(argv, check=False, seconds=seconds, cwd=rig.dir, **kw)
     print(f"--- {name}: exit {r.returncode}\n{r.stdout[-200000:]}", file=sys.stderr)

@@ -10,7 +10,7 @@ import judge
 from harness.case import check, equal, main, true
 
 BACKENDS = "file versitygw ceph"
-TIMEOUT = 1500
+TIMEOUT = 2400
 
 USERS = ("nobody", "daemon", "bin")
 CONFIG = """[features]

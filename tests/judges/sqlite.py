@@ -19,7 +19,7 @@ ROWS = judge.size(10, 200)
 WRITER = """
 import sqlite3, sys
 path, writer, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-db = sqlite3.connect(path, timeout=300, isolation_level=None)
+db = sqlite3.connect(path, timeout=1200, isolation_level=None)
 for n in range(rows):
     db.execute("BEGIN IMMEDIATE")
     db.execute("INSERT INTO rows VALUES (?, ?, ?)", (writer, n, bytes([n % 256]) * 9000))

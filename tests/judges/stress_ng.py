@@ -8,7 +8,7 @@ import judge
 from harness.case import Skip, check, equal, main
 
 BACKENDS = "file versitygw ceph"
-TIMEOUT = 3600 if judge.LONG else 1800
+TIMEOUT = 3600
 # Those that open, name, map, lock and copy files. Not those that only use /proc, pipes or file systems
 # of their own (bind-mount, binderfs, dup, eventfd, fanotify, ioprio, procfs).
 STRESSORS = """access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify fallocate fcntl
