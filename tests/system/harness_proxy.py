@@ -4,6 +4,7 @@
 import concurrent.futures
 import http.client
 
+from harness import procs
 from harness.case import check, equal, main, true
 from harness.s3 import Client, S3Error
 from harness import servers
@@ -132,6 +133,37 @@ def hold(rig):
         true(not f.done(), "not answered")
         rig.proxy.release()
         f.result()
+
+
+@check("who gives up a held request and sends it again is held again; what nobody sends again is late")
+def held_again(rig):
+    def give_up(key, body):
+        hasty = Client(rig.proxy.endpoint, servers.ACCESS, servers.SECRET, patience=1)
+        true(broken(hasty.put, rig.bucket, key, body), "a held request was answered")
+
+    def dropped(n):
+        procs.wait_for(lambda: rig.proxy.stats()["statuses"].get("0", 0) == n, f"the end of {n}")
+
+    c = client(rig)
+    rig.proxy.rule(op="PUT", action="hold")
+    give_up("again", b"1")
+    rig.proxy.wait_held()
+    give_up("again", b"2")
+    dropped(1)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        f = pool.submit(c.put, rig.bucket, "again", b"3")
+        dropped(2)
+        equal((rig.proxy.held(), rig.proxy.fired()), (1, 1), "held, and by how many deeds of the rule")
+        equal(rig.s3.head(rig.bucket, "again"), None, "while held")
+        rig.proxy.release()
+        f.result()
+    equal(rig.s3.get(rig.bucket, "again").body, b"3")
+    rig.proxy.clear()
+    rig.proxy.rule(op="PUT", action="hold")
+    give_up("late", b"4")
+    rig.proxy.wait_held()
+    rig.proxy.release()
+    procs.wait_for(lambda: rig.s3.head(rig.bucket, "late"), "the late request")
 
 
 @check("1,000 uploads at concurrency 16 are all counted and all there")

@@ -11,8 +11,13 @@ import sys
 import tempfile
 import time
 
+# Seconds after which what is waited for is said not to come: for the slowest machine under the highest load. A test
+# that asks for less is decided by a clock.
+PATIENCE = 600
+
 _started = []
 _undo = []
+_ports = []  # sockets whose names say that this process has a port
 _ended = False
 
 
@@ -110,7 +115,7 @@ def end_pid(pid, seconds=10):
             continue
 
 
-def run(argv, check=True, seconds=120, **kw):
+def run(argv, check=True, seconds=PATIENCE, **kw):
     """Runs a command to its end. Its output is in the exception when it fails."""
     kw.setdefault("stdin", subprocess.DEVNULL)
     r = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -120,7 +125,7 @@ def run(argv, check=True, seconds=120, **kw):
     return r
 
 
-def wait_for(cond, what, seconds=60, every=0.02):
+def wait_for(cond, what, seconds=PATIENCE, every=0.02):
     """Polls cond until it is true. The limit only ends a test that hangs: it decides nothing."""
     end_at = time.monotonic() + seconds
     while True:
@@ -141,19 +146,23 @@ def workdir(prefix="s3efs-test."):
 
 def free_ports(n=1):
     """n free ports of 127.0.0.1 that follow each other, outside the range the kernel gives out, so
-    that no client socket takes one before the server binds it."""
+    that no client socket takes one before the server binds it, and no other test until this one ends."""
     start_at = 10000 + (os.getpid() * 61 + time.monotonic_ns() // 1000) % 20000
     for k in range(2000):
         base = 10000 + (start_at - 10000 + k * n) % 20000
-        socks = []
+        socks, marks = [], []
         try:
             for i in range(n):
+                marks.append(socket.socket(socket.AF_UNIX))
+                marks[-1].bind(f"\0s3efs-test-port-{base + i}")
                 s = socket.socket()
                 socks.append(s)
                 s.bind(("127.0.0.1", base + i))
+            _ports.extend(marks)
             return list(range(base, base + n))
         except OSError:
-            continue
+            for m in marks:
+                m.close()
         finally:
             for s in socks:
                 s.close()

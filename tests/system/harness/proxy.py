@@ -21,7 +21,7 @@ class Proxy:
     def __init__(self, endpoint):
         port = urllib.parse.urlsplit(endpoint).port
         self.proc = procs.start_with_output([binary(), str(port)])
-        ready, _, _ = select.select([self.proc.stdout], [], [], 30)
+        ready, _, _ = select.select([self.proc.stdout], [], [], procs.PATIENCE)
         words = self.proc.stdout.readline().split() if ready else []
         if len(words) != 4:
             raise RuntimeError("s3proxy did not start")
@@ -35,7 +35,7 @@ class Proxy:
             self.proc.stdout.close()
 
     def _ask(self, method, path):
-        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=60)
+        c = http.client.HTTPConnection("127.0.0.1", self.control, timeout=procs.PATIENCE)
         try:
             c.request(method, path)
             r = c.getresponse()
@@ -84,7 +84,7 @@ class Proxy:
         return int(self._ask("GET", "/held"))
 
     def wait_held(self, n=1):
-        procs.wait_for(lambda: self.held() >= n, f"{n} held request(s) in the proxy", 60)
+        procs.wait_for(lambda: self.held() >= n, f"{n} held request(s) in the proxy")
 
     def release(self):
         self._ask("POST", "/release")

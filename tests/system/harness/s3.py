@@ -9,6 +9,8 @@ import ssl
 import urllib.parse
 import xml.etree.ElementTree as ET
 
+from . import procs
+
 
 class S3Error(Exception):
     def __init__(self, status, code, text):
@@ -38,14 +40,14 @@ def _hmac(key, msg):
 
 class Client:
     def __init__(self, endpoint, access="test", secret="testsecret", region="us-east-1", token=None,
-                 ca=None):
+                 ca=None, patience=procs.PATIENCE):
         self.url = urllib.parse.urlsplit(endpoint)
         self.endpoint, self.access, self.secret = endpoint, access, secret
-        self.region, self.token = region, token
+        self.region, self.token, self.patience = region, token, patience
         self.tls = ssl.create_default_context(cafile=ca) if self.url.scheme == "https" else None
 
     def connect(self):
-        where = dict(host=self.url.hostname, port=self.url.port, timeout=60)
+        where = dict(host=self.url.hostname, port=self.url.port, timeout=self.patience)
         if self.tls:
             return http.client.HTTPSConnection(context=self.tls, **where)
         return http.client.HTTPConnection(**where)

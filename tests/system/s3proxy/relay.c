@@ -156,9 +156,8 @@ static bool before(struct relay *r, enum next *ret)
 
     if (r->deed.action == ACT_DELAY)
         sleep_ms(r->deed.ms);
-    if (r->deed.action == ACT_HOLD && !r->deed.after)
-        rules_hold();
-    if (r->deed.action == ACT_RESET) {
+    bool is_dropped = r->deed.action == ACT_HOLD && !r->deed.after && !rules_hold(&r->target, &r->deed, r->client.fd);
+    if (r->deed.action == ACT_RESET || is_dropped) {
         *ret = no_answer(r);
         return true;
     }
@@ -177,7 +176,7 @@ static bool after(struct relay *r, enum next *ret)
     bool to_head = strcmp(r->target.method, "HEAD") == 0;
 
     if (r->deed.action == ACT_HOLD && r->deed.after)
-        rules_hold();
+        (void)rules_hold(&r->target, &r->deed, r->client.fd);
     if (r->deed.action != ACT_LOST && !(r->deed.action == ACT_STATUS && r->deed.after))
         return false;
     struct body b = head_reply_body(&r->reply, to_head, head_status(&r->reply));

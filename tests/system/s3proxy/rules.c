@@ -2,6 +2,7 @@
 /* Faults by rule (see rules.h). */
 #include "rules.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -29,7 +30,16 @@ static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
 static struct rule rules[MAX_RULES];
 static size_t n_rules;
 static uint64_t release_round;
-static unsigned held;
+
+/* A request that is held, on the stack of its thread. */
+struct hold {
+    struct hold *next;
+    const struct target *target;
+    const struct deed *deed;
+    int client;
+    bool is_dropped;
+};
+static struct hold *holds;
 
 static uint64_t number(const char *query, const char *name, uint64_t otherwise)
 {
@@ -126,11 +136,38 @@ void rules_clear(void)
     pthread_mutex_unlock(&lock);
 }
 
+static bool is_gone(int client)
+{
+    struct pollfd p = {.fd = client, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/* A client gives up a request that is not answered for long, and sends it again: the one takes the place of the
+ * other. Else a hold would last only as long as the client's patience, and a slow machine's test longer. */
+static bool takes_a_place(const struct target *t, struct deed *ret)
+{
+    for (struct hold *h = holds; h; h = h->next) {
+        if (h->is_dropped || h->target->kind != t->kind || strcmp(h->target->key, t->key) != 0 ||
+            strcmp(h->target->query, t->query) != 0 || !is_gone(h->client))
+            continue;
+        h->is_dropped = true;
+        *ret = *h->deed;
+        pthread_cond_broadcast(&released);
+        return true;
+    }
+    return false;
+}
+
 struct deed rules_match(const struct target *t)
 {
     struct deed d = {.action = ACT_NONE};
 
     pthread_mutex_lock(&lock);
+    if (takes_a_place(t, &d)) {
+        pthread_mutex_unlock(&lock);
+        return d;
+    }
     for (size_t i = 0; i < n_rules && d.action == ACT_NONE; i++) {
         struct rule *r = &rules[i];
 
@@ -158,15 +195,23 @@ void rules_print(FILE *f)
     pthread_mutex_unlock(&lock);
 }
 
-void rules_hold(void)
+bool rules_hold(const struct target *t, const struct deed *d, int client)
 {
+    struct hold h = {.target = t, .deed = d, .client = client};
+
     pthread_mutex_lock(&lock);
     uint64_t round = release_round;
-    held++;
-    while (round == release_round)
+    h.next = holds;
+    holds = &h;
+    while (round == release_round && !h.is_dropped)
         pthread_cond_wait(&released, &lock);
-    held--;
+    for (struct hold **p = &holds; *p; p = &(*p)->next)
+        if (*p == &h) {
+            *p = h.next;
+            break;
+        }
     pthread_mutex_unlock(&lock);
+    return !h.is_dropped;
 }
 
 void rules_release(void)
@@ -180,7 +225,9 @@ void rules_release(void)
 unsigned rules_held(void)
 {
     pthread_mutex_lock(&lock);
-    unsigned n = held;
+    unsigned n = 0;
+    for (const struct hold *h = holds; h; h = h->next)
+        n += !h->is_dropped;
     pthread_mutex_unlock(&lock);
     return n;
 }

@@ -40,8 +40,10 @@ void rules_clear(void);
 struct deed rules_match(const struct target *t);
 void rules_print(FILE *f); /* JSON */
 
-/* Blocks until rules_release() is called or rules are cleared. held: how many wait now. */
-void rules_hold(void);
+/* Blocks until rules_release() is called or rules are cleared: true, the request goes on, also when its client has gone
+ * away (a late request). false: the client has gone and has sent it again, and that one is held in its place. held: how
+ * many wait now. */
+bool rules_hold(const struct target *t, const struct deed *d, int client);
 void rules_release(void);
 unsigned rules_held(void);
 
