@@ -127,7 +127,7 @@ def irsa(rig):
     m = works(rig, web_identity(rig, url), "by-irsa")
     true(b"header.payload.signature" in s.seen[0][2] or "header.payload.signature" in s.seen[0][0], "the token")
     procs.wait_for(lambda: (read_file(m.path("by-irsa")), write_file(m.path("again"), "again"),
-                            len(s.seen) >= 2)[2], "refresh of the keys", 60, 0.5)
+                            len(s.seen) >= 2)[2], "refresh of the keys", every=0.5)
     equal(rig.s3.get(rig.bucket, "again").body, b"again")
 
 

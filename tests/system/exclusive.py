@@ -15,7 +15,7 @@ import threading
 import time
 
 from harness.case import check, equal, fails_with, main, read_file, true, write_file
-from harness.procs import wait_for
+from harness.procs import PATIENCE, wait_for
 
 BACKENDS = "versitygw"
 TIMEOUT = 3600
@@ -133,15 +133,15 @@ def compete(rig, make, rounds, watched=False, racers=RACERS, **opts):
         for i in range(rounds):
             name = f"{base}{i}"
             watch = Watch(rig, name) if watched else None
-            go.wait(300)
-            done.wait(300)
+            go.wait(PATIENCE)
+            done.wait(PATIENCE)
             equal(watch.stop() if watch else 0, 0, f"times that {name} was seen empty")
             judge(rig, make, name, results)
     finally:
         go.abort()
         done.abort()
         for c in children:
-            c.join(30)
+            c.join(PATIENCE)  # else the mount is busy
         for m in mounts:
             m.unmount()  # what RELEASE logs is in the logs
     print(f"# {base}: {rounds} rounds of {racers} racers in {time.monotonic() - began:.1f} s")
@@ -185,7 +185,7 @@ def requests(rig, func):
 
 @check("excl=open: an existing name is EEXIST at open; a new one costs HEAD, LIST and PUT")
 def excl_open(rig):
-    m = rig.mount()
+    m = rig.mount(actimeo=600)  # what is looked at now and then is not looked at again here, however slow the machine is
     write_file(m.path("o0"), b"x")  # the mount has looked at what other mounts are doing
     equal(requests(rig, lambda: write_file(m.path("o1"), b"x")), {"HEAD": 1, "LIST": 1, "PUT": 1})
     rig.s3.put(rig.bucket, "o2", b"theirs")
@@ -195,7 +195,7 @@ def excl_open(rig):
 
 @check("excl=close: a creator's one request is its PUT, told by its system call; readers ask")
 def excl_close(rig):
-    m = rig.mount(excl="close")
+    m = rig.mount(excl="close", actimeo=600)
     os.stat(m.dir)
     equal(requests(rig, lambda: write_file(m.path("c1"), b"x")), {"PUT": 1}, "O_CREAT|O_TRUNC")
     equal(requests(rig, lambda: create(m.dir, "c2", b"x")), {"PUT": 1}, "O_CREAT|O_EXCL")

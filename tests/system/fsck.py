@@ -23,7 +23,7 @@ HOLDER = "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, f
 def fsck(rig, *args):
     """Exit code, findings, summary."""
     opts = ["-o", "endpoint=" + rig.proxy.endpoint] if rig.proxy else []
-    r = cli("fsck", rig.source, "--json", *opts, *args, seconds=300)
+    r = cli("fsck", rig.source, "--json", *opts, *args)
     lines = [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
     true(lines and "summary" in lines[-1], f"no summary: exit {r.returncode}: {r.stdout}")
     return r.returncode, lines[:-1], lines[-1]["summary"]
@@ -100,7 +100,7 @@ def killed(rig):
     for i in range(FILES):
         equal(read_file(fresh.path(top, f"f{i}")), f"bytes of {i}".encode(), f"f{i}")
     equal(read_file(fresh.path("locked")), b"under a lock", "the locked file")
-    code = subprocess.run([sys.executable, "-c", HOLDER.replace("time.sleep(3600)", "0"), fresh.path("locked")], timeout=120,
+    code = subprocess.run([sys.executable, "-c", HOLDER.replace("time.sleep(3600)", "0"), fresh.path("locked")], timeout=procs.PATIENCE,
                           stdout=subprocess.DEVNULL, check=False).returncode
     equal(code, 0, "the lock can be taken")
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from harness.case import check, main
+from harness.procs import PATIENCE
 from harness.proxy import BUILD
 
 BACKENDS = "file versitygw"
@@ -20,7 +21,7 @@ def run(rig, seed):
     mounts = [rig.mount() for _ in range(3)]
     history = rig.path(f"history.{seed}")
     r = subprocess.run([program, str(SECONDS), str(seed), history, *(m.dir for m in mounts)], check=False,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
     print(r.stdout.splitlines()[-1] if r.stdout else "")
     if r.returncode != 0:
         kept = os.path.join(os.environ.get("S3EFS_TEST_LOGS", "/tmp"), f"histories.{rig.backend}.{seed}.history")

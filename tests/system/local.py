@@ -97,7 +97,7 @@ def killed(rig):
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             jobs = [pool.submit(work, m, w, told) for w in range(3)]
             procs.wait_for(lambda: sum(len(a) for a in told.lines) >= before + 30 or all(j.done() for j in jobs),
-                           "30 files", 120)
+                           "30 files")
             m.kill()
             for j in jobs:
                 j.result()
@@ -184,7 +184,7 @@ def refused(rig):
     m = rig.mount(commit="local")
     rig.proxy.rule(op="PUT", key="^no", action="status", status=403, code="AccessDenied", count=0)
     write_file(m.path("no"), "refused")
-    procs.wait_for(lambda: m.status()["cache"]["lost_found"] == 1, "lost+found", 60)
+    procs.wait_for(lambda: m.status()["cache"]["lost_found"] == 1, "lost+found")
     equal(m.status()["lost_and_found"][0]["key"], "no")
     contains(m.status()["last_error"], "when it was sent after its close")
     m.unmount()
@@ -218,7 +218,7 @@ def requests(rig):
 @check("a cache in memory: the mount warns")
 def in_memory(rig):
     d = f"/dev/shm/s3efs-test-{os.getpid()}"
-    if procs.run(["stat", "-f", "-c", "%T", "/dev/shm"], False, 60).stdout.strip() != "tmpfs":
+    if procs.run(["stat", "-f", "-c", "%T", "/dev/shm"], False).stdout.strip() != "tmpfs":
         raise Skip("/dev/shm is not in memory")
     try:
         m = rig.mount(commit="local", cache_dir=d)

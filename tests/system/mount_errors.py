@@ -18,7 +18,7 @@ def refused(rig, *words, source=None, env=None, flags=(), **opts):
     cache = opts.pop("cache_dir", rig.path("refused-cache"))
     o = {"cache_dir": cache, "endpoint": rig.proxy.endpoint}
     o.update(opts)
-    r = procs.run(mount.command(source or rig.source, d, o, *flags), False, 120, env=env or environment())
+    r = procs.run(mount.command(source or rig.source, d, o, *flags), False, env=env or environment())
     try:
         true(r.returncode != 0, f"exit {r.returncode}: {r.stdout}")
         true(not mount.is_mounted(d), "something is mounted")

@@ -42,7 +42,7 @@ def install_helper(rig):
 def mount8(rig, d, *argv, env=None):
     e = env or environment()
     e["PATH"] = os.path.dirname(mount.binary()) + ":" + e.get("PATH", "")
-    return procs.run(["mount", *argv, d], False, 120, env=e)
+    return procs.run(["mount", *argv, d], False, env=e)
 
 
 def source(rig):

@@ -11,7 +11,6 @@ from harness.procs import wait_for
 BACKENDS = "file versitygw ceph"
 TIMEOUT = 600
 FILES = 300
-LEASE = 240  # seconds until the other mount must have finished it: a lease, and its looks in between
 
 
 def make(m, top):
@@ -60,7 +59,7 @@ def killed(rig, name, key_op, share):
         names = [n for n in os.listdir(other.path("")) if n.startswith(name)]
         return len(names) == 1 and other.status()["renames"] == 0 and names
 
-    wait_for(is_over, "the other mount to finish it", LEASE, 1)
+    wait_for(is_over, "the other mount to finish it", every=1)
     fresh = rig.mount()
     names = [n for n in os.listdir(fresh.path("")) if n.startswith(name)]
     equal(names, is_over(), "what both mounts show")

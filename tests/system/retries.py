@@ -239,7 +239,7 @@ def away(rig):
         rig.proxy.wait_held()
         rig.proxy.rule(op="*", action="reset", count=6)
         rig.proxy.release()
-        f.result(120)
+        f.result(procs.PATIENCE)
     equal(rig.s3.get(rig.bucket, "away").body, b"at last")
 
 

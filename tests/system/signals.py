@@ -19,7 +19,7 @@ FILES = 6
 def storm(rig):
     m = rig.one()
     rig.proxy.rule(op="PUT", count=0, action="delay", ms=100)
-    r = procs.run([os.path.join(BUILD, "tests", "system", "stormy"), m.dir, str(FILES)], False, 120)
+    r = procs.run([os.path.join(BUILD, "tests", "system", "stormy"), m.dir, str(FILES)], False)
     equal(r.returncode, 0, r.stdout)
     seen = dict(word.split("=") for word in r.stdout.split())
     true(all(int(n) >= FILES for n in seen.values()), f"there was no storm: {seen}")
@@ -37,14 +37,14 @@ def killed(rig):
     rig.proxy.wait_held()
     p.send_signal(signal.SIGKILL)
     try:
-        equal(p.wait(60), -signal.SIGKILL, "how it ended")
+        equal(p.wait(procs.PATIENCE), -signal.SIGKILL, "how it ended")
     except subprocess.TimeoutExpired:
         raise AssertionError("who was killed can't die") from None
     finally:
         held = rig.proxy.held()
         rig.proxy.release()
     equal(held, 1, "its PUT, when the process was gone")
-    procs.wait_for(lambda: rig.s3.head(rig.bucket, "killed") is not None, "the object", 60)
+    procs.wait_for(lambda: rig.s3.head(rig.bucket, "killed") is not None, "the object")
     equal(rig.s3.get(rig.bucket, "killed").body, b"k" * 50000)
 
 

@@ -35,7 +35,7 @@ def refused(rig, env=None, **opts):
     os.makedirs(d, exist_ok=True)
     o = rig.options(endpoint=server(rig).endpoint)
     o.update(opts)
-    r = procs.run(mount.command("s3://" + BUCKET, d, o), False, 120, env=env or environment())
+    r = procs.run(mount.command("s3://" + BUCKET, d, o), False, env=env or environment())
     try:
         equal(r.returncode, 32, f"exit ({r.stdout})")
         true(not mount.is_mounted(d), "something is mounted")

@@ -10,7 +10,7 @@ from harness.case import check, equal, main, requires, true
 from harness.procs import run
 
 BACKENDS = "file versitygw ceph"
-TIMEOUT = 900
+TIMEOUT = 1800
 FILES = int(os.environ.get("S3EFS_TEST_TREE_FILES", "2000"))
 
 

@@ -91,6 +91,18 @@ def write_file(path, data, mode=0o644):
     os.close(fd)
 
 
+def open_at_last(path, flags):
+    """On a soft mount, whose time a slow machine may use up for an open already: EIO is tried again."""
+    def opened():
+        try:
+            return os.open(path, flags, 0o644) + 1
+        except OSError as e:
+            if e.errno != errno.EIO:
+                raise
+            return 0
+    return procs.wait_for(opened, f"open of {path}") - 1
+
+
 def read_file(path):
     with open(path, "rb") as f:
         return f.read()

@@ -102,7 +102,7 @@ class Mount:
                 raise RuntimeError(f"s3efs mount ended with {self.proc.returncode}: {self.log()[-2000:]}")
             return is_mounted(self.dir) and self.responds()
         try:
-            procs.wait_for(up, f"mount at {self.dir}", 60)
+            procs.wait_for(up, f"mount at {self.dir}")
         except Exception:
             self.discard()
             raise
@@ -135,7 +135,7 @@ class Mount:
         r = cli("umount", self.dir, env=self.env)
         if r.returncode != 0:
             raise AssertionError(f"s3efs umount: exit {r.returncode}: {r.stdout}")
-        code = self.proc.wait(60)
+        code = self.proc.wait(procs.PATIENCE)
         if code != 0:
             raise AssertionError(f"the daemon ended with {code}: {self.log()[-2000:]}")
         if is_mounted(self.dir):
@@ -144,7 +144,7 @@ class Mount:
     def term(self):
         """SIGTERM, and the exit code."""
         self.proc.send_signal(signal.SIGTERM)
-        return self.proc.wait(90)
+        return self.proc.wait(procs.PATIENCE)
 
     def kill(self):
         """kill -9: the mount point is left dead, as a crash leaves it."""

@@ -72,7 +72,7 @@ class OneProcess(Server):
             if self.proc.poll() is not None:
                 raise RuntimeError(f"{self.name} ended at its start: {self.tail()}")
             return self.answers()
-        procs.wait_for(up, f"answer from {self.name}", 90)
+        procs.wait_for(up, f"answer from {self.name}")
 
     def stop(self):
         if self.proc:
@@ -187,9 +187,9 @@ class Ceph(Server):
     (without it radosgw hangs), tcp_nodelay too (without it each small GET takes 44 ms)."""
     name = "ceph"
 
-    def tool(self, *argv, seconds=120):
+    def tool(self, *argv):
         env = dict(os.environ, CEPH_CONF=f"{self.dir}/ceph.conf")
-        return procs.run(argv, seconds=seconds, env=env, cwd=self.dir).stdout
+        return procs.run(argv, env=env, cwd=self.dir).stdout
 
     def daemon(self, *argv):
         """In the foreground (-f), so that it is our child and dies with us."""
@@ -228,7 +228,7 @@ class Ceph(Server):
                   f"[v2:127.0.0.1:{mon},v1:127.0.0.1:{mon + 1}]", f"{d}/monmap")
         self.tool("ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{d}/monmap", "--keyring", key)
         self.daemon("ceph-mon", "-i", "a")
-        self.tool("ceph", "--connect-timeout", "60", "osd", "new", osd_uuid, "0")
+        self.tool("ceph", "--connect-timeout", "600", "osd", "new", osd_uuid, "0")
         self.tool("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd_uuid)
         self.tool("ceph", "osd", "crush", "add", "osd.0", "1.0", "root=default", "host=h0")
         self.daemon("ceph-osd", "-i", "0", "--osd-crush-update-on-start=false")
@@ -244,7 +244,7 @@ class Ceph(Server):
                 if p.poll() is not None:
                     raise RuntimeError(f"a Ceph daemon ended at its start: {self.tail()}")
             return self.answers()
-        procs.wait_for(up, "answer from Ceph RGW", 120)
+        procs.wait_for(up, "answer from Ceph RGW")
         # the first write makes the pools; tests shall not wait for that
         c = self.client()
         c.make_bucket("warm-up")
