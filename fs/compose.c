@@ -199,6 +199,9 @@ static int open_vfs(struct compose *m)
         .caps = m->caps,
         .invalidate = m->front != NULL ? front_invalidate : NULL,
         .invalidate_arg = m->front,
+        .names_max = c->mem_limit / 4,
+        .names_many = m->front != NULL ? front_prune : NULL,
+        .names_many_arg = m->front,
     };
 
     for (size_t i = 0; i < c->user.n_groups; i++)

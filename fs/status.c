@@ -121,6 +121,7 @@ static void add_files(json_t *o, struct compose *m)
 
     vfs_stats_get(m->vfs, &s);
     put(o, "inodes", s.inodes);
+    put(o, "names_bytes", s.names_bytes);
     put(o, "open_files", s.open_files);
     put(o, "dirty_files", s.dirty_files);
     put(o, "dirty_bytes", s.dirty_bytes);

@@ -14,14 +14,16 @@
 
 struct notify;
 struct kill;
+struct prune;
 struct front {
     struct fuse_session *session;
     struct vfs *vfs;
     struct notify *notify;
     struct kill *kill;
+    _Atomic(struct prune *) prune;
     char *mountpoint;
     unsigned threads;
-    bool posix_locks, flock_locks;
+    bool posix_locks, flock_locks, drops_names;
     bool was_mounted;
     atomic_bool mounted; /* front_unmount() comes from any thread */
     void (*ready)(void *arg);
@@ -60,6 +62,11 @@ void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 _must_check_ int notify_new(struct fuse_session *session, struct notify **ret); /* starts its thread */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n); /* stops; NULL is fine */
+
+/* prune.c: names that the kernel shall forget. Starts its thread; by_name: as kernels before 6.18 need it. */
+_must_check_ int prune_new(struct front *f, bool by_name);
+void prune_protocol(struct front *f, unsigned minor); /* in INIT: what the kernel can */
+void prune_free(struct front *f);                     /* stops */
 
 /* kill.c: calls on open files whose caller may be killed meanwhile */
 struct killable { /* on the stack of the call */

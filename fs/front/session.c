@@ -39,6 +39,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     struct front *f = userdata;
 
     init_negotiate(f, conn);
+    prune_protocol(f, conn->proto_minor);
     log_info("front.ready", "mountpoint=%s protocol=%u.%u libfuse=%s", LOG_Q(f->mountpoint),
              conn->proto_major, conn->proto_minor, fuse_pkgversion());
     if (f->ready != NULL)
@@ -123,6 +124,7 @@ int front_new(const struct front_conf *conf, struct front **ret)
     f->threads = conf->threads == 0 ? THREADS_DEFAULT : conf->threads;
     f->posix_locks = conf->posix_locks;
     f->flock_locks = conf->flock_locks;
+    f->drops_names = conf->drops_names;
     f->ready = conf->ready;
     f->ready_arg = conf->ready_arg;
     f->mountpoint = strdup(conf->mountpoint);
@@ -162,6 +164,8 @@ int front_start(struct front *f, struct vfs *v)
     r = init_patch(f->session);
     if (r == 0)
         r = kill_new(&f->kill);
+    if (r == 0)
+        r = prune_new(f, f->drops_names);
     return r < 0 ? r : notify_new(f->session, &f->notify);
 }
 
@@ -261,6 +265,7 @@ void front_free(struct front *f)
         fuse_session_unmount(f->session);
     else if (f->was_mounted)
         forget_mount(f);
+    prune_free(f);
     notify_free(f->notify);
     kill_free(f->kill);
     if (f->session != NULL)

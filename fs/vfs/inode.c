@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "idle.h"
 #include "validate.h"
 
 static uint64_t name_hash(const struct inode *dir, const char *name)
@@ -96,6 +97,7 @@ int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const
         i->node = v->locked.next_node++;
         map_insert(&v->locked.by_node, &i->by_node, i->node);
         map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
+        idle_add_locked(v, i);
     }
     while (*last != NULL)
         last = &(*last)->other;
@@ -109,6 +111,7 @@ int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const
     dir->child = d;
     map_insert(&v->locked.by_name, &d->by_name, name_hash(dir, name));
     note_first_name_locked(i);
+    idle_charge_locked(v, i);
     return 0;
 }
 
@@ -190,6 +193,7 @@ void inode_io_drop(struct vfs *v, struct inode *i)
 static void inode_free(struct vfs *v, struct inode *i)
 {
     inode_forget_locks_locked(v, i);
+    idle_end_locked(v, i);
     data_file_unref(i->data);
     free(i->newer_key);
     free(i->failed_why);
@@ -421,6 +425,7 @@ int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i)
 void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret)
 {
     i->nlookup++;
+    idle_used_locked(v, i);
     *ret = (struct vfs_entry){.node = i->node, .attr_ns = inode_attr_ns_locked(v, i)};
     ret->entry_ns = v->conf.lookup_always ? 0 : ret->attr_ns;
     inode_stat_locked(v, i, &ret->st);
@@ -479,4 +484,5 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
     i->ac_ns = validate_next(i->ac_ns, same, is_dir ? v->conf.acdirmin_ns : v->conf.acregmin_ns,
                              is_dir ? v->conf.acdirmax_ns : v->conf.acregmax_ns);
     i->checked_ns = checked_ns;
+    idle_charge_locked(v, i);
 }

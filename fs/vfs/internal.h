@@ -52,6 +52,8 @@ struct inode {
     const char *name;     /* without a name: NULL, and the last name it had */
     char *last_name;
     struct dentry *child; /* first of the names in it */
+    struct inode *idle_prev, *idle_next; /* idle.c */
+    size_t charged;
     uint64_t nlookup;           /* the kernel's references */
     unsigned refs;              /* ours: calls under way, handles, children */
     unsigned n_open, n_writers; /* handles */
@@ -164,6 +166,9 @@ struct vfs {
         struct outgoing *out_first, *out_last;                /* outbox.h */
         unsigned out_senders, out_idle;
         bool out_ends;
+        struct inode *idle_first, *idle_last; /* idle.c: every inode with a number but the root */
+        uint64_t names_bytes, idle_again, idle_wanted;
+        size_t idle_left; /* of a turn over the list */
         uint64_t out_unread; /* entries of the journal that no file could be made of */
     } locked;
     struct cond far_over; /* n_far is 0 */

@@ -36,3 +36,5 @@ libvfs_a_SOURCES += %D%/outbox.h
 libvfs_a_SOURCES += %D%/replay.c
 libvfs_a_SOURCES += %D%/sending.c
 libvfs_a_SOURCES += %D%/unsent.c
+libvfs_a_SOURCES += %D%/idle.c
+libvfs_a_SOURCES += %D%/idle.h

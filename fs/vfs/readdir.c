@@ -2,6 +2,7 @@
 /* Reading directories: a handle shows one snapshot of the names, so an entry is seen once while
  * others come and go. */
 #include "access.h"
+#include "idle.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -206,6 +207,9 @@ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn
         h->dir = again;
     }
     h->is_read = true;
+    lock_take(&v->tree);
+    plus = plus && !idle_is_full_locked(v);
+    lock_drop(&v->tree);
     plus = plus && enforce(v, h->inode, ACCESS_X) == 0; /* attributes need more than names */
     if (emit_dots(v, h, off, emit, arg) != 0)
         return 0;

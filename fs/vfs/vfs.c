@@ -347,6 +347,7 @@ void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
     };
     lock_take(&v->tree);
     map_each(&v->locked.by_node, count_inode, &c);
+    ret->names_bytes = v->locked.names_bytes;
     intents_stats_locked(v, ret);
     memcpy(ret->last_error, v->locked.last_error, sizeof(ret->last_error));
     lock_drop(&v->tree);

@@ -21,6 +21,7 @@ struct front_conf {
     bool posix_locks, flock_locks; /* fcntl's and flock's locks come here; else the kernel keeps them */
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
+    bool drops_names;         /* names that are to be forgotten are dropped one by one, as before Linux 6.18 */
     void (*ready)(void *arg); /* NULL, or called once, on a loop thread: the kernel's first request came */
     void *ready_arg;
 };
@@ -36,5 +37,7 @@ void front_free(struct front *f); /* NULL is fine */
 /* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes (for at most 10 s:
  * then it says so in the log and goes on). */
 void front_invalidate(void *front, uint64_t node);
+/* For vfs_conf.names_many: wakes the thread that asks the kernel to forget what vfs_idle_get() tells. */
+void front_prune(void *front);
 
 #endif

@@ -91,6 +91,11 @@ struct vfs_conf {
      * kernel has dropped them. NULL: nobody to tell. */
     void (*invalidate)(void *arg, uint64_t node);
     void *invalidate_arg;
+    /* Bytes that inodes may take; 0: any. names_many: called under a lock, so it may only wake who asks the kernel
+     * to forget what vfs_idle_get() tells. NULL: nobody does. */
+    uint64_t names_max;
+    void (*names_many)(void *arg);
+    void *names_many_arg;
     /* Is another descriptor of this file open in process pid (protocol 1)? And whose thread is tid?
      * NULL: /proc is asked. Tests give their own. */
     int (*proc_tgid)(pid_t tid);                 /* > 0, or 0: can't be seen */
@@ -125,6 +130,16 @@ struct vfs_entry {
 _must_check_ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
                             struct vfs_entry *ret);
 void vfs_forget(struct vfs *v, uint64_t node, uint64_t n);
+/* Up to max names that nothing here holds, those that the kernel has not asked for longest first, for the kernel to
+ * forget; 0: none any more, until names_many is called again. By number, or by name in a directory where a kernel
+ * only knows that; such a one must not be asked for directories, which may be somebody's working directory. */
+struct vfs_idle {
+    uint64_t node, dir;
+    bool is_dir;
+    char name[VFS_NAME_MAX + 1];
+};
+size_t vfs_idle_get(struct vfs *v, struct vfs_idle *ret, size_t max);
+void vfs_idle_stop(struct vfs *v); /* names_many is not called any more when this returns */
 _must_check_ int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
                            mode_t mode, struct vfs_entry *ret);
 _must_check_ int vfs_symlink(struct vfs *v, const struct vfs_ctx *x, const char *target,
@@ -264,6 +279,7 @@ _must_check_ int vfs_unsent_get(struct vfs *v, size_t max, struct vfs_unsent *re
 void vfs_unsent_done(struct vfs_unsent *u); /* idempotent; legal on a zeroed struct */
 
 struct vfs_stats {
+    uint64_t names_bytes; /* what the inodes take */
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
     uint64_t renames;        /* that are under way and known here, other mounts' too */

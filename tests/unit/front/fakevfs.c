@@ -119,12 +119,33 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char 
 
 void vfs_forget(struct vfs *v, uint64_t node, uint64_t n)
 {
-    (void)v;
     (void)n;
+    lock_take(&v->lock);
+    v->many_forgotten += node >= FAKE_FIRST_MANY;
+    cond_broadcast(&v->changed);
+    lock_drop(&v->lock);
     if (refused_node != 0 && node == refused_node) {
         refused_node = 0;
         atomic_fetch_sub(&unwanted, 1);
     }
+}
+
+size_t vfs_idle_get(struct vfs *v, struct vfs_idle *ret, size_t max)
+{
+    size_t n = 0;
+
+    lock_take(&v->lock);
+    for (; n < max && v->idle_first < v->idle_end; v->idle_first++, n++) {
+        ret[n] = (struct vfs_idle){.node = FAKE_FIRST_MANY + v->idle_first, .dir = FAKE_MANY_DIR};
+        snprintf(ret[n].name, sizeof(ret[n].name), "f%u", v->idle_first);
+    }
+    lock_drop(&v->lock);
+    return n;
+}
+
+void vfs_idle_stop(struct vfs *v)
+{
+    (void)v;
 }
 
 int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,

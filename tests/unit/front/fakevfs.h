@@ -39,6 +39,8 @@ struct vfs {
     struct vfs_lock_wait *waiting;
     int fail_lock; /* errno, 0: none; -1: who can wait does */
     unsigned posix_closes, flock_closes, lock_stops;
+    unsigned idle_first, idle_end; /* vfs_idle_get() tells these of the many, each once */
+    unsigned many_forgotten;
     uint64_t falloc_off, falloc_len, copied_from, copied_to;
 };
 void fake_init(struct vfs *v);

@@ -47,14 +47,13 @@ static void *loop_main(void *arg)
     return (void *)(intptr_t)front_run(t.front);
 }
 
-static int set_up(void **state)
+static int start(bool drops_names)
 {
     struct front_conf conf = {.mountpoint = t.dir, .source = "s3://b,ucket/a\\b", .subtype = "s3efs",
                               .allow_other = true, .default_permissions = true, .threads = 8,
                               .posix_locks = true, .flock_locks = true,
-                              .extra_options = "noexec,noatime", .ready = on_ready};
+                              .extra_options = "noexec,noatime", .drops_names = drops_names, .ready = on_ready};
 
-    (void)state;
     strcpy(t.dir, "/tmp/s3efs-test-XXXXXX");
     if (mkdtemp(t.dir) == NULL)
         return -1;
@@ -66,6 +65,18 @@ static int set_up(void **state)
     }
     t.looping = pthread_create(&t.loop, NULL, loop_main, NULL) == 0;
     return t.looping ? 0 : -1;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return start(false);
+}
+
+static int set_up_older(void **state)
+{
+    (void)state;
+    return start(true);
 }
 
 static int join_loop(void)
@@ -723,6 +734,36 @@ static void test_killed_in_close(void **state)
     lock_drop(&t.vfs.lock);
 }
 
+#define FORGET_MS 60000
+/* More than the kernel is told of at once. It drops the names, but never what is in use. */
+static void test_names_are_forgotten(void **state)
+{
+    const unsigned n = 600;
+    struct stat st;
+    char name[32];
+    int r = 0, fd = open(in("many/f7"), O_RDONLY);
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "many/f%u", i);
+        assert_int_equal(stat(in(name), &st), 0);
+    }
+    lock_take(&t.vfs.lock);
+    t.vfs.idle_end = n;
+    lock_drop(&t.vfs.lock);
+    front_prune(t.front);
+    lock_take(&t.vfs.lock);
+    while (t.vfs.many_forgotten < n - 1 && r == 0)
+        r = cond_wait_ms(&t.vfs.changed, &t.vfs.lock, FORGET_MS);
+    assert_int_equal(t.vfs.many_forgotten, n - 1);
+    lock_drop(&t.vfs.lock);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_ino, FAKE_FIRST_MANY + 7);
+    close(fd);
+    assert_int_equal(stat(in("many/f3"), &st), 0); /* and come back when they are asked for */
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -735,6 +776,8 @@ int main(void)
         TEST(test_lazy_end), TEST(test_exit_unmounts), TEST(test_mount_fails),
         TEST(test_locks), TEST(test_waiting_for_locks), TEST(test_local_locks),
         TEST(test_signals_fail_no_close), TEST(test_killed_in_close),
+        TEST(test_names_are_forgotten),
+        cmocka_unit_test_setup_teardown(test_names_are_forgotten, set_up_older, tear_down),
     };
 
     if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) != 0) {

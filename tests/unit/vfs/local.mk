@@ -196,3 +196,7 @@ tests_unit_vfs_test_local_threads_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(C
 tests_unit_vfs_test_each_fault_SOURCES = %D%/test_each_fault.c
 tests_unit_vfs_test_each_fault_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_each_fault_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_idle
+tests_unit_vfs_test_idle_SOURCES = %D%/test_idle.c
+tests_unit_vfs_test_idle_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_idle_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
