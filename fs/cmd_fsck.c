@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "check/check.h"
 #include "compose.h"
@@ -296,7 +297,7 @@ int cmd_fsck(int argc, char **argv)
         log_open(LOG_TO_STDERR, config_given(&q.config, "loglevel")
                                     ? (enum log_level)q.config.log_level
                                     : LOG_LV_ERROR);
-        code = run(&q);
+        code = secret_env_take() < 0 ? complain(FSCK_ERROR) : run(&q);
     }
     close_all(&q);
     return code;

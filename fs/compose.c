@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "mountpoint.h"
@@ -288,7 +289,7 @@ void compose_close(struct compose *m)
     }
     if (m->meter != NULL)
         meter_free(m->meter);
-    explicit_bzero(m->sse_c_key, sizeof(m->sse_c_key));
+    secret_free(m->sse_c_key);
     free(m->source_id);
     *m = (struct compose){0};
 }

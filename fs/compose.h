@@ -26,7 +26,7 @@ struct compose {
     char *source_id; /* "s3://bucket/prefix@https://host": what the cache belongs to */
     struct aws_settings settings; /* these three for CONFIG_S3 only */
     struct endpoint endpoint;
-    unsigned char sse_c_key[32];
+    unsigned char *sse_c_key; /* in secret memory; NULL: none */
     struct store_caps caps;
     struct meter *meter;
     struct http *http;

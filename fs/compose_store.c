@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "s3/s3.h"
@@ -41,16 +42,18 @@ static int decode_key(char *text, size_t len, unsigned char key[32])
     return err_set(-EINVAL, "not a key of 32 bytes (raw, hex or base64)");
 }
 
-static int read_sse_c_key(const char *path, unsigned char key[32])
+static int read_sse_c_key(struct compose *m, const char *path)
 {
-    _cleanup_free_ char *text = NULL;
+    _cleanup_secret_ char *text = NULL;
     size_t len;
-    int r = sys_read_file(path, KEY_FILE_MAX, &text, &len);
+    int r = sys_read_secret(path, KEY_FILE_MAX, &text, &len);
 
     if (r < 0)
         return err_set(r, "sse_c_key_file %s: %s", path, strerror(-r));
-    r = decode_key(text, len, key);
-    explicit_bzero(text, len);
+    m->sse_c_key = secret_alloc(S3_SSE_C_KEY_LEN);
+    if (m->sse_c_key == NULL)
+        return err_set(-ENOMEM, "out of memory for a key");
+    r = decode_key(text, len, m->sse_c_key);
     return r < 0 ? err_set(r, "sse_c_key_file %s: %s", path, err_text()) : 0;
 }
 
@@ -104,7 +107,7 @@ static int store_s3(struct compose *m)
     int r = find_endpoint(m);
 
     if (r == 0 && c->sse_c_key_file != NULL)
-        r = read_sse_c_key(c->sse_c_key_file, m->sse_c_key);
+        r = read_sse_c_key(m, c->sse_c_key_file);
     if (r == 0)
         r = start_http(m);
     if (r == 0)
@@ -112,10 +115,8 @@ static int store_s3(struct compose *m)
     if (r < 0)
         return r;
     conf.endpoint = m->endpoint;
-    memcpy(conf.sse_c_key, m->sse_c_key, sizeof(conf.sse_c_key));
-    r = s3_new(&conf, m->http, m->cred, m->meter, &m->store);
-    explicit_bzero(conf.sse_c_key, sizeof(conf.sse_c_key));
-    return r;
+    conf.sse_c_key = m->sse_c_key;
+    return s3_new(&conf, m->http, m->cred, m->meter, &m->store);
 }
 
 int compose_store(struct compose *m)

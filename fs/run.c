@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "compose.h"
 #include "control/control.h"
 #include "status.h"
@@ -387,9 +388,13 @@ int run_mount(const struct config *c, struct daemon *d)
     struct run run = {.daemon = d, .config = c};
     int r, code = EXIT_MOUNT;
 
+    daemon_limits();
+    if (secret_env_take() < 0) {
+        daemon_failed(d, EXIT_SYSTEM, err_text());
+        return EXIT_SYSTEM;
+    }
     lock_init(&run.lock, LOCK_LEAF);
     cond_init(&run.changed);
-    daemon_limits();
     daemon_block_signals(&run.signals);
     log_start(c);
     r = -pthread_create(&run.signal_thread, NULL, signal_main, &run);

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "cred_source.h"
 
@@ -56,19 +57,11 @@ void cred_wipe(char *s, size_t len)
     OPENSSL_cleanse(s, len);
 }
 
-static void wipe(char **s)
-{
-    if (*s)
-        OPENSSL_cleanse(*s, strlen(*s));
-    free(*s);
-    *s = NULL;
-}
-
 void aws_cred_done(struct aws_cred *c)
 {
-    wipe(&c->access_key);
-    wipe(&c->secret);
-    wipe(&c->token);
+    secret_free(steal(&c->access_key));
+    secret_free(steal(&c->secret));
+    secret_free(steal(&c->token));
     c->expiry_ns = 0;
 }
 
@@ -76,9 +69,9 @@ int cred_set(struct aws_cred *c, const char *access_key, const char *secret, con
              int64_t expiry_ns)
 {
     _cleanup_(aws_cred_done) struct aws_cred copy = {.expiry_ns = expiry_ns};
-    copy.access_key = access_key ? strdup(access_key) : NULL;
-    copy.secret = secret ? strdup(secret) : NULL;
-    copy.token = token && token[0] ? strdup(token) : NULL;
+    copy.access_key = access_key ? secret_dup(access_key, strlen(access_key)) : NULL;
+    copy.secret = secret ? secret_dup(secret, strlen(secret)) : NULL;
+    copy.token = token && token[0] ? secret_dup(token, strlen(token)) : NULL;
     if ((access_key && !copy.access_key) || (secret && !copy.secret) ||
         (token && token[0] && !copy.token))
         return err_set(-ENOMEM, "out of memory for credentials");

@@ -76,6 +76,7 @@ int cred_ask(struct http *http, const struct cred_ask *ask, struct aws_cred *ret
         .body_read = read_text,
         .ctx = (void *)(uintptr_t)ask->body,
         .body_max = ANSWER_MAX,
+        .is_secret = true,
         .timeout_ms = ask->timeout_ms,
     };
     int r = http_wait(http, &call);
@@ -87,8 +88,6 @@ int cred_ask(struct http *http, const struct cred_ask *ask, struct aws_cred *ret
     } else {
         r = judge(ask, &call, ret, ret_again);
     }
-    if (call.body.data)
-        cred_wipe(call.body.data, call.body.cap);
     http_call_done(&call);
     return r;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "cred_reply.h"
@@ -59,12 +60,12 @@ static int authorization(env_fn env, struct buf *line)
 {
     const char *path = env_get(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     const char *plain = env_get(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
-    char *token = NULL;
+    _cleanup_secret_ char *token = NULL;
     size_t len = 0;
     if (!path && !plain)
         return 0;
     if (path) {
-        int r = sys_read_file(path, TOKEN_MAX, &token, &len);
+        int r = sys_read_secret(path, TOKEN_MAX, &token, &len);
         if (r < 0)
             return err_set(-EACCES, "reading the container authorization token file %s: %s", path,
                            strerror(-r));
@@ -73,9 +74,6 @@ static int authorization(env_fn env, struct buf *line)
     bool is_broken = plain[strcspn(plain, "\r\n")] || (path && strlen(token) != len) || !plain[0];
     if (!is_broken)
         buf_addf(line, "authorization: %s", plain);
-    if (token)
-        cred_wipe(token, len);
-    free(token);
     if (is_broken)
         return err_set(-EACCES, "the container authorization token is empty or has a line break");
     return buf_failed(line) ? err_set(line->error, "the container authorization token is too long")
@@ -85,7 +83,7 @@ static int authorization(env_fn env, struct buf *line)
 static int ask_once(const struct cred_ctx *ctx, const char *url, struct aws_cred *ret,
                     bool *ret_again)
 {
-    _cleanup_buf_ struct buf line = BUF_INIT(TOKEN_MAX + 100);
+    _cleanup_buf_ struct buf line = BUF_INIT_SECRET(TOKEN_MAX + 100);
     *ret_again = false;
     int r = authorization(ctx->env, &line);
     if (r < 0)
@@ -97,10 +95,7 @@ static int ask_once(const struct cred_ctx *ctx, const char *url, struct aws_cred
                                  .headers = headers,
                                  .n_headers = line.len ? 2 : 1,
                                  .timeout_ms = ENDPOINT_TIMEOUT_MS};
-    r = cred_ask(ctx->http, &ask, ret, ret_again);
-    if (line.data)
-        cred_wipe(line.data, line.cap);
-    return r;
+    return cred_ask(ctx->http, &ask, ret, ret_again);
 }
 
 int cred_container_get(const struct cred_ctx *ctx, struct aws_cred *ret)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "cred_source.h"
 
@@ -158,7 +159,7 @@ static void on_end(void *arg, const char *name)
                   {"Message", &x->message}};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if (strcmp(name, wanted[i].name) == 0 && !*wanted[i].at)
-            *wanted[i].at = strndup(x->text, x->len);
+            *wanted[i].at = secret_dup(x->text, x->len);
     x->len = 0;
 }
 
@@ -171,22 +172,15 @@ static void on_doctype(void *arg, const char *name, const char *sys, const char 
     XML_StopParser(x->parser, XML_FALSE);
 }
 
-static void wipe_text(char *s)
-{
-    if (s)
-        cred_wipe(s, strlen(s));
-    free(s);
-}
-
 static void xml_done(struct xml *x)
 {
     XML_ParserFree(x->parser);
-    wipe_text(x->access_key);
-    wipe_text(x->secret);
-    wipe_text(x->token);
-    free(x->expiry);
-    free(x->code);
-    free(x->message);
+    secret_free(x->access_key);
+    secret_free(x->secret);
+    secret_free(x->token);
+    secret_free(x->expiry);
+    secret_free(x->code);
+    secret_free(x->message);
     cred_wipe(x->text, sizeof(x->text));
 }
 

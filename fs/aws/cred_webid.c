@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "cred_reply.h"
@@ -25,18 +26,11 @@ struct webid {
     char url[1200];
 };
 
-static void wipe_buf(struct buf *b)
-{
-    if (b->data)
-        cred_wipe(b->data, b->cap);
-    buf_done(b);
-}
-
 static int read_token(const char *path, struct buf *form)
 {
-    char *token = NULL;
+    _cleanup_secret_ char *token = NULL;
     size_t len = 0;
-    int r = sys_read_file(path, TOKEN_MAX, &token, &len);
+    int r = sys_read_secret(path, TOKEN_MAX, &token, &len);
     if (r < 0)
         return err_set(-EACCES, "reading the web identity token file %s: %s", path, strerror(-r));
     size_t end = len;
@@ -46,8 +40,6 @@ static int read_token(const char *path, struct buf *form)
         r = err_set(-EACCES, "the web identity token file %s is empty", path);
     else
         r = str_urlencode(form, token, end, false);
-    cred_wipe(token, len);
-    free(token);
     return r;
 }
 
@@ -71,7 +63,7 @@ static int ask_once(const struct cred_ctx *ctx, const struct webid *w, struct aw
 {
     static const char *const headers[] = {"content-type: application/x-www-form-urlencoded",
                                           "accept: application/json"};
-    _cleanup_(wipe_buf) struct buf form = BUF_INIT(4 * TOKEN_MAX);
+    _cleanup_buf_ struct buf form = BUF_INIT_SECRET(4 * TOKEN_MAX);
     *ret_again = false;
     int r = build_form(w, &form);
     if (r < 0)

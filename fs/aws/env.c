@@ -7,11 +7,12 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "base/str.h"
 
 const char *env_get(env_fn fn, const char *name)
 {
-    const char *value = fn ? fn(name) : getenv(name);
+    const char *value = fn ? fn(name) : secret_env(name);
     return value && value[0] ? value : NULL;
 }
 

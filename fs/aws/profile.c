@@ -5,12 +5,12 @@
 #include "profile.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "ini.h"
@@ -50,10 +50,7 @@ static char **field(struct profile *p, size_t i)
 
 static void wipe(char **s)
 {
-    if (*s)
-        OPENSSL_cleanse(*s, strlen(*s));
-    free(*s);
-    *s = NULL;
+    secret_free(steal(s));
 }
 
 void profile_done(struct profile *p)
@@ -76,7 +73,7 @@ struct reader {
 static void keep(struct reader *rd, char **at, const char *value)
 {
     wipe(at);
-    *at = strdup(value);
+    *at = secret_dup(value, strlen(value));
     if (!*at)
         rd->error = -ENOMEM;
 }
@@ -102,16 +99,14 @@ static void take(void *ctx, const char *section, const char *parent, const char 
 
 static int parse_file(const char *path, bool is_asked, struct reader *rd)
 {
-    char *text = NULL;
+    _cleanup_secret_ char *text = NULL;
     size_t len = 0;
-    int r = sys_read_file(path, FILE_MAX, &text, &len);
+    int r = sys_read_secret(path, FILE_MAX, &text, &len);
     if (r == -ENOENT || r == -ENOTDIR || (r < 0 && !is_asked))
         return 0; /* nobody asked for what it may hold */
     if (r < 0)
         return err_set(r, "reading %s: %s", path, strerror(-r));
     ini_parse(text, take, rd);
-    OPENSSL_cleanse(text, len);
-    free(text);
     return rd->error ? err_set(rd->error, "out of memory for a profile") : 0;
 }
 
@@ -187,7 +182,8 @@ int profile_load(const char *name, env_fn env, struct profile *ret)
     if (!name || !name[0])
         name = env_get(env, "AWS_PROFILE");
     p.is_asked = name != NULL;
-    p.name = strdup(name ? name : "default");
+    name = name ? name : "default";
+    p.name = secret_dup(name, strlen(name)); /* freed with the other fields */
     if (!p.name)
         return err_set(-ENOMEM, "out of memory for a profile");
     if (strlen(p.name) > 255)

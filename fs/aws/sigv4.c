@@ -10,9 +10,10 @@
 #include <openssl/sha.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 
-enum { CANONICAL_MAX = 256 * 1024, PARTS_MAX = 256 };
+enum { CANONICAL_MAX = 256 * 1024, PARTS_MAX = 256, SECRET_MAX = 251 };
 
 /* "2026-01-02T03:04:05.678Z" without its '-' and ':', and without the fraction. */
 void sigv4_date(int64_t wall_ns, char out[17])
@@ -256,16 +257,18 @@ static int hmac(const void *key, size_t key_len, const char *text, unsigned char
 
 static int derive_key(const struct sigv4_scope *s, unsigned char key[32])
 {
-    char first[4 + 256], day[9];
+    char day[9];
     size_t len = strlen(s->secret);
-    if (len == 0 || len + 4 >= sizeof(first))
+    if (len == 0 || len > SECRET_MAX)
         return err_set(-EINVAL, "the secret key's length is not possible");
+    _cleanup_secret_ char *first = secret_alloc(4 + len);
+    if (!first)
+        return err_set(-ENOMEM, "out of memory for a signature");
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, s->secret, len);
     memcpy(day, s->date, 8);
     day[8] = '\0';
     int r = hmac(first, len + 4, day, key);
-    OPENSSL_cleanse(first, sizeof(first));
     if (r == 0)
         r = hmac(key, 32, s->region, key);
     if (r == 0)
@@ -325,7 +328,7 @@ int sigv4_signature(const char *string_to_sign, const struct sigv4_scope *s,
 int sigv4_authorization(const struct sigv4_req *req, const struct sigv4_scope *s,
                         struct sigv4_key *cache, struct buf *ret)
 {
-    _cleanup_buf_ struct buf canonical = BUF_INIT(CANONICAL_MAX), names = BUF_INIT(CANONICAL_MAX),
+    _cleanup_buf_ struct buf canonical = BUF_INIT_SECRET(CANONICAL_MAX), names = BUF_INIT(CANONICAL_MAX),
                              sts = BUF_INIT(4096);
     char hex[65];
     int r = sigv4_canonical(req, &canonical, &names);

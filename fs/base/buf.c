@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/secret.h"
+
 void buf_init(struct buf *b, size_t max)
 {
     *b = (struct buf)BUF_INIT(max);
@@ -14,8 +16,14 @@ void buf_init(struct buf *b, size_t max)
 
 void buf_done(struct buf *b)
 {
-    free(b->data);
+    bool is_secret = b->is_secret;
+
+    if (is_secret)
+        secret_free(b->data);
+    else
+        free(b->data);
     *b = (struct buf)BUF_INIT(b->max);
+    b->is_secret = is_secret;
 }
 
 void buf_reset(struct buf *b)
@@ -36,6 +44,21 @@ static int fail(struct buf *b, int error)
     return error;
 }
 
+/* Secrets are moved by hand: realloc(3) would leave them behind. */
+static char *resize(const struct buf *b, size_t cap)
+{
+    char *data;
+
+    if (!b->is_secret)
+        return realloc(b->data, cap);
+    data = secret_alloc(cap);
+    if (data != NULL && b->data != NULL) {
+        memcpy(data, b->data, b->len + 1);
+        secret_free(b->data);
+    }
+    return data;
+}
+
 static int grow(struct buf *b, size_t more)
 {
     size_t cap = b->cap != 0 ? b->cap : 64;
@@ -49,7 +72,7 @@ static int grow(struct buf *b, size_t more)
         return 0;
     while (cap < b->len + more + 1)
         cap *= 2;
-    data = realloc(b->data, cap);
+    data = resize(b, cap);
     if (data == NULL)
         return fail(b, -ENOMEM);
     b->data = data;
@@ -114,7 +137,7 @@ char *buf_take(struct buf *b)
     if (b->error != 0)
         return NULL;
     if (b->data == NULL)
-        return strdup("");
+        return b->is_secret ? secret_dup("", 0) : strdup("");
     s = b->data;
     b->data = NULL;
     buf_done(b);

@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "sysfault.h"
+
+#define READ_CHUNK 4096
 
 int sys_open(const char *path, int flags, mode_t mode)
 {
@@ -229,30 +232,52 @@ int sys_mkdirs(const char *path, mode_t mode)
     return make_dir(copy, mode);
 }
 
-int sys_read_file(const char *path, size_t max, char **ret, size_t *ret_len)
+static int read_into(const char *path, struct buf *b, char chunk[READ_CHUNK])
 {
-    _cleanup_buf_ struct buf b = BUF_INIT(max);
     _cleanup_close_ int fd = sys_open(path, O_RDONLY, 0);
-    char chunk[4096];
 
     if (fd < 0)
         return fd;
     for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk)); /* /proc and pipes have no offsets to trust */
+        ssize_t n = read(fd, chunk, READ_CHUNK); /* /proc and pipes have no offsets to trust */
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
         if (n == 0)
-            break;
-        if (buf_add(&b, chunk, (size_t)n) < 0)
-            return b.error == -E2BIG ? -EFBIG : b.error;
+            return 0;
+        if (buf_add(b, chunk, (size_t)n) < 0)
+            return b->error == -E2BIG ? -EFBIG : b->error;
     }
+}
+
+static int take_text(int r, struct buf *b, char **ret, size_t *ret_len)
+{
+    if (r < 0)
+        return r;
     if (ret_len != NULL)
-        *ret_len = b.len;
-    *ret = buf_take(&b);
+        *ret_len = b->len;
+    *ret = buf_take(b);
     return *ret != NULL ? 0 : -ENOMEM;
+}
+
+int sys_read_file(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(max);
+    char chunk[READ_CHUNK];
+
+    return take_text(read_into(path, &b, chunk), &b, ret, ret_len);
+}
+
+int sys_read_secret(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT_SECRET(max);
+    _cleanup_secret_ char *chunk = secret_alloc(READ_CHUNK);
+
+    if (chunk == NULL)
+        return -ENOMEM;
+    return take_text(read_into(path, &b, chunk), &b, ret, ret_len);
 }
 
 int sys_free_bytes(const char *path, uint64_t *ret_free, uint64_t *ret_total)

@@ -119,8 +119,9 @@ static struct op *op_get(struct http *h)
 
 static void op_put(struct http *h, struct op *op)
 {
+    bool is_secret = op->call->is_secret; /* its handle's buffers still hold the answer */
     op_end(op);
-    if (h->n_idle >= IDLE_OPS_MAX) {
+    if (is_secret || h->n_idle >= IDLE_OPS_MAX) {
         op_free(op);
         return;
     }
@@ -273,7 +274,7 @@ static CURLcode curl_ready;
 
 static void init_curl(void)
 {
-    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl_ready = memory_init();
 }
 
 int http_new(const struct http_conf *conf, struct http **ret)
@@ -368,6 +369,7 @@ void http_submit(struct http *h, struct http_call *call)
 {
     http_call_done(call);
     buf_init(&call->body, call->body_max ? call->body_max : 1024 * 1024);
+    call->body.is_secret = call->is_secret;
     call->engine.deadline_ns = call->timeout_ms > 0 ? now_ns() + call->timeout_ms * NS_PER_MS : 0;
     lock_take(&h->locked.lock);
     bool is_stopped = h->locked.is_stopped;

@@ -49,6 +49,9 @@ void op_fail(struct op *op, int r);
 /* The callbacks for the answer. */
 void op_receive(struct op *op);
 
+/* memory.c: libcurl's start. Once. */
+CURLcode memory_init(void);
+
 /* true on the thread of an engine, where nothing may wait. */
 bool op_is_engine_thread(void);
 

@@ -205,6 +205,8 @@ static CURLcode set_request(struct op *op, const struct op_conf *conf)
                  strcmp(call->method, "POST") == 0;
     SET(CURLOPT_URL, call->url);
     SET(CURLOPT_PATH_AS_IS, 1L);
+    if (call->is_secret)
+        SET(CURLOPT_FORBID_REUSE, 1L);
     SET(CURLOPT_HTTPHEADER, op->headers);
     SET(CURLOPT_USERAGENT, conf->user_agent);
     SET(CURLOPT_ERRORBUFFER, op->curl_text);

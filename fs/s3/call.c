@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "response.h"
 
@@ -232,18 +233,19 @@ static int sign(struct call *c, const struct aws_cred *cred)
 {
     struct s3 *s3 = c->s3;
     int64_t wall_ns = clock_wall_ns() + atomic_load(&s3->skew_ns);
-    struct sigv4_key key;
+    _cleanup_secret_ struct sigv4_key *key = secret_alloc(sizeof(*key));
     int r;
 
+    if (key == NULL)
+        return err_set(-ENOMEM, "no memory for a signature");
     c->cred_hash = hash_cred(cred);
     lock_take(&s3->locked.lk);
-    key = s3->locked.key;
+    *key = *s3->locked.key;
     lock_drop(&s3->locked.lk);
-    r = wire_build(&c->msg, &s3->conf.endpoint, cred, c->payload_hash, wall_ns, &key, &c->wire);
+    r = wire_build(&c->msg, &s3->conf.endpoint, cred, c->payload_hash, wall_ns, key, &c->wire);
     lock_take(&s3->locked.lk);
-    s3->locked.key = key;
+    *s3->locked.key = *key;
     lock_drop(&s3->locked.lk);
-    OPENSSL_cleanse(&key, sizeof(key));
     return r;
 }
 

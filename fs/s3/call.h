@@ -38,7 +38,7 @@ struct s3 {
         } fresh, again; /* again: who has failed before */
         unsigned passed; /* turns that went to fresh ones since one went to the others */
         bool ticking;
-        struct sigv4_key key;
+        struct sigv4_key *key; /* in secret memory */
     } locked;
     struct work tick; /* turn.c's */
 };

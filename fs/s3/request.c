@@ -15,12 +15,19 @@
 #define LIST_REPLY_MAX                                                                             \
     (16u << 20) /* 1000 keys of 1024 bytes, each byte as %XX, and what stands around them */
 
+void message_wipe(struct store_hdrs *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        OPENSSL_cleanse(h->v[i].value, strlen(h->v[i].value));
+    store_hdrs_done(h);
+}
+
 void message_done(struct message *m)
 {
     free(m->path);
     for (size_t i = 0; i < m->n_query; i++)
         free(m->query[i].value);
-    store_hdrs_done(&m->hdrs);
+    message_wipe(&m->hdrs);
     buf_done(&m->body);
     *m = (struct message){0};
 }
@@ -108,7 +115,7 @@ static int common_headers(struct message *m, const struct s3_conf *conf)
 static int sse_c_headers(struct message *m, const struct s3_conf *conf, const char *infix)
 {
     static const char *const suffixes[] = {"algorithm", "key", "key-md5"};
-    _cleanup_buf_ struct buf key = BUF_INIT(64);
+    _cleanup_buf_ struct buf key = BUF_INIT_SECRET(64);
     _cleanup_buf_ struct buf md5 = BUF_INIT(64);
     unsigned char sum[EVP_MAX_MD_SIZE];
     const char *values[3] = {"AES256"};
@@ -116,9 +123,9 @@ static int sse_c_headers(struct message *m, const struct s3_conf *conf, const ch
 
     if (conf->sse != S3_SSE_C)
         return 0;
-    if (EVP_Digest(conf->sse_c_key, sizeof(conf->sse_c_key), sum, NULL, EVP_md5(), NULL) != 1)
+    if (EVP_Digest(conf->sse_c_key, S3_SSE_C_KEY_LEN, sum, NULL, EVP_md5(), NULL) != 1)
         return err_set(-EIO, "the crypto library failed in MD5");
-    str_base64(&key, conf->sse_c_key, sizeof(conf->sse_c_key));
+    str_base64(&key, conf->sse_c_key, S3_SSE_C_KEY_LEN);
     str_base64(&md5, sum, 16);
     if (buf_failed(&key) || buf_failed(&md5))
         return err_set(-ENOMEM, "no memory for a request");
@@ -131,7 +138,6 @@ static int sse_c_headers(struct message *m, const struct s3_conf *conf, const ch
                  suffixes[i]);
         r = message_header(m, name, values[i]);
     }
-    OPENSSL_cleanse(key.data, key.len);
     return r;
 }
 

@@ -44,6 +44,8 @@ _must_check_ int message_build(const struct s3_conf *conf, const struct store_re
 _must_check_ int message_build_explain(const struct s3_conf *conf, const struct store_req *req,
                                        struct message *ret);
 void message_done(struct message *m); /* idempotent */
+/* store_hdrs_done() for headers that may have a key or a token among them. */
+void message_wipe(struct store_hdrs *h);
 
 /* Pieces, for the builders in multipart.c and remove.c. */
 _must_check_ int message_header(struct message *m, const char *name, const char *value);

@@ -3,10 +3,10 @@
 #include "s3/s3.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "call.h"
 
 #define WORK_THREADS 2 /* timers and credentials */
@@ -36,8 +36,7 @@ static void free_store(struct store *s)
     stop_store(s);
     cond_done(&s3->locked.idle);
     lock_done(&s3->locked.lk);
-    OPENSSL_cleanse(&s3->conf, sizeof(s3->conf));
-    OPENSSL_cleanse(&s3->locked.key, sizeof(s3->locked.key));
+    secret_free(s3->locked.key);
     free(s3);
 }
 
@@ -52,9 +51,15 @@ int s3_new(const struct s3_conf *conf, struct http *http, struct cred *cred, str
 
     if (conf->bucket == NULL || conf->bucket[0] == '\0')
         return err_set(-EINVAL, "a store without a bucket");
+    if (conf->sse == S3_SSE_C && conf->sse_c_key == NULL)
+        return err_set(-EINVAL, "SSE-C without a key");
     s3 = calloc(1, sizeof(*s3));
-    if (s3 == NULL)
+    if (s3 != NULL)
+        s3->locked.key = secret_alloc(sizeof(*s3->locked.key));
+    if (s3 == NULL || s3->locked.key == NULL) {
+        free(s3);
         return err_set(-ENOMEM, "no memory for the store");
+    }
     s3->base.ops = &s3_ops;
     s3->conf = *conf;
     s3->http = http;

@@ -3,18 +3,16 @@
 #include "sign.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 
 void wire_done(struct wire *w)
 {
-    for (size_t i = 0; i < w->n_headers; i++) {
-        OPENSSL_cleanse(w->headers[i], strlen(w->headers[i]));
-        free(w->headers[i]);
-    }
+    for (size_t i = 0; i < w->n_headers; i++)
+        secret_free(w->headers[i]);
     free(w->headers);
     free(w->url);
     *w = (struct wire){0};
@@ -58,9 +56,13 @@ static int authorization(struct sigv4_req *req, const struct store_hdrs *h,
 
 static int add_line(struct wire *w, const char *name, const char *value)
 {
-    if (asprintf(&w->headers[w->n_headers], "%s: %s", name, value) < 0)
+    size_t size = strlen(name) + strlen(value) + 3;
+    char *line = secret_alloc(size);
+
+    if (line == NULL)
         return err_set(-ENOMEM, "no memory for a request");
-    w->n_headers++;
+    snprintf(line, size, "%s: %s", name, value);
+    w->headers[w->n_headers++] = line;
     return 0;
 }
 
@@ -81,7 +83,7 @@ int wire_build(const struct message *m, const struct endpoint *endpoint,
                const struct aws_cred *cred, const char *payload_hash, int64_t wall_ns,
                struct sigv4_key *key, struct wire *ret)
 {
-    _cleanup_(store_hdrs_done) struct store_hdrs h = {0};
+    _cleanup_(message_wipe) struct store_hdrs h = {0};
     _cleanup_buf_ struct buf target = BUF_INIT(32768);
     _cleanup_buf_ struct buf auth = BUF_INIT(65536);
     bool is_signed = cred->access_key != NULL && cred->access_key[0] != '\0';

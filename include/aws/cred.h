@@ -14,7 +14,7 @@
 #include "base/macros.h"
 #include "http/http.h"
 
-struct aws_cred {
+struct aws_cred { /* in secret memory (base/secret.h) */
     char *access_key, *secret, *token; /* token NULL: none; access_key NULL: anonymous, do not sign */
     int64_t expiry_ns;                 /* wall clock; 0: never */
 };
@@ -23,7 +23,7 @@ void aws_cred_done(struct aws_cred *c); /* wipes */
 struct cred_conf {
     const char *profile;                  /* profile=; NULL: AWS_PROFILE, else "default" */
     const char *region;                   /* for STS; NULL: AWS_REGION, ... */
-    const char *(*getenv)(const char *name); /* NULL: getenv(3); tests give their own */
+    const char *(*getenv)(const char *name); /* NULL: secret_env(); tests give their own */
     bool anonymous_ok;                       /* no source has any: anonymous, instead of -EACCES */
 };
 struct cred;

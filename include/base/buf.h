@@ -16,9 +16,12 @@ struct buf {
     char *data;
     size_t len, cap, max;
     int error; /* 0, -ENOMEM, or -E2BIG past max */
+    bool is_secret;
 };
 
 #define BUF_INIT(maximum) {.max = (maximum)}
+/* In secret memory (base/secret.h), wiped wherever it was. What buf_take() gives is for secret_free(). */
+#define BUF_INIT_SECRET(maximum) {.max = (maximum), .is_secret = true}
 #define _cleanup_buf_ _cleanup_(buf_done)
 
 void buf_init(struct buf *b, size_t max);

@@ -37,6 +37,8 @@ _must_check_ int sys_unlink(const char *path);
 _must_check_ int sys_mkdirs(const char *path, mode_t mode);
 /* Reads a whole small file as a string (free() it); -EFBIG past max. */
 _must_check_ int sys_read_file(const char *path, size_t max, char **ret, size_t *ret_len);
+/* The same in secret memory: secret_free() it. */
+_must_check_ int sys_read_secret(const char *path, size_t max, char **ret, size_t *ret_len);
 int sys_free_bytes(const char *path, uint64_t *ret_free, uint64_t *ret_total);
 
 enum sys_kind { SYS_OPEN, SYS_READ, SYS_WRITE, SYS_SYNC, SYS_RENAME, SYS_UNLINK, SYS_KINDS };

@@ -42,6 +42,7 @@ struct http_call {
     void *ctx;
     size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
     int64_t timeout_ms; /* whole call, also its wait for a connection; 0 = none but the stall limit */
+    bool is_secret;     /* the answer is: kept in secret memory (base/secret.h), and no connection or handle that saw it */
     int stall_timeout_ms; /* 0 = conf's (a server-side copy may be silent for longer) */
 
     void (*done)(struct http_call *call, int r);

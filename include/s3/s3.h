@@ -13,6 +13,8 @@
 #include "store/meter.h"
 #include "store/store.h"
 
+#define S3_SSE_C_KEY_LEN 32
+
 enum s3_sse { S3_SSE_NONE, S3_SSE_S3, S3_SSE_KMS, S3_SSE_C };
 
 struct s3_conf {
@@ -20,7 +22,7 @@ struct s3_conf {
     const char *bucket;
     enum s3_sse sse;
     const char *kms_key_id; /* SSE-KMS; NULL: the account's default key */
-    unsigned char sse_c_key[32];
+    const unsigned char *sse_c_key; /* S3_SSE_C_KEY_LEN bytes, borrowed; NULL without S3_SSE_C */
     const char *storage_class; /* NULL: the bucket's default (no header) */
     bool request_payer;
     const char *expected_owner; /* x-amz-expected-bucket-owner or NULL */

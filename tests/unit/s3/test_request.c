@@ -269,6 +269,7 @@ static void encryption_and_class(void **state)
     };
     struct store_src src = {.size = 1};
     struct store_part part = {.number = 1, .etag = {"e"}};
+    static const unsigned char key[S3_SSE_C_KEY_LEN];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -285,6 +286,7 @@ static void encryption_and_class(void **state)
             char *got;
 
             c.sse = kind;
+            c.sse_c_key = kind == S3_SSE_C ? key : NULL;
             c.kms_key_id = "K1";
             c.storage_class = "STANDARD_IA";
             got = text_of(&c, &req);
