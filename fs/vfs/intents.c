@@ -29,7 +29,7 @@ static struct intent_known **find_locked(struct vfs *v, const char *name)
     return p;
 }
 
-static bool hides(const struct intent_known *k)
+bool intents_is_hiding(const struct intent_known *k)
 {
     return k->what != NULL && k->what->is_dir && !k->what->is_target && intent_stands(k->what);
 }
@@ -39,7 +39,7 @@ static void remove_locked(struct vfs *v, struct intent_known **p)
     struct intent_known *k = *p;
 
     *p = k->next;
-    if (hides(k))
+    if (intents_is_hiding(k))
         atomic_fetch_sub(&v->intents_hiding, 1);
     free(k->what);
     free(k);
@@ -100,7 +100,7 @@ int intents_note(struct vfs *v, const char *name, const struct intent *what,
             remove_locked(v, old);
         k->next = v->locked.intents;
         v->locked.intents = k;
-        if (hides(k))
+        if (intents_is_hiding(k))
             atomic_fetch_add(&v->intents_hiding, 1);
     }
     lock_drop(&v->tree);
@@ -122,6 +122,25 @@ void intents_forget(struct vfs *v, const char *name)
     if (*p != NULL)
         remove_locked(v, p);
     lock_drop(&v->tree);
+}
+
+int intents_over(struct vfs *v, const char *name, const struct store_etag *etag)
+{
+    _cleanup_free_ struct intent *what = NULL;
+    struct intent_known **p;
+
+    lock_take(&v->tree);
+    p = find_locked(v, name);
+    if (*p != NULL && !(*p)->is_ours && store_etag_equal(&(*p)->etag, etag)) {
+        if (intents_is_hiding(*p))
+            atomic_fetch_sub(&v->intents_hiding, 1);
+        what = steal(&(*p)->what);
+        remove_locked(v, p);
+    }
+    lock_drop(&v->tree);
+    if (what != NULL)
+        intents_drop_lists(v, what);
+    return 0;
 }
 
 struct intent_known *intents_of_locked(struct vfs *v, const struct intent_claim *cl)
@@ -299,34 +318,6 @@ void intents_stats_locked(struct vfs *v, struct vfs_stats *ret)
     }
 }
 
-/* --- what is shown --- */
-
-static bool is_hidden_by(const struct intent *i, const char *key)
-{
-    const char *prefix = i->state == INTENT_CLAIMED ? i->to : i->from;
-    size_t n = strlen(prefix);
-
-    if (strncmp(key, prefix, n - 1) != 0 || (key[n - 1] != '/' && key[n - 1] != '\0'))
-        return false;
-    if (key[n - 1] == '/' && key[n] != '\0')
-        return true;
-    /* The directory itself: an empty one that is replaced stays to be seen until then. */
-    return i->state == INTENT_COPIED || !store_etag_is_set(&i->target);
-}
-
-bool intents_hide(struct vfs *v, const char *key)
-{
-    bool hidden = false;
-
-    if (atomic_load(&v->intents_hiding) == 0)
-        return false;
-    lock_take(&v->tree);
-    for (const struct intent_known *k = v->locked.intents; k != NULL && !hidden; k = k->next)
-        hidden = hides(k) && is_hidden_by(k->what, key);
-    lock_drop(&v->tree);
-    return hidden;
-}
-
 /* --- a look at the bucket --- */
 
 struct news {
@@ -384,7 +375,7 @@ static struct intent *forget_one(struct vfs *v, uint64_t look, bool *ret_found)
             continue;
         }
         *ret_found = true;
-        if (hides(*p))
+        if (intents_is_hiding(*p))
             atomic_fetch_sub(&v->intents_hiding, 1);
         what = steal(&(*p)->what);
         remove_locked(v, p);

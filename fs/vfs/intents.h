@@ -13,6 +13,7 @@ struct intent_known {
     int64_t since_ns; /* this ETag was first seen, or written */
     bool is_ours;     /* a call here is at it */
     uint64_t seen;    /* by which look at the bucket last; several may be under way */
+    uint64_t read_at; /* for which answer of the bucket it was last read (hiding.c) */
     bool is_tried;    /* by the mending under way */
     bool is_old;      /* too old to be finished here */
     bool is_left;     /* by this mount itself, which may finish it at any age */
@@ -23,6 +24,9 @@ struct intent_known {
 int intents_note(struct vfs *v, const char *name, const struct intent *what,
                  const struct store_etag *etag, bool is_ours);
 void intents_forget(struct vfs *v, const char *name);
+/* Another mount's record with this ETag does not stand any more. 0. */
+int intents_over(struct vfs *v, const char *name, const struct store_etag *etag);
+bool intents_is_hiding(const struct intent_known *k); /* v->tree is held */
 struct intent_known *intents_of_locked(struct vfs *v, const struct intent_claim *cl);
 /* Was this record written and left by this mount? */
 bool intents_are_left_here(struct vfs *v, const char *name, const struct store_etag *etag);

@@ -427,8 +427,12 @@ void intents_done(struct vfs *v); /* ends its thread */
 /* Before the bucket is asked about names: which renames are under way? Asked at most once in
  * acdirmin. */
 void intents_glance(struct vfs *v);
-/* Is this key not to be shown: the half of a directory's rename that does not hold? */
-bool intents_hide(struct vfs *v, const char *key);
+/* --- hiding.c --- */
+/* Is this key, which the bucket has just told of, not to be shown: the half of a directory's rename that
+ * does not hold? May block. *since: 0 when the bucket had answered, and left to this function; with
+ * one answer each record is read once. */
+bool intents_hide(struct vfs *v, const char *key, uint64_t *since);
+/* --- intents.c --- */
 void intents_stats_locked(struct vfs *v, struct vfs_stats *ret);
 
 /* --- lockrules.c: locks and commits, with names (read) and i->io held --- */

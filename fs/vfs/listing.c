@@ -32,6 +32,7 @@ static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
                      struct store_list *page)
 {
     size_t skip = strlen(dir_key);
+    uint64_t since = 0;
 
     if (all->n + page->n > all->cap) {
         size_t cap = all->n + page->n > 2 * all->cap ? all->n + page->n : 2 * all->cap;
@@ -54,7 +55,7 @@ static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
         ours = hidden && name_is_ours(v, dir_key, name);
         if (e->is_prefix && n > skip)
             e->key[n - 1] = '/';
-        if (intents_hide(v, e->key))
+        if (intents_hide(v, e->key, &since))
             continue;
         if (hidden) {
             if (name[0] != '\0' && !ours)

@@ -266,6 +266,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     char key[VFS_KEY_MAX + 2], id[33] = "";
     struct found f = {0};
     struct asking a;
+    uint64_t since = 0;
     bool was_dir = false;
     int r;
 
@@ -289,7 +290,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
             keep_answer(v, &a, key, &f);
     }
-    if (r == 0 && intents_hide(v, key)) {
+    if (r == 0 && intents_hide(v, key, &since)) {
         found_done(&f);
         r = -ENOENT;
     }
