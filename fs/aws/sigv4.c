@@ -328,7 +328,8 @@ int sigv4_signature(const char *string_to_sign, const struct sigv4_scope *s,
 int sigv4_authorization(const struct sigv4_req *req, const struct sigv4_scope *s,
                         struct sigv4_key *cache, struct buf *ret)
 {
-    _cleanup_buf_ struct buf canonical = BUF_INIT_SECRET(CANONICAL_MAX), names = BUF_INIT(CANONICAL_MAX),
+    _cleanup_buf_ struct buf canonical = BUF_INIT_SECRET(CANONICAL_MAX),
+                             names = BUF_INIT(CANONICAL_MAX),
                              sts = BUF_INIT(4096);
     char hex[65];
     int r = sigv4_canonical(req, &canonical, &names);
