@@ -223,6 +223,7 @@ int cred_new(const struct cred_conf *conf, struct http *http, struct cred **ret)
     c->ctx.env = conf->getenv;
     c->ctx.http = http;
     c->ctx.anonymous_ok = conf->anonymous_ok;
+    c->ctx.container_ms = conf->container_ms;
     bool has_profile = conf->profile && conf->profile[0],
          has_region = conf->region && conf->region[0];
     if (has_profile)

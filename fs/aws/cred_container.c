@@ -89,12 +89,13 @@ static int ask_once(const struct cred_ctx *ctx, const char *url, struct aws_cred
     if (r < 0)
         return r;
     const char *headers[] = {"accept: application/json", buf_str(&line)};
+    const int ms = ctx->container_ms ? ctx->container_ms : ENDPOINT_TIMEOUT_MS;
     const struct cred_ask ask = {.who = "the container endpoint",
                                  .method = "GET",
                                  .url = url,
                                  .headers = headers,
                                  .n_headers = line.len ? 2 : 1,
-                                 .timeout_ms = ENDPOINT_TIMEOUT_MS};
+                                 .timeout_ms = ms};
     return cred_ask(ctx->http, &ask, ret, ret_again);
 }
 

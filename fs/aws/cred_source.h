@@ -18,6 +18,7 @@ struct cred_ctx {
     env_fn env;
     struct http *http;
     bool anonymous_ok;
+    int container_ms; /* 0: the default */
 };
 
 /* The chain: the first source that has any. source: its name. */

@@ -25,6 +25,7 @@ struct cred_conf {
     const char *region;                   /* for STS; NULL: AWS_REGION, ... */
     const char *(*getenv)(const char *name); /* NULL: secret_env(); tests give their own */
     bool anonymous_ok;                       /* no source has any: anonymous, instead of -EACCES */
+    int container_ms;                        /* how long the container endpoint may take; 0: 2 s */
 };
 struct cred;
 /* http is borrowed, and must outlive what cred_new gives; asks no source yet. */

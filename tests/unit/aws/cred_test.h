@@ -25,7 +25,7 @@ static inline int set_up(void **state)
     server = httpd_start();
     assert_int_equal(http_new(&conf, &engine), 0);
     assert_int_equal(http_start(engine), 0);
-    ctx = (struct cred_ctx){.env = get_env, .http = engine};
+    ctx = (struct cred_ctx){.env = get_env, .http = engine, .container_ms = 120 * 1000};
     return 0;
 }
 

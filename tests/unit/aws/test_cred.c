@@ -41,7 +41,7 @@ static void answer(void *arg, const struct httpd_req *req, struct httpd_reply *r
 
 static struct cred *new_cred(void)
 {
-    const struct cred_conf conf = {.getenv = get_env};
+    const struct cred_conf conf = {.getenv = get_env, .container_ms = 120 * 1000};
     struct cred *c = NULL;
     clock_fake_set(1000 * NS_PER_S, START);
     atomic_store(&endpoint.answers, 0);
