@@ -4,6 +4,7 @@
 import concurrent.futures
 import os
 
+from harness import procs
 from harness.case import Skip, check, equal, main, read_file, true, write_file
 
 BACKENDS = "versitygw ceph"
