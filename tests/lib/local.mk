@@ -15,6 +15,7 @@ libtestrig_a_SOURCES = %D%/rig.c %D%/rig.h
 libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib
 # A disk that fails, ends the process, or loses power: the program's file calls go through it (and LMDB's).
 check_LIBRARIES += libtestbaddisk.a
+check_LIBRARIES += libtestbadalloc.a
 libtestbaddisk_a_SOURCES = %D%/baddisk.c %D%/baddisk.h %D%/baddisk_calls.c \
 	%D%/baddisk_crash.c %D%/baddisk_int.h %D%/baddisk_log.c
 # What each test of "make check" is run with: one that hangs is ended, and says where. For a tool before the tests
@@ -25,3 +26,6 @@ check_PROGRAMS += %D%/limit
 %C%_limit_LDADD =
 LOG_COMPILER = $(top_builddir)/%D%/limit$(EXEEXT)
 $(TEST_LOGS): %D%/limit$(EXEEXT)
+libtestbadalloc_a_SOURCES = %D%/badalloc.c %D%/badalloc.h
+BAD_ALLOC_WRAPS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=asprintf -Wl,--wrap=__asprintf_chk -Wl,--wrap=realpath -Wl,--wrap=opendir -Wl,--wrap=fdopendir -Wl,--wrap=free -Wl,--wrap=mdb_env_create -Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_txn_commit
+# Allocations that fail: LDADD libtestbadalloc.a (after what allocates) and LDFLAGS with BAD_ALLOC_WRAPS.
