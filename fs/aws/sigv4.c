@@ -7,10 +7,10 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 
 #include "base/err.h"
 #include "base/secret.h"
+#include "base/sha256.h"
 #include "base/str.h"
 
 enum { CANONICAL_MAX = 256 * 1024, PARTS_MAX = 256, SECRET_MAX = 251 };
@@ -237,9 +237,9 @@ int sigv4_canonical(const struct sigv4_req *req, struct buf *ret, struct buf *re
 
 int sigv4_string_to_sign(const char *canonical, const struct sigv4_scope *s, struct buf *ret)
 {
-    unsigned char sum[SHA256_DIGEST_LENGTH];
+    unsigned char sum[SHA256_LEN];
     char hex[2 * sizeof(sum) + 1];
-    SHA256((const unsigned char *)canonical, strlen(canonical), sum);
+    sha256_bytes(canonical, strlen(canonical), sum);
     str_hex(sum, sizeof(sum), hex);
     int r = buf_addf(ret, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n%s", s->date, s->date,
                      s->region, s->service, hex);
@@ -301,7 +301,7 @@ static void keep_key(struct sigv4_key *k, const struct sigv4_scope *s,
 static int find_key(const struct sigv4_scope *s, struct sigv4_key *cache, unsigned char key[32])
 {
     unsigned char sum[32];
-    SHA256((const unsigned char *)s->secret, strlen(s->secret), sum);
+    sha256_bytes(s->secret, strlen(s->secret), sum);
     if (cache && is_cached(cache, s, sum)) {
         memcpy(key, cache->key, 32);
         return 0;

@@ -12,7 +12,7 @@ void cache_obj_done(struct cache_obj *o)
     *o = (struct cache_obj){0};
 }
 
-/* A key's place in the index. -EINVAL: none (a name that is not cached), -ENOMEM. */
+/* A key's place in the index. -EINVAL: none (a name that is not cached). */
 struct place {
     const char *key;
     size_t key_len;
@@ -26,10 +26,9 @@ static int find_place(const char *key, size_t len, struct place *ret)
     struct place p = {.key = key, .key_len = len};
     int r = cache_name_split(key, len, &p.name);
 
-    if (r == 0)
-        r = cache_dir_key(key, p.name.dir_len, &p.dir);
     if (r < 0)
         return r;
+    cache_dir_key(key, p.name.dir_len, &p.dir);
     p.dent = cache_dent_key(&p.dir, p.name.name, p.name.len, p.name.type);
     *ret = p;
     return 0;
@@ -147,11 +146,9 @@ void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj
 
     if (c->meta == NULL)
         return;
-    r = find_place(key, strlen(key), &p.place);
-    if (r == -EINVAL)
+    if (find_place(key, strlen(key), &p.place) < 0)
         return;
-    if (r == 0)
-        r = encode(&p);
+    r = encode(&p);
     if (r == 0)
         (void)!cache_index_write(c, put_dent, &p);
     else
@@ -214,18 +211,11 @@ static int drop_dent(struct meta_txn *t, void *arg)
 void cache_obj_drop(struct cache *c, const char *key)
 {
     struct drop d = {.c = c, .out = BUF_INIT(CACHE_REC_MAX)};
-    int r;
 
-    if (c->meta == NULL)
+    if (c->meta == NULL || find_place(key, strlen(key), &d.place) < 0)
         return;
-    r = find_place(key, strlen(key), &d.place);
-    if (r == -EINVAL)
-        return;
-    if (r == 0 && d.place.name.type == CACHE_DENT_PREFIX)
-        r = cache_dir_key(key, strlen(key), &d.children);
-    if (r == 0)
-        (void)!cache_index_write(c, drop_dent, &d);
-    else
-        cache_index_fail(c, -r);
+    if (d.place.name.type == CACHE_DENT_PREFIX)
+        cache_dir_key(key, strlen(key), &d.children);
+    (void)!cache_index_write(c, drop_dent, &d);
     buf_done(&d.out);
 }

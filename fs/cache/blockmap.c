@@ -247,8 +247,7 @@ void cache_drop_blocks(struct cache *c, const char *key, const struct store_etag
     struct versions s = {.n = 0};
     uint64_t freed;
 
-    if (cache_vkey(key, etag, 0, &s.prefix) < 0)
-        return;
+    cache_vkey(key, etag, 0, &s.prefix);
     do {
         if (cache_index_read(c, find_versions, &s) < 0)
             return;

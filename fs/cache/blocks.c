@@ -178,8 +178,10 @@ ssize_t cache_read(struct cache *c, const struct cache_id *id, uint64_t off, voi
         len = (size_t)(id->size - off);
     if (len > SSIZE_MAX)
         len = SSIZE_MAX;
-    if (store_etag_is_set(id->etag) && cache_vkey(id->key, id->etag, id->size, &rd.v) == 0)
+    if (store_etag_is_set(id->etag)) {
+        cache_vkey(id->key, id->etag, id->size, &rd.v);
         n = read_blocks(c, &rd, off, buf, len);
+    }
     cache_fd_put(c, rd.f);
     cache_buffer_put(c, rd.scratch);
     if (n == 0) {
@@ -197,13 +199,15 @@ bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uin
     struct cache_rec_blk map = {0};
     struct cache_vkey v;
     uint64_t b, end, loaded = UINT64_MAX, start = UINT64_MAX;
-    bool known = store_etag_is_set(id->etag) && cache_vkey(id->key, id->etag, id->size, &v) == 0;
+    bool known = store_etag_is_set(id->etag);
 
     if (off >= id->size || len == 0)
         return false;
     if (len > id->size - off)
         len = id->size - off;
     end = (off + len - 1) / CACHE_BLOCK + 1;
+    if (known)
+        cache_vkey(id->key, id->etag, id->size, &v);
     for (b = off / CACHE_BLOCK; b < end; b++) {
         bool here;
 
@@ -289,8 +293,9 @@ void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const
     if (len == 0 || off % CACHE_BLOCK != 0 || off >= id->size || len > id->size - off ||
         (len % CACHE_BLOCK != 0 && off + len != id->size) || !store_etag_is_set(id->etag))
         return;
-    if (c->meta == NULL || meta_failed(c->meta) || cache_vkey(id->key, id->etag, id->size, &v) < 0)
+    if (c->meta == NULL || meta_failed(c->meta))
         return;
+    cache_vkey(id->key, id->etag, id->size, &v);
     c->used.pending += due.bytes;
     if (cache_evict_room(c, len) ==
         0) { /* else all that is here is staged: clean blocks have to wait */

@@ -4,36 +4,21 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <pthread.h>
 #include <string.h>
 
-static EVP_MD *sha256; /* fetched once: a fetch takes OpenSSL's locks */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void fetch_sha256(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
+#include "base/macros.h"
+#include "base/sha256.h"
 
 /* SHA-256, cut to 16 bytes: names come from anybody who may write to the bucket, so nothing weaker
  * will do. */
-static int hash16(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[CACHE_HASH])
+static void hash16(const void *a, size_t a_len, const void *b, size_t b_len,
+                   uint8_t out[CACHE_HASH])
 {
-    uint8_t md[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *ctx;
-    bool ok;
+    const struct sha256_part parts[] = {{a, a_len}, {"", 1}, {b, b_len}};
+    uint8_t md[SHA256_LEN];
 
-    pthread_once(&once, fetch_sha256);
-    ctx = sha256 != NULL ? EVP_MD_CTX_new() : NULL;
-    ok = ctx != NULL && EVP_DigestInit_ex(ctx, sha256, NULL) == 1 &&
-         EVP_DigestUpdate(ctx, a, a_len) == 1 && EVP_DigestUpdate(ctx, "", 1) == 1 &&
-         EVP_DigestUpdate(ctx, b, b_len) == 1 && EVP_DigestFinal_ex(ctx, md, NULL) == 1;
-    EVP_MD_CTX_free(ctx);
-    if (!ok)
-        return -ENOMEM;
+    sha256_parts(parts, ARRAY_LEN(parts), md);
     memcpy(out, md, CACHE_HASH);
-    return 0;
 }
 
 bool cache_name_ok(const char *name, size_t len)
@@ -65,9 +50,9 @@ int cache_name_split(const char *key, size_t key_len, struct cache_name *ret)
     return 0;
 }
 
-int cache_dir_key(const char *dir, size_t len, struct cache_dir_key *ret)
+void cache_dir_key(const char *dir, size_t len, struct cache_dir_key *ret)
 {
-    return hash16(dir, len, "", 0, ret->b);
+    hash16(dir, len, "", 0, ret->b);
 }
 
 struct cache_dent_key cache_dent_key(const struct cache_dir_key *dir, const char *name, size_t len,
@@ -102,14 +87,14 @@ bool cache_dent_key_parse(const void *key, size_t n, struct cache_name *ret)
 }
 
 /* Big-endian numbers, so that keys sort as they count. */
-int cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
-               struct cache_vkey *ret)
+void cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
+                struct cache_vkey *ret)
 {
     uint64_t be = htobe64(size);
-    int r = hash16(key, strlen(key), etag->s, strnlen(etag->s, sizeof(etag->s)), ret->b);
+
+    hash16(key, strlen(key), etag->s, strnlen(etag->s, sizeof(etag->s)), ret->b);
 
     memcpy(ret->b + CACHE_HASH, &be, sizeof(be));
-    return r;
 }
 
 uint64_t cache_vkey_size(const struct cache_vkey *v)

@@ -80,10 +80,10 @@ static int get_listing(struct meta_txn *t, void *arg)
 int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret)
 {
     struct get g = {.cap = 0};
-    int r = cache_dir_key(dir, strlen(dir), &g.dir);
+    int r;
 
-    if (r == 0)
-        r = cache_index_read(c, get_listing, &g);
+    cache_dir_key(dir, strlen(dir), &g.dir);
+    r = cache_index_read(c, get_listing, &g);
     if (r == 0) {
         *ret = g.out;
         ret->listed_ns = g.rec.boot == c->boot ? g.rec.listed_ns : 0;
@@ -116,8 +116,6 @@ void cache_list_drop(struct cache *c, const char *dir)
 
     if (c->meta == NULL)
         return;
-    if (cache_dir_key(dir, strlen(dir), &d.dir) == 0)
-        (void)!cache_index_write(c, drop_listing, &d);
-    else
-        cache_index_fail(c, ENOMEM);
+    cache_dir_key(dir, strlen(dir), &d.dir);
+    (void)!cache_index_write(c, drop_listing, &d);
 }

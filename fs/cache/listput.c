@@ -293,8 +293,9 @@ void cache_list_put(struct cache *c, const char *dir, const struct store_list *e
         .c = c, .listed_ns = listed_ns, .date_ns = date_ns, .out = BUF_INIT(CACHE_REC_MAX)};
     struct lock *stripe;
 
-    if (c->meta == NULL || cache_dir_key(dir, strlen(dir), &p.dir) < 0)
+    if (c->meta == NULL)
         return;
+    cache_dir_key(dir, strlen(dir), &p.dir);
     p.gone = calloc(STEP, sizeof(*p.gone));
     if (p.gone != NULL && sort_entries(&p, dir, entries) == 0) {
         stripe = &c->listing[p.dir.b[0] % CACHE_STRIPES];

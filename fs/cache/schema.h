@@ -57,15 +57,14 @@ struct cache_name {
 _must_check_ int cache_name_split(const char *key, size_t key_len, struct cache_name *ret);
 bool cache_name_ok(const char *name, size_t len);
 
-/* 0 or -ENOMEM. */
-_must_check_ int cache_dir_key(const char *dir, size_t len, struct cache_dir_key *ret);
+void cache_dir_key(const char *dir, size_t len, struct cache_dir_key *ret);
 struct cache_dent_key cache_dent_key(const struct cache_dir_key *dir, const char *name, size_t len,
                                      enum cache_dent_type type);
 /* Name and type out of a dentry's key as it was found; false if it is none. name points into key.
  */
 bool cache_dent_key_parse(const void *key, size_t n, struct cache_name *ret);
-_must_check_ int cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
-                            struct cache_vkey *ret); /* 0 or -ENOMEM */
+void cache_vkey(const char *key, const struct store_etag *etag, uint64_t size,
+                struct cache_vkey *ret);
 uint64_t cache_vkey_size(const struct cache_vkey *v);
 struct cache_blk_key cache_blk_key(const struct cache_vkey *v, uint32_t chunk);
 

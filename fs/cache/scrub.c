@@ -98,8 +98,7 @@ int cache_scrub_match(struct cache_scrub *s, const struct cache_id *id)
 {
     struct cache_vkey v;
 
-    if (cache_vkey(id->key, id->etag, id->size, &v) < 0)
-        return err_set(-ENOMEM, "out of memory");
+    cache_vkey(id->key, id->etag, id->size, &v);
     for (size_t i = find(s, &v); i < s->n && memcmp(s->v[i].v.b, v.b, CACHE_HASH) == 0; i++) {
         struct version *one = &s->v[i];
 

@@ -171,8 +171,8 @@ void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id)
     void *buf;
     int r;
 
-    if (id->size > 0 && store_etag_is_set(id->etag) && c->meta != NULL && !meta_failed(c->meta) &&
-        cache_vkey(id->key, id->etag, id->size, &v) == 0) {
+    if (id->size > 0 && store_etag_is_set(id->etag) && c->meta != NULL && !meta_failed(c->meta)) {
+        cache_vkey(id->key, id->etag, id->size, &v);
         buf = cache_buffer_get(c);
         lock_take(cache_version_lock(c, &v));
         r = buf != NULL ? adopt(s, &v, buf) : -ENOMEM;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 #include "base/str.h"
 #include "internal.h"
 
@@ -21,10 +22,10 @@ static const char *const state_words[] = {
 
 void intent_name(const char *key, bool is_dir, char ret[INTENT_NAME_SIZE])
 {
-    unsigned char md[COORD_HASH];
+    unsigned char md[SHA256_LEN];
     char hex[2 * NAME_HASH + 1];
 
-    coord_hash(key, md);
+    sha256_bytes(key, strlen(key), md);
     str_hex(md, NAME_HASH, hex);
     snprintf(ret, INTENT_NAME_SIZE, "intents/%s%s", is_dir ? "dirs/" : "", hex);
 }

@@ -45,8 +45,4 @@ int64_t session_parse(const char *body);
 /* --- judge.c --- */
 void judge_done(struct coord *c);
 
-/* hash.c: SHA-256, without any memory. */
-#define COORD_HASH 32
-void coord_hash(const char *key, unsigned char ret[COORD_HASH]);
-
 #endif

@@ -5,7 +5,6 @@ libcoord_a_SOURCES = %D%/coord.c %D%/internal.h %D%/judge.c %D%/record.c %D%/rec
 libcoord_a_SOURCES += %D%/link.c
 libcoord_a_SOURCES += include/coord/link.h
 libcoord_a_SOURCES += %D%/claim.c
-libcoord_a_SOURCES += %D%/hash.c
 libcoord_a_SOURCES += %D%/intent.c
 libcoord_a_SOURCES += include/coord/intent.h
 libcoord_a_SOURCES += %D%/lockset.c %D%/lockrec.c %D%/lockrec.h %D%/share.c

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/sha256.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "internal.h"
@@ -20,11 +21,11 @@
 
 static void name_of(const char *key, char ret[NAME_SIZE])
 {
-    unsigned char md[COORD_HASH];
+    unsigned char md[SHA256_LEN];
     char hex[2 * HASH + 1];
 
     /* Two keys with one hash would exclude each other for a moment: EEXIST, never two winners. */
-    coord_hash(key, md);
+    sha256_bytes(key, strlen(key), md);
     str_hex(md, HASH, hex);
     snprintf(ret, NAME_SIZE, "reservations/%s", hex);
 }

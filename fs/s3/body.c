@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 #include "base/str.h"
 #include "response.h"
 
@@ -46,10 +46,10 @@ int body_sum_source(const struct store_src *src, enum checksum_kind kind,
 
 void body_sum_bytes(const void *data, size_t len, char ret_sha256[BODY_SHA256_HEX])
 {
-    unsigned char value[EVP_MAX_MD_SIZE] = {0};
+    unsigned char value[SHA256_LEN];
 
-    (void)EVP_Digest(data, len, value, NULL, EVP_sha256(), NULL);
-    str_hex(value, 32, ret_sha256);
+    sha256_bytes(data, len, value);
+    str_hex(value, sizeof(value), ret_sha256);
 }
 
 void body_in_init(struct body_in *b, const struct store_req *req, const struct http_call *call)

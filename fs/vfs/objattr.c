@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/macros.h"
+#include "base/sha256.h"
 #include "base/str.h"
 #include "theirs.h"
 
@@ -21,23 +22,11 @@
 
 static void digest_hex(const char *a, const char *b, const char *c, char ret[33])
 {
-    unsigned char md[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
     /* The parts are told apart by their NULs. */
-    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1) {
-        EVP_DigestUpdate(ctx, a, strlen(a) + 1);
-        EVP_DigestUpdate(ctx, b, strlen(b) + 1);
-        EVP_DigestUpdate(ctx, c, strlen(c) + 1);
-        EVP_DigestFinal_ex(ctx, md, &n);
-    }
-    EVP_MD_CTX_free(ctx);
-    if (n < 16) { /* no memory: still a value, only less evenly spread */
-        uint64_t h[2] = {str_hash(a, strlen(a)), str_hash(b, strlen(b)) ^ str_hash(c, strlen(c))};
+    const struct sha256_part parts[] = {{a, strlen(a) + 1}, {b, strlen(b) + 1}, {c, strlen(c) + 1}};
+    unsigned char md[SHA256_LEN];
 
-        memcpy(md, h, sizeof(h));
-    }
+    sha256_parts(parts, ARRAY_LEN(parts), md);
     str_hex(md, 16, ret);
 }
 

@@ -70,8 +70,8 @@ static void test_dent_keys(void **state)
     struct cache_name n;
 
     (void)state;
-    assert_int_equal(cache_dir_key("a/", 2, &d1), 0);
-    assert_int_equal(cache_dir_key("b/", 2, &d2), 0);
+    cache_dir_key("a/", 2, &d1);
+    cache_dir_key("b/", 2, &d2);
     assert_memory_not_equal(&d1, &d2, sizeof(d1));
     k = cache_dent_key(&d1, "name", 4, CACHE_DENT_OBJ);
     p = cache_dent_key(&d1, "name-", 5, CACHE_DENT_PREFIX);
@@ -94,11 +94,11 @@ static void test_version_keys(void **state)
     struct cache_vkey a, b;
 
     (void)state;
-    assert_int_equal(cache_vkey("k", &e1, 5, &a), 0);
+    cache_vkey("k", &e1, 5, &a);
     assert_int_equal(cache_vkey_size(&a), 5);
-    assert_int_equal(cache_vkey("k", &e2, 5, &b), 0);
+    cache_vkey("k", &e2, 5, &b);
     assert_memory_not_equal(&a, &b, sizeof(a));
-    assert_int_equal(cache_vkey("k", &e1, 6, &b), 0);
+    cache_vkey("k", &e1, 6, &b);
     assert_memory_not_equal(&a, &b, sizeof(a));
     assert_memory_equal(&a, &b, CACHE_HASH);
     assert_true(memcmp(cache_blk_key(&a, 1).b, cache_blk_key(&a, 256).b, CACHE_VKEY + 4) < 0);
