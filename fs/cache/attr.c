@@ -130,6 +130,22 @@ static int put_dent(struct meta_txn *t, void *arg)
     return r < 0 ? r : put_parents(t, p);
 }
 
+/* What is known of the key, and the listings that it would have to be in, would be wrong now: they go. Needs no memory
+ * of its own. */
+static int forget_dent(struct meta_txn *t, void *arg)
+{
+    const struct put *p = arg;
+    struct place at = p->place;
+    int r = meta_del(t, META_DENT, CACHE_DENT_BYTES(at.dent));
+
+    do {
+        if (r == 0)
+            r = meta_del(t, META_DIR, CACHE_BYTES(at.dir));
+        cache_drop_note(p->c, &at.dir, NULL);
+    } while (r == 0 && at.name.dir_len > 0 && find_place(at.key, at.name.dir_len, &at) == 0);
+    return r;
+}
+
 void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj,
                    int64_t checked_ns)
 {
@@ -149,10 +165,7 @@ void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj
     if (find_place(key, strlen(key), &p.place) < 0)
         return;
     r = encode(&p);
-    if (r == 0)
-        (void)!cache_index_write(c, put_dent, &p);
-    else
-        cache_index_fail(c, -r); /* what was known before would be wrong now */
+    (void)!cache_index_write(c, r == 0 ? put_dent : forget_dent, &p);
     buf_done(&p.out);
 }
 

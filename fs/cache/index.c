@@ -132,37 +132,7 @@ void cache_index_stop(struct cache *c)
         log_debug("cache.index.unsealed", "dir=%s", LOG_Q(c->dir));
 }
 
-int cache_index_read(struct cache *c, meta_fn fn, void *arg)
-{
-    return c->meta != NULL ? meta_read(c->meta, fn, arg) : -EIO;
-}
-
-int cache_index_try(struct cache *c, meta_fn fn, void *arg)
-{
-    int r = c->meta != NULL ? meta_write(c->meta, fn, arg) : -EIO;
-
-    if (r < 0) {
-        c->count.errors++;
-        if (c->meta != NULL && meta_failed(c->meta))
-            cache_index_fail(c, EBADMSG); /* LMDB found it damaged */
-    }
-    return r;
-}
-
-int cache_index_write(struct cache *c, meta_fn fn, void *arg)
-{
-    int r = cache_index_try(c, fn, arg);
-
-    if (r == -ENOSPC || r == -EIO) { /* LMDB says EIO to a write that was cut short */
-        cache_evict_some(c, ROOM_FOR_INDEX);
-        r = cache_index_try(c, fn, arg);
-    }
-    if (r < 0 && c->meta != NULL)
-        cache_index_fail(c, -r);
-    return r;
-}
-
-void cache_index_fail(struct cache *c, int why)
+static void index_fail(struct cache *c, int why)
 {
     char state[PATH_MAX];
     int none = 0;
@@ -176,6 +146,38 @@ void cache_index_fail(struct cache *c, int why)
                  LOG_Q(strerror(why)));
     }
     cache_evict_kick(c, true);
+}
+
+int cache_index_read(struct cache *c, meta_fn fn, void *arg)
+{
+    return c->meta != NULL ? meta_read(c->meta, fn, arg) : -EIO;
+}
+
+int cache_index_try(struct cache *c, meta_fn fn, void *arg)
+{
+    int r = c->meta != NULL ? meta_write(c->meta, fn, arg) : -EIO;
+
+    if (r < 0) {
+        c->count.errors++;
+        if (c->meta != NULL && meta_failed(c->meta))
+            index_fail(c, EBADMSG); /* LMDB found it damaged */
+    }
+    return r;
+}
+
+int cache_index_write(struct cache *c, meta_fn fn, void *arg)
+{
+    int r = cache_index_try(c, fn, arg);
+
+    if (r == -ENOSPC || r == -EIO) { /* LMDB says EIO to a write that was cut short */
+        cache_evict_some(c, ROOM_FOR_INDEX);
+        r = cache_index_try(c, fn, arg);
+    }
+    if (r == -ENOMEM) /* else one moment without memory would cost all that is known */
+        r = cache_index_try(c, fn, arg);
+    if (r < 0 && c->meta != NULL)
+        index_fail(c, -r);
+    return r;
 }
 
 static int clear(void *arg)

@@ -137,7 +137,6 @@ _must_check_ int cache_index_read(struct cache *c, meta_fn fn, void *arg);
 _must_check_ int cache_index_write(struct cache *c, meta_fn fn, void *arg);
 /* A write that may be lost. */
 _must_check_ int cache_index_try(struct cache *c, meta_fn fn, void *arg);
-void cache_index_fail(struct cache *c, int why);
 void cache_index_heal(struct cache *c); /* evict thread: begins anew after a failure */
 /* A record of the index under a key: bytes of it. */
 #define CACHE_BYTES(k) ((struct cache_bytes){.p = (k).b, .n = sizeof((k).b)})
