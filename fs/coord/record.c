@@ -131,7 +131,8 @@ int record_swap(struct coord *c, const char *name, const struct store_etag *was,
     buf_adds(&text, body);
     buf_addf(&text, NONCE_WORD "%s\n", nonce);
     if (buf_failed(&text))
-        return err_set(text.error == -E2BIG ? -ENOLCK : text.error, "%s would get too large", key);
+        return text.error == -E2BIG ? err_set(-ENOLCK, "%s would get too large", key)
+                                    : err_set(text.error, "no memory for %s", key);
     m = (struct store_mem){text.data, text.len};
     src = store_src_mem(&m);
     req.cond.kind = was != NULL && store_etag_is_set(was) ? STORE_IF_MATCH : STORE_IF_ABSENT;
