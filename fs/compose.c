@@ -62,11 +62,11 @@ static int open_cache(struct compose *m)
 
 static int open_bytes(struct compose *m)
 {
-    const struct config *c = m->config;
-    struct data_conf data = {.mem_limit = c->mem_limit};
+    struct data_conf data = {.mem_limit = m->memory.fetches};
     struct upload_conf upload = {.caps = m->caps,
-                                 .soft_ns = config_soft_timeout_ns(c),
-                                 .weak_refuse = c->weak == CONFIG_WEAK_REFUSE};
+                                 .soft_ns = config_soft_timeout_ns(m->config),
+                                 .mem_limit = m->memory.bodies,
+                                 .weak_refuse = m->config->weak == CONFIG_WEAK_REFUSE};
     unsigned char random[16];
     int r = data_new(&data, m->store, m->cache, &m->data);
 
@@ -153,6 +153,8 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .flock_locks = between && c->local_lock != CONFIG_LOCK_FLOCK,
         .extra_options = c->kernel_options,
         .threads = c->threads,
+        .max_request = m->memory.request,
+        .replies_max = m->memory.replies,
         .ready = ready,
         .ready_arg = ready_arg,
     };
@@ -200,7 +202,7 @@ static int open_vfs(struct compose *m)
         .caps = m->caps,
         .invalidate = m->front != NULL ? front_invalidate : NULL,
         .invalidate_arg = m->front,
-        .names_max = c->mem_limit / 4,
+        .names_max = m->memory.names,
         .names_many = m->front != NULL ? front_prune : NULL,
         .names_many_arg = m->front,
     };
@@ -215,6 +217,7 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     int r = check_places(c);
 
     m->config = c;
+    memplan(c->mem_limit, c->threads, &m->memory);
     m->started_ns = clock_boot_ns();
     if (r == 0)
         r = compose_store(m);
@@ -244,6 +247,7 @@ int compose_open_check(struct compose *m, const struct config *c)
     int r;
 
     m->config = c;
+    memplan(c->mem_limit, c->threads, &m->memory);
     m->started_ns = clock_boot_ns();
     r = compose_store(m);
     if (r == 0)

@@ -11,6 +11,7 @@
 #include "cache/cache.h"
 #include "cache/journal.h"
 #include "coord/coord.h"
+#include "memplan.h"
 #include "options.h"
 #include "data/data.h"
 #include "front/front.h"
@@ -23,6 +24,7 @@
 struct compose {
     const struct config *config;
     int64_t started_ns;
+    struct memplan memory;
     char *source_id; /* "s3://bucket/prefix@https://host": what the cache belongs to */
     struct aws_settings settings; /* these three for CONFIG_S3 only */
     struct endpoint endpoint;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The source taken apart, and what only all options together tell. */
+#include "memplan.h"
 #include "options.h"
 
 #include <ctype.h>
@@ -220,6 +221,8 @@ int config_finish(struct config *c)
         return err_set(-EINVAL, "option threads=%u: at least 2", c->threads);
     if (c->mem_limit < UINT64_C(32) << 20)
         return err_set(-EINVAL, "option mem_limit: at least 32M");
+    if (c->mem_limit / MEMPLAN_THREAD_MIN < c->threads)
+        return err_set(-EINVAL, "option mem_limit: at least 256K for each of %u threads", c->threads);
     if (c->soft && c->timeo == 0)
         return err_set(-EINVAL, "option timeo=0: a soft mount needs a time");
     if (c->cache_dir != NULL && c->cache_dir[0] != '/')

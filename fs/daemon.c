@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -124,6 +125,15 @@ void daemon_failed(struct daemon *d, int code, const char *text)
 #endif
 #endif
 
+/* Freed memory goes back: the large buffers (fetches, bodies) have mappings of their own, whatever was freed before, and
+ * threads share a few heaps, so that what one has freed the others use. */
+static void heap_limits(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_ARENA_MAX, 8);
+}
+
 void daemon_limits(void)
 {
     struct rlimit files, none = {0, 0};
@@ -133,6 +143,7 @@ void daemon_limits(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     setrlimit(RLIMIT_CORE, &none);
+    heap_limits();
 #ifndef SANITIZED /* their leak check attaches to the process */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif

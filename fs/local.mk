@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libprog.a
 libprog_a_SOURCES = %D%/config.c %D%/config_access.c %D%/options.h %D%/mountpoint.c %D%/mountpoint.h %D%/options.c %D%/options.def \
 	%D%/usage.c
+libprog_a_SOURCES += %D%/memplan.c
+libprog_a_SOURCES += %D%/memplan.h
 
 bin_PROGRAMS += s3efs
 s3efs_SOURCES = %D%/cmd.h %D%/cmd_drain.c %D%/cmd_mount.c %D%/cmd_status.c %D%/cmd_umount.c %D%/compose.c %D%/compose.h \

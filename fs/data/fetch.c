@@ -26,7 +26,7 @@ struct look {
 
 struct body { /* a sink that grows up to max */
     char *data;
-    size_t len, cap, max;
+    size_t len, cap, first, max; /* first: what it has room for at once */
     bool is_too_big;
 };
 
@@ -39,7 +39,9 @@ static int body_write(void *ctx, uint64_t off, const void *buf, size_t len)
     }
     size_t end = (size_t)off + len;
     if (end > b->cap) {
-        size_t cap = b->cap * 2 > end ? b->cap * 2 : end;
+        size_t cap = b->cap > 0 ? b->cap * 2 : b->first;
+        if (cap < end)
+            cap = end;
         if (cap > b->max)
             cap = b->max;
         char *data = realloc(b->data, cap);
@@ -71,10 +73,10 @@ static void keep_bytes(struct data *d, const char *key, const struct store_obj *
 }
 
 /* 0 and *ret; STORE_NOT_MODIFIED, STORE_NOT_FOUND; -EFBIG: it is above whole_max; -errno. */
-static int get_whole(struct data *d, const char *key, const struct store_etag *known,
+static int get_whole(struct data *d, const char *key, const struct store_etag *known, size_t hint,
                      struct store_obj *ret)
 {
-    _cleanup_(body_done) struct body b = {.max = (size_t)d->conf.whole_max};
+    _cleanup_(body_done) struct body b = {.first = hint, .max = (size_t)d->conf.whole_max};
     struct store_sink sink = {.write = body_write, .ctx = &b};
     struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
@@ -125,7 +127,7 @@ static int fetch_small(struct data *d, const char *key, const struct store_etag 
     uint64_t ticket = size_hint > CACHE_BLOCK ? size_hint : CACHE_BLOCK;
     bool is_here = known && is_cached(d, key, known, size_hint);
     mem_take(d, ticket);
-    int r = get_whole(d, key, is_here ? known : NULL, ret);
+    int r = get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret);
     mem_give(d, ticket);
     return r;
 }

@@ -8,7 +8,6 @@
 #include <sys/uio.h>
 #include "base/err.h"
 
-#define MAX_WRITE (1u << 20)
 #define MAX_BACKGROUND 128
 
 /* Wanted where the kernel has them:
@@ -45,7 +44,7 @@ void init_negotiate(const struct front *f, struct fuse_conn_info *conn)
         conn->want |= conn->capable & wanted_posix;
     if (f->flock_locks)
         conn->want |= conn->capable & wanted_flock;
-    conn->max_write = MAX_WRITE;
+    conn->max_write = f->max_request; /* libfuse makes of it how large a read may be, too */
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
     conn->time_gran = 1;

@@ -12,6 +12,16 @@
 #include "base/lock.h"
 #include "front/front.h"
 
+/* replies.c */
+struct replies {
+    struct lock lock;
+    struct cond room;
+    uint64_t max; /* 0: any */
+    struct {
+        uint64_t used, peak;
+    } locked;
+};
+
 struct notify;
 struct kill;
 struct prune;
@@ -21,8 +31,10 @@ struct front {
     struct notify *notify;
     struct kill *kill;
     _Atomic(struct prune *) prune;
+    struct replies replies;
     char *mountpoint;
     unsigned threads;
+    uint32_t max_request;
     bool posix_locks, flock_locks, drops_names;
     bool was_mounted;
     atomic_bool mounted; /* front_unmount() comes from any thread */
@@ -62,6 +74,12 @@ void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 _must_check_ int notify_new(struct fuse_session *session, struct notify **ret); /* starts its thread */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n); /* stops; NULL is fine */
+
+/* replies.c: waits for room. NULL: no memory. */
+void replies_init(struct replies *p, uint64_t max);
+void replies_done(struct replies *p);
+char *replies_take(struct replies *p, size_t size);
+void replies_give(struct replies *p, char *data, size_t size); /* NULL is fine */
 
 /* prune.c: names that the kernel shall forget. Starts its thread; by_name: as kernels before 6.18 need it. */
 _must_check_ int prune_new(struct front *f, bool by_name);

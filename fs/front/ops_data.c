@@ -46,11 +46,12 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, str
 {
     struct front *f = fuse_req_userdata(req);
     struct vfs *v = front_begin(req, NULL);
-    _cleanup_free_ char *data = malloc(size > 0 ? size : 1);
     struct killable k;
     ssize_t n;
+    char *data;
 
     kill_watch(f->kill, req, fi->fh, &k);
+    data = replies_take(&f->replies, size);
     n = data == NULL ? err_set(-ENOMEM, "out of memory") : vfs_read(v, fi->fh, (uint64_t)off, data, size);
     if (kill_unwatch(&k))
         reply_too_late((int)n, "read", node);
@@ -58,6 +59,7 @@ static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, str
         reply_done(req, (int)n, "read", node, NULL);
     else
         fuse_reply_buf(req, data, (size_t)n);
+    replies_give(&f->replies, data, size);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t off,

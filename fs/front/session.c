@@ -17,6 +17,7 @@
 #include "base/log.h"
 
 #define THREADS_DEFAULT 128
+#define REQUEST_DEFAULT (1u << 20)
 #define WAKE_SIGNAL SIGUSR1
 
 /* What libfuse said last on this thread: the cause of a mount that failed. */
@@ -121,6 +122,8 @@ int front_new(const struct front_conf *conf, struct front **ret)
 
     if (f == NULL)
         return err_set(-ENOMEM, "out of memory");
+    replies_init(&f->replies, conf->replies_max);
+    f->max_request = conf->max_request == 0 ? REQUEST_DEFAULT : conf->max_request;
     f->threads = conf->threads == 0 ? THREADS_DEFAULT : conf->threads;
     f->posix_locks = conf->posix_locks;
     f->flock_locks = conf->flock_locks;
@@ -270,6 +273,7 @@ void front_free(struct front *f)
     kill_free(f->kill);
     if (f->session != NULL)
         fuse_session_destroy(f->session);
+    replies_done(&f->replies);
     free(f->mountpoint);
     free(f);
 }

@@ -11,7 +11,7 @@ static int take_memory(struct upload *u, uint64_t len, bool may_wait)
 {
     int r = 0;
     lock_take(&u->lock);
-    while (u->locked.mem_used > 0 && u->locked.mem_used + len > BODY_MEMORY) {
+    while (u->locked.mem_used + len > u->conf.mem_limit) {
         if (!may_wait) {
             r = BODY_NO_ROOM;
             break;
@@ -30,6 +30,14 @@ static void give_memory(struct upload *u, uint64_t len)
     u->locked.mem_used -= len;
     cond_broadcast(&u->room);
     lock_drop(&u->lock);
+}
+
+uint64_t upload_memory(struct upload *u)
+{
+    lock_take(&u->lock);
+    uint64_t used = u->locked.mem_used;
+    lock_drop(&u->lock);
+    return used;
 }
 
 void body_done(struct body *b)
@@ -54,7 +62,7 @@ int body_init(struct body *b, struct upload *u, struct data_file *f, uint64_t of
               bool may_wait)
 {
     *b = (struct body){.u = u, .len = len};
-    if (len > BODY_IN_MEMORY)
+    if (len > BODY_IN_MEMORY || len > u->conf.mem_limit)
         return body_from_file(b, f, off, len);
     int r = take_memory(u, len, may_wait);
     if (r != 0)

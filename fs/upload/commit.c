@@ -24,6 +24,7 @@
 #define DEFAULT_THRESHOLD (UINT64_C(16) << 20)
 #define DEFAULT_PART_SIZE (UINT64_C(8) << 20)
 #define DEFAULT_PARALLEL 8
+#define DEFAULT_MEMORY (UINT64_C(128) << 20)
 
 int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret)
 {
@@ -38,6 +39,8 @@ int upload_new(const struct upload_conf *conf, struct store *store, struct uploa
         u->conf.part_threshold = DEFAULT_THRESHOLD;
     if (u->conf.part_size == 0)
         u->conf.part_size = DEFAULT_PART_SIZE;
+    if (u->conf.mem_limit == 0)
+        u->conf.mem_limit = DEFAULT_MEMORY;
     if (u->conf.parallel == 0)
         u->conf.parallel = DEFAULT_PARALLEL;
     lock_init(&u->lock, LOCK_UPLOAD);

@@ -11,7 +11,6 @@
 
 #define COMMIT_HDR STORE_USER_META "s3efs-commit"
 #define BODY_IN_MEMORY (UINT64_C(32) << 20) /* larger bodies are read from the staging file as they are sent */
-#define BODY_MEMORY (UINT64_C(128) << 20)   /* of all bodies in memory */
 
 struct doubt; /* doubt.c */
 struct upload {

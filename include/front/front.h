@@ -21,6 +21,8 @@ struct front_conf {
     bool posix_locks, flock_locks; /* fcntl's and flock's locks come here; else the kernel keeps them */
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
+    uint32_t max_request;     /* bytes of a read or write; 0 = 1 MiB. Each thread has a buffer for one */
+    uint64_t replies_max;     /* bytes of answers to reads at once: others wait; 0: any */
     bool drops_names;         /* names that are to be forgotten are dropped one by one, as before Linux 6.18 */
     void (*ready)(void *arg); /* NULL, or called once, on a loop thread: the kernel's first request came */
     void *ready_arg;
@@ -37,6 +39,7 @@ void front_free(struct front *f); /* NULL is fine */
 /* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes (for at most 10 s:
  * then it says so in the log and goes on). */
 void front_invalidate(void *front, uint64_t node);
+uint64_t front_replies_peak(struct front *f); /* the most that were taken at once */
 /* For vfs_conf.names_many: wakes the thread that asks the kernel to forget what vfs_idle_get() tells. */
 void front_prune(void *front);
 

@@ -32,12 +32,14 @@ struct upload_conf {
     uint64_t part_threshold; /* 0 = 16 MiB; single PUT up to here */
     uint64_t part_size;      /* 0 = 8 MiB; grows so that 10,000 parts reach the file's size */
     unsigned parallel;       /* parts at once for one file; 0 = 8 */
+    uint64_t mem_limit;      /* of bodies in memory at once; 0 = 128 MiB. A larger one is read as it is sent */
     char writer[33];         /* random id of this mount, hex */
     int64_t soft_ns;         /* a soft mount gives up after so long against writes that are under way; 0: never */
     bool weak_refuse;        /* weak=refuse: -EOPNOTSUPP instead of an unconditional Complete above 5 GiB */
 };
 _must_check_ int upload_new(const struct upload_conf *conf, struct store *store, struct upload **ret);
 void upload_free(struct upload *u);
+uint64_t upload_memory(struct upload *u); /* bytes of bodies now */
 
 /* A commit that was promised before it is made (a journal's): its mark is drawn first, written down, and given to
  * upload_commit() in each try, also after a restart. */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem_limit=, divided among those who take memory. Pure.
+ *
+ * MEM-1  The shares and what they leave over (an eighth: connections, stacks, listings, the heap's own) are together
+ *        no more than the limit. MEM-2  Who waits for room in a share waits for others of the same share only, and they
+ *        need nothing of another one that waits for this one: fetches < replies, fetches < bodies. So no wait is for ever. */
+#ifndef S3EFS_MEMPLAN_H
+#define S3EFS_MEMPLAN_H
+
+#include <stdint.h>
+
+#define MEMPLAN_THREAD_MIN (UINT64_C(256) << 10) /* of mem_limit, for each thread */
+
+struct memplan {
+    uint32_t request; /* the largest write or read of the kernel: each thread has a buffer for one */
+    uint64_t replies; /* reads that are answered: a call waits for room */
+    uint64_t fetches; /* of the bucket's bytes: a call waits for room, reads ahead are left out */
+    uint64_t bodies;  /* to send: a commit waits for room; what is larger is read from the disk as it is sent */
+    uint64_t names;   /* inodes: the kernel is asked to forget the oldest */
+};
+/* limit: at least threads * MEMPLAN_THREAD_MIN, and 32 MiB. */
+void memplan(uint64_t limit, unsigned threads, struct memplan *ret);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem_limit= is enough for all of its shares at once, whatever it is. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "memplan.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static void test_shares(void **state)
+{
+    (void)state;
+    for (uint64_t limit = 32 * MIB; limit <= 64 * 1024 * MIB; limit += limit / 3) {
+        for (unsigned threads = 2; threads <= limit / MEMPLAN_THREAD_MIN; threads *= 2) {
+            struct memplan p;
+
+            memplan(limit, threads, &p);
+            assert_true((uint64_t)p.request * threads + p.replies + p.fetches + p.bodies + p.names <= limit / 8 * 7);
+            assert_true(p.request >= 64 * 1024 && p.request <= MIB && p.request % 4096 == 0);
+            assert_true(p.replies >= p.request && p.fetches >= 8 * MIB && p.bodies >= 4 * MIB && p.names >= 6 * MIB);
+        }
+    }
+}
+
+static void test_default(void **state)
+{
+    struct memplan p;
+
+    (void)state;
+    memplan(512 * MIB, 128, &p);
+    assert_int_equal(p.request, MIB);
+    assert_int_equal(p.replies, 32 * MIB);
+    assert_int_equal(p.fetches, 128 * MIB);
+    assert_int_equal(p.bodies, 64 * MIB);
+    assert_int_equal(p.names, 96 * MIB);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_default)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
