@@ -54,8 +54,30 @@ static int take_arguments(struct request *q, int argc, char **argv)
     q->dir = argv[optind + 1];
     r = config_source(&q->config, q->source);
     if (r == 0)
+        r = mountpoint_fd(q->dir);
+    if (r < 0)
+        return r;
+    q->config.fuse_fd = r;
+    if (r == 0)
         r = mountpoint_canonical(q->dir, &q->config.mountpoint);
+    else
+        q->config.mountpoint = strdup(q->dir);
+    if (r >= 0 && q->config.mountpoint == NULL)
+        r = err_set(-ENOMEM, "out of memory");
     return r < 0 ? r : config_finish(&q->config);
+}
+
+/* By its pid, which it has since the fork. */
+static int name_descriptor(struct config *c)
+{
+    char *name;
+    int r = c->fuse_fd > 0 ? mountpoint_fd_name(c->fuse_fd, &name) : 0;
+
+    if (c->fuse_fd > 0 && r == 0) {
+        free(c->mountpoint);
+        c->mountpoint = name;
+    }
+    return r;
 }
 
 static enum log_target log_target(const struct config *c)
@@ -73,7 +95,7 @@ static int go(struct request *q, int argc, char **argv)
 
     if (r < 0)
         return complain(r == -EINVAL ? EXIT_USAGE : EXIT_MOUNT);
-    if (mountpoint_check(c->mountpoint) < 0)
+    if (c->fuse_fd == 0 && mountpoint_check(c->mountpoint) < 0)
         return complain(EXIT_MOUNT);
     if (q->fake)
         return 0;
@@ -83,6 +105,10 @@ static int go(struct request *q, int argc, char **argv)
     if (r > 0)
         return code;
     log_open(log_target(c), (enum log_level)c->log_level);
+    if (name_descriptor(c) < 0) {
+        daemon_failed(&d, EXIT_SYSTEM, err_text());
+        return EXIT_SYSTEM;
+    }
     return run_mount(c, &d);
 }
 

@@ -143,6 +143,7 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
     bool between = can_lock(m);
     struct front_conf conf = {
         .mountpoint = c->mountpoint,
+        .fd = c->fuse_fd,
         .source = c->fsname != NULL ? c->fsname : c->source,
         .subtype = c->nosubtype ? NULL : "s3efs",
         .read_only = c->read_only,

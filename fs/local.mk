@@ -10,6 +10,8 @@ bin_PROGRAMS += s3efs
 s3efs_SOURCES = %D%/cmd.h %D%/cmd_drain.c %D%/cmd_mount.c %D%/cmd_status.c %D%/cmd_umount.c %D%/compose.c %D%/compose.h \
 	%D%/compose_store.c %D%/daemon.c %D%/daemon.h %D%/json.h %D%/main.c %D%/run.c %D%/run.h %D%/status.c %D%/status.h
 s3efs_SOURCES += %D%/cmd_fsck.c
+s3efs_SOURCES += %D%/privileges.c
+s3efs_SOURCES += %D%/privileges.h
 s3efs_SOURCES += %D%/fsck_report.c
 s3efs_SOURCES += %D%/fsck_report.h
 s3efs_LDADD = libprog.a libcontrol.a libfront.a libvfs.a libcheck.a libupload.a libdata.a libcoord.a libcache.a libs3.a libaws.a \

@@ -2,10 +2,13 @@
 #include "mountpoint.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include "base/err.h"
 #include "base/str.h"
 
@@ -34,9 +37,51 @@ static char *parent_canonical(const char *dir)
     return whole;
 }
 
+#define FUSE_MAJOR 10 /* /dev/fuse */
+#define FUSE_MINOR 229
+
+int mountpoint_fd(const char *dir)
+{
+    uint64_t fd;
+    struct stat st;
+
+    if (!str_starts(dir, "/dev/fd/") || str_u64(dir + strlen("/dev/fd/"), 10, &fd) < 0 || fd > INT_MAX)
+        return 0;
+    if (fstat((int)fd, &st) < 0)
+        return err_set(-errno, "%s: %s", dir, strerror(errno));
+    if (fd <= STDERR_FILENO || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))
+        return err_set(-EINVAL, "%s is no open /dev/fuse", dir);
+    if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_set(-errno, "%s: %s", dir, strerror(errno));
+    return (int)fd;
+}
+
+int mountpoint_fd_name(int fd, char **ret)
+{
+    if (asprintf(ret, "/proc/%d/fd/%d", (int)getpid(), fd) >= 0)
+        return 0;
+    *ret = NULL;
+    return err_set(-ENOMEM, "out of memory");
+}
+
+/* "/proc/PID/fd/N": what it links to may not be looked at, and says nothing. */
+static bool is_fd_name(const char *path)
+{
+    size_t n = 0;
+
+    if (!str_starts(path, "/proc/"))
+        return false;
+    path += strlen("/proc/");
+    n = strspn(path, "0123456789");
+    if (n == 0 || !str_starts(path + n, "/fd/"))
+        return false;
+    path += n + strlen("/fd/");
+    return *path != '\0' && path[strspn(path, "0123456789")] == '\0';
+}
+
 int mountpoint_canonical(const char *dir, char **ret)
 {
-    char *path = realpath(dir, NULL);
+    char *path = is_fd_name(dir) ? strdup(dir) : realpath(dir, NULL);
     int error = errno;
 
     if (path == NULL && (error == ENOTCONN || error == EIO || error == EACCES))

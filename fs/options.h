@@ -31,6 +31,7 @@ struct config {
     char *prefix; /* CONFIG_S3: "" or ends in '/' */
     char *path;   /* CONFIG_DIR */
     char *mountpoint;
+    int fuse_fd; /* > 0: handed over, mounted already; mountpoint is then the name that it has in /proc */
 
     /* options.def */
     char *endpoint, *region, *profile, *ca_bundle, *bucket_owner, *state_prefix;

@@ -23,6 +23,7 @@
 #include "base/secret.h"
 #include "compose.h"
 #include "control/control.h"
+#include "privileges.h"
 #include "status.h"
 
 #define EXIT_GRACE_NS (5 * NS_PER_S)
@@ -377,8 +378,13 @@ static int serve(struct run *run)
 
 static void log_start(const struct config *c)
 {
+    char missing[256];
+
     log_info("mount.start", "version=%s source=%s mountpoint=%s cache_dir=%s read_only=%s", PACKAGE_VERSION,
              LOG_Q(c->source), LOG_Q(c->mountpoint), LOG_Q(c->cache_dir), c->read_only ? "yes" : "no");
+    privileges_missing(privileges_effective(), c->fuse_fd, missing, sizeof(missing));
+    if (missing[0] != '\0')
+        log_info("mount.privileges", "missing=%s", LOG_Q(missing));
     if (c->ignored != NULL)
         log_info("mount.options", "without_effect=%s", LOG_Q(c->ignored));
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "json.h"
+#include "privileges.h"
 #include "store/probe.h"
 
 static void put(json_t *o, const char *key, uint64_t value)
@@ -185,13 +186,15 @@ static json_t *build(struct compose *m)
 {
     const struct config *c = m->config;
     json_t *o = json_object();
-    char caps[256] = "";
+    char caps[256] = "", missing[256];
 
     put_text(o, "version", PACKAGE_VERSION);
     put_text(o, "source", c->source);
     put_text(o, "mountpoint", c->mountpoint);
     put(o, "pid", (uint64_t)getpid());
     put(o, "uptime_s", (uint64_t)((clock_boot_ns() - m->started_ns) / NS_PER_S));
+    privileges_missing(privileges_effective(), c->fuse_fd, missing, sizeof(missing));
+    put_text(o, "missing_privileges", missing);
     json_object_set_new(o, "read_only", json_boolean(c->read_only));
     if (c->kind == CONFIG_S3) {
         char url[400];

@@ -33,6 +33,7 @@ struct front {
     _Atomic(struct prune *) prune;
     struct replies replies;
     char *mountpoint;
+    int given_fd; /* > 0: mounted by others */
     unsigned threads;
     uint32_t max_request;
     bool posix_locks, flock_locks, drops_names;

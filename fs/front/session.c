@@ -130,6 +130,7 @@ int front_new(const struct front_conf *conf, struct front **ret)
     f->drops_names = conf->drops_names;
     f->ready = conf->ready;
     f->ready_arg = conf->ready_arg;
+    f->given_fd = conf->fd;
     f->mountpoint = strdup(conf->mountpoint);
     if (f->mountpoint == NULL)
         return err_set(-ENOMEM, "out of memory");
@@ -146,6 +147,8 @@ static void tell_device(struct front *f)
 {
     struct statx st;
 
+    if (f->given_fd > 0)
+        return; /* nobody says where it is mounted */
     if (statx(AT_FDCWD, f->mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0)
         vfs_set_dev(f->vfs, makedev(st.stx_dev_major, st.stx_dev_minor));
     else
@@ -154,11 +157,13 @@ static void tell_device(struct front *f)
 
 int front_start(struct front *f, struct vfs *v)
 {
+    char device[32];
     int r;
 
     f->vfs = v;
     fuse_said[0] = '\0';
-    if (fuse_session_mount(f->session, f->mountpoint) != 0)
+    snprintf(device, sizeof(device), "/dev/fd/%d", f->given_fd);
+    if (fuse_session_mount(f->session, f->given_fd > 0 ? device : f->mountpoint) != 0)
         return err_set(-EIO, "cannot mount on %s: %s", f->mountpoint,
                        fuse_said[0] != '\0' ? fuse_said : "the kernel or fusermount3 refused");
     tell_device(f);
@@ -226,7 +231,13 @@ static int run_fusermount(const char *mountpoint, bool lazy)
 
 int front_unmount(struct front *f, bool lazy)
 {
-    int r = umount2(f->mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : -errno;
+    int r;
+
+    if (f->given_fd > 0) { /* the tree is his who mounted it; without us it answers ENOTCONN */
+        front_exit(f);
+        return 0;
+    }
+    r = umount2(f->mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : -errno;
 
     if (r == -EPERM)
         r = run_fusermount(f->mountpoint, lazy);

@@ -14,6 +14,7 @@
 struct front;
 struct front_conf {
     const char *mountpoint;
+    int fd;                   /* > 0: /dev/fuse, opened and mounted by who started us; mountpoint is its name only */
     const char *source;       /* shown by mount(8) and df */
     const char *subtype;      /* "s3efs"; NULL: plain "fuse" */
     bool read_only, allow_other, default_permissions, debug;

@@ -3,6 +3,7 @@
 EXTRA_DIST += %D%/README.md %D%/servers.sh %D%/run %D%/harness/README.md %D%/s3proxy/README.md
 EXTRA_DIST += %D%/Counter.java %D%/locks.py
 EXTRA_DIST += %D%/secrets.py
+EXTRA_DIST += %D%/unprivileged.py
 EXTRA_DIST += %D%/harness/__init__.py %D%/harness/case.py %D%/harness/mount.py %D%/harness/procs.py \
 	%D%/harness/proxy.py %D%/harness/runner.py %D%/harness/s3.py %D%/harness/serve.py %D%/harness/servers.py
 EXTRA_DIST += %D%/access_points.py %D%/attributes.py %D%/basic.py %D%/between_mounts.py %D%/conformance.py %D%/close_to_open.py %D%/content_type.py %D%/credentials.py \
