@@ -180,6 +180,25 @@ static int check_stamp(const char *dir, const char *source)
     return r == 0 ? write_stamp(dir, source) : fail(r, dir, "old format: ");
 }
 
+int layout_check_owner(const struct stat *st, uid_t me, const char *dir)
+{
+    if (!S_ISDIR(st->st_mode))
+        return err_set(-ENOTDIR, "%s is not a directory", dir);
+    if (st->st_uid != me && st->st_uid != 0)
+        return err_set(-EACCES, "%s belongs to another user (%u)", dir, (unsigned)st->st_uid);
+    if ((st->st_mode & S_IWOTH) != 0)
+        return err_set(-EACCES, "%s can be written by everybody; name a directory below it", dir);
+    return 0;
+}
+
+/* After what could be done about its mode. Links are followed in the name that the user gave, not below. */
+static int check_owner(const char *dir)
+{
+    struct stat st;
+
+    return lstat(dir, &st) < 0 ? fail(-errno, dir, "") : layout_check_owner(&st, geteuid(), dir);
+}
+
 static int make_folder(const char *dir, const char *name)
 {
     char path[PATH_MAX];
@@ -187,7 +206,7 @@ static int make_folder(const char *dir, const char *name)
 
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     r = sys_mkdirs(path, 0700);
-    return r < 0 ? fail(r, dir, "") : 0;
+    return r < 0 ? fail(r, dir, "") : check_owner(path);
 }
 
 static int make_folders(const char *dir)
@@ -216,15 +235,17 @@ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd
     if (strlen(abs) > PATH_MAX - 512)
         return fail(-ENAMETOOLONG, dir, "");
     r = check_unstamped(abs);
+    /* May fail where a volume is shared by group: what is in it is 0700 anyway. */
+    if (r == 0)
+        (void)!chmod(abs, 0700);
+    if (r == 0)
+        r = check_owner(abs);
     if (r == 0)
         r = take_lock(abs, &fd);
     if (r == 0)
         r = check_stamp(abs, source);
-    if (r == 0) {
-        /* May fail where a volume is shared by group: what is in it is 0700 anyway. */
-        (void)!chmod(abs, 0700);
+    if (r == 0)
         r = make_folders(abs);
-    }
     if (r == 0)
         r = layout_discard(abs, "stage");
     if (r == 0)

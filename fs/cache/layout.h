@@ -4,6 +4,8 @@
 #ifndef S3EFS_CACHE_LAYOUT_H
 #define S3EFS_CACHE_LAYOUT_H
 
+#include <sys/stat.h>
+
 #include "base/macros.h"
 
 #define LAYOUT_FORMAT 1
@@ -16,6 +18,9 @@ _must_check_ int layout_open(const char *dir, const char *source, char **ret_dir
  * s3efs; -EINVAL: another source's, or of another format. */
 _must_check_ int layout_open_existing(const char *dir, const char *source, char **ret_dir,
                                       int *ret_fd);
+/* Whose directory is it: 0 where it is ours alone, or root's and not for others to write (a volume that root made
+ * for us); else -EACCES, -ENOTDIR. Pure. */
+_must_check_ int layout_check_owner(const struct stat *st, uid_t me, const char *dir);
 /* The lock file names the process that has the directory. */
 _must_check_ int layout_write_pid(int fd);
 /* Moves DIR/name to DIR/trash/, for the thread that removes it, and makes it anew, empty. */

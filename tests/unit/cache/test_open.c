@@ -2,6 +2,8 @@
 /* The cache directory: who may have it, what is refused, what survives a change of format. */
 #include "cachetest.h"
 
+#include "../../../fs/cache/layout.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -223,6 +225,63 @@ static void test_foreign_directory(void **state)
     scratch_remove(dir);
 }
 
+/* A directory of another user's would show his bytes; one that all may write has whatever anybody puts there. */
+static void test_whose_it_is(void **state)
+{
+    struct stat st = {.st_mode = S_IFDIR | 0700, .st_uid = 1000};
+    char dir[PATH_MAX];
+    struct cache *c;
+
+    (void)state;
+    assert_int_equal(layout_check_owner(&st, 1000, "d"), 0);
+    assert_int_equal(layout_check_owner(&st, 1001, "d"), -EACCES);
+    assert_int_equal(layout_check_owner(&st, 0, "d"), -EACCES);
+    st.st_uid = 0;
+    st.st_mode = S_IFDIR | 02770; /* a volume with fsGroup */
+    assert_int_equal(layout_check_owner(&st, 1000, "d"), 0);
+    st.st_mode = S_IFDIR | 01777;
+    assert_int_equal(layout_check_owner(&st, 1000, "d"), -EACCES);
+    st.st_mode = S_IFLNK | 0777;
+    assert_int_equal(layout_check_owner(&st, 0, "d"), -ENOTDIR);
+    scratch_make(dir);
+    if (geteuid() == 0) { /* nobody else can give a directory away */
+        assert_int_equal(chown(dir, 65534, 65534), 0);
+        assert_int_equal(open_only(dir, SOURCE, &c), -EACCES);
+        assert_non_null(strstr(err_text(), "another user"));
+        assert_false(exists(dir, "lock"));
+        assert_int_equal(chown(dir, 0, 0), 0);
+    }
+    assert_int_equal(chmod(dir, 0777), 0); /* ours: it is closed */
+    assert_int_equal(open_only(dir, SOURCE, &c), 0);
+    assert_int_equal(mode_of(dir, "."), 0700);
+    cache_free(c);
+    scratch_remove(dir);
+}
+
+/* Put there while the directory was open to others: a link is not followed, whoever made it. */
+static void test_planted_folders(void **state)
+{
+    static const char *const names[] = {"trash", "meta", "blocks", "stage", "lost+found"};
+    char dir[PATH_MAX], elsewhere[PATH_MAX], path[PATH_MAX + 32];
+    struct cache *c;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        scratch_make(dir);
+        scratch_make(elsewhere);
+        assert_int_equal(open_only(dir, SOURCE, &c), 0);
+        cache_free(c);
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        assert_int_equal(layout_remove_tree(path), 0);
+        assert_int_equal(symlink(elsewhere, path), 0);
+        write_file(elsewhere, "precious", "bytes");
+        assert_int_equal(open_only(dir, SOURCE, &c), -ENOTDIR);
+        assert_true(exists(elsewhere, "precious"));
+        scratch_remove(dir);
+        scratch_remove(elsewhere);
+    }
+}
+
 static void test_other_format(void **state)
 {
     char dir[PATH_MAX];
@@ -367,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_lock_over_fork),
         cmocka_unit_test(test_other_source),
         cmocka_unit_test(test_foreign_directory),
+        cmocka_unit_test(test_whose_it_is),
+        cmocka_unit_test(test_planted_folders),
         cmocka_unit_test(test_other_format),
         cmocka_unit_test(test_not_a_directory),
         cmocka_unit_test(test_unwritable),

@@ -374,6 +374,52 @@ static void test_a_directory_of_others_is_refused(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Whatever mask the daemon was started with. */
+static void test_umask_zero(void **state)
+{
+    struct fixture *f = *state;
+    struct control *second = NULL;
+    char dir[96], path[128];
+    mode_t old = umask(0);
+    struct stat st;
+
+    snprintf(dir, sizeof(dir), "%s/masked", f->dir);
+    snprintf(path, sizeof(path), "%s/c.sock", dir);
+    assert_int_equal(control_new(path, verbs, ARRAY_LEN(verbs), f, &second), 0);
+    umask(old);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(dir, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    control_free(second);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* One that was made by somebody else beforehand, or a link in its place, also to one of ours. */
+static void test_not_our_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct control *second = NULL;
+    char dir[96], path[128], run[96];
+
+    snprintf(dir, sizeof(dir), "%s/theirs", f->dir);
+    snprintf(path, sizeof(path), "%s/c.sock", dir);
+    snprintf(run, sizeof(run), "%s/run", f->dir);
+    assert_int_equal(symlink(run, dir), 0);
+    assert_int_equal(control_new(path, verbs, 1, f, &second), -EACCES);
+    assert_int_equal(unlink(dir), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(mkdir(dir, 0700), 0);
+        assert_int_equal(chown(dir, 65534, 65534), 0);
+        assert_int_equal(control_new(path, verbs, 1, f, &second), -EACCES);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(rmdir(dir), 0);
+    } else { /* root's is not ours either */
+        assert_int_equal(control_new("/usr/s3efs-test.sock", verbs, 1, f, &second), -EACCES);
+    }
+    assert_null(second);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -392,6 +438,8 @@ int main(void)
         TEST(test_nobody_there),
         TEST(test_stale_socket),
         TEST(test_a_directory_of_others_is_refused),
+        TEST(test_umask_zero),
+        TEST(test_not_our_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
