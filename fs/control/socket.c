@@ -60,9 +60,9 @@ static bool is_allowed(int fd)
 static int read_line(int fd, char line[CONTROL_LINE_MAX + 1])
 {
     size_t len = 0;
+    int r = 1;
 
-    for (;;) {
-        char *end;
+    while (r > 0) {
         ssize_t n = recv(fd, line + len, CONTROL_LINE_MAX - len, 0);
 
         if (n < 0 && errno == EINTR)
@@ -71,15 +71,9 @@ static int read_line(int fd, char line[CONTROL_LINE_MAX + 1])
             return err_set(errno == EAGAIN ? -ETIMEDOUT : -errno, "no request came");
         if (n == 0)
             return err_set(-ECONNRESET, "the request has no end");
-        end = memchr(line + len, '\n', (size_t)n);
-        len += (size_t)n;
-        if (end != NULL) {
-            *end = '\0';
-            return strlen(line) == (size_t)(end - line) ? 0 : err_set(-EINVAL, "bad request");
-        }
-        if (len == CONTROL_LINE_MAX)
-            return err_set(-E2BIG, "the request is too long");
+        r = wire_take_bytes(line, &len, (size_t)n);
     }
+    return r;
 }
 
 static int run_line(struct control *c, char *line, struct buf *out)

@@ -9,6 +9,18 @@
 #include <sys/un.h>
 #include "base/err.h"
 #include "base/str.h"
+#include "control/control.h"
+
+int wire_take_bytes(char *line, size_t *len, size_t n)
+{
+    char *end = memchr(line + *len, '\n', n);
+
+    *len += n;
+    if (end == NULL)
+        return *len < CONTROL_LINE_MAX ? 1 : err_set(-E2BIG, "the request is too long");
+    *end = '\0';
+    return strlen(line) == (size_t)(end - line) ? 0 : err_set(-EINVAL, "bad request");
+}
 
 int wire_address(const char *path, struct sockaddr_un *ret)
 {

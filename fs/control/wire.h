@@ -6,6 +6,9 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
+/* One line of at most CONTROL_LINE_MAX bytes as it comes in pieces: n more bytes stand at line + *len. 0: it is whole,
+ * and a string; 1: more is needed, *len is raised; -E2BIG; -EINVAL: a NUL byte in it. */
+_must_check_ int wire_take_bytes(char *line, size_t *len, size_t n);
 /* A connected descriptor. -ENOENT, -ECONNREFUSED, ... */
 _must_check_ int wire_connect(const char *path);
 /* fills sun_path; -ENAMETOOLONG */
