@@ -10,3 +10,4 @@ TESTS += %D%/check
 dist_check_SCRIPTS += %D%/check_reliability
 TESTS += %D%/check_reliability
 EXTRA_DIST += %D%/README.md %D%/pages.py docs/semantics.md docs/reliability.md
+EXTRA_DIST += docs/security.md
