@@ -81,6 +81,9 @@ static const struct error_row rows[] = {
     {0, "ObjectParentIsFile", 0, ERROR_FINAL, -ENOTDIR, "this server has no key below another key"},
     {0, "XMinioParentIsObject", 0, ERROR_FINAL, -ENOTDIR,
      "this server has no key below another key"},
+    /* versitygw says so, too, of a PUT that met the removal of an empty folder above the key. */
+    {0, "ExistingObjectIsDirectory", OP(PUT), ERROR_FEW, -EISDIR,
+     "this server has keys below this one"},
     {0, "ExistingObjectIsDirectory", 0, ERROR_FINAL, -EISDIR,
      "this server has keys below this one"},
     {0, "XMinioObjectExistsAsDirectory", 0, ERROR_FINAL, -EISDIR,

@@ -68,7 +68,8 @@ static const struct {
     {507, "XMinioStorageFull", STORE_PUT, ERROR_FINAL, -ENOSPC},
     {409, "ObjectParentIsFile", STORE_PUT, ERROR_FINAL, -ENOTDIR},
     {400, "XMinioParentIsObject", STORE_PUT, ERROR_FINAL, -ENOTDIR},
-    {409, "ExistingObjectIsDirectory", STORE_PUT, ERROR_FINAL, -EISDIR},
+    {409, "ExistingObjectIsDirectory", STORE_PUT, ERROR_FEW, -EISDIR},
+    {409, "ExistingObjectIsDirectory", STORE_MPU_COMPLETE, ERROR_FINAL, -EISDIR},
     {409, "XMinioObjectExistsAsDirectory", STORE_PUT, ERROR_FINAL, -EISDIR},
     {501, "NotImplemented", STORE_DELETE_MANY, ERROR_FINAL, -EOPNOTSUPP},
 
