@@ -17,6 +17,13 @@ static int (*has_fd)(pid_t pid, uint64_t ino);
 
 static const char *state_prefix = ".s3efs/";
 
+static bool is_real_time;
+
+void rig_set_real_time(bool is)
+{
+    is_real_time = is;
+}
+
 void rig_set_state_prefix(const char *prefix)
 {
     state_prefix = prefix != NULL ? prefix : ".s3efs/";
@@ -61,7 +68,7 @@ static int start(struct rig *r)
     char journal[96];
     struct upload_conf uc = {.caps = r->conf.caps};
     struct coord_conf oc = {
-        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = true};
+        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = !is_real_time};
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",

@@ -52,6 +52,10 @@ void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino));
 /* Called, after it was counted, where the kernel would be told to drop what it has. NULL: nothing. */
 void rig_set_on_invalidation(void (*fn)(struct rig *r, uint64_t node));
 
+/* For mounts made from now on, where the clock is not a fake one: their sessions are renewed by a
+ * thread, or a lease would end in a test that takes longer. */
+void rig_set_real_time(bool is);
+
 /* Of the mounts made from now on; NULL: ".s3efs/". */
 void rig_set_state_prefix(const char *prefix);
 

@@ -71,6 +71,7 @@ static void assert_all(unsigned round)
 static int set_up(void **state)
 {
     (void)state;
+    rig_set_real_time(true);
     if (rig_open(&m, NULL) < 0)
         return -1;
     put_all(1);

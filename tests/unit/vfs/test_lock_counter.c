@@ -127,6 +127,7 @@ static int start_three(void **state)
 
     (void)state;
     rig_set_has_fd(NULL);
+    rig_set_real_time(true);
     r = rig_open(&rigs[0], NULL);
     for (unsigned i = 1; r == 0 && i < MOUNTS; i++)
         r = rig_join(&rigs[i], &rigs[0], NULL);

@@ -198,6 +198,7 @@ static void run(const struct vfs_conf *conf)
     struct worker *all = calloc(THREADS, sizeof(*all));
 
     assert_non_null(all);
+    rig_set_real_time(true);
     assert_int_equal(rig_open(&rig, conf), 0);
     assert_int_equal(memstore_set_async(rig.store, 4), 0);
     assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
