@@ -40,8 +40,12 @@ static int fail(int r, const char *dir, const char *what)
 static int read_pid(int fd)
 {
     char text[16] = "";
+    uint64_t pid;
 
-    return sys_pread(fd, text, sizeof(text) - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
+    if (sys_pread(fd, text, sizeof(text) - 1, 0) <= 0)
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    return str_u64(text, 10, &pid) == 0 && pid <= INT_MAX ? (int)pid : 0;
 }
 
 /* A daemon that was killed leaves the lock, for an instant, to a child that it had just forked. */
