@@ -47,8 +47,10 @@ enum sys_kind { SYS_OPEN, SYS_READ, SYS_WRITE, SYS_SYNC, SYS_RENAME, SYS_UNLINK,
 void sys_fault_set(enum sys_kind kind, uint64_t nth, int err, bool persistent);
 uint64_t sys_fault_calls(enum sys_kind kind);
 
-/* Fault builds: _exit(137) here when the environment's S3EFS_CRASH_AT names this point. */
-#ifdef S3EFS_FAULTS
+/* Debug and fault builds: the environment's S3EFS_CRASH_AT=NAME[:N] ends the process here, by SIGKILL, when it
+ * passes the point NAME for the N-th time (1 where no N is given). Every name is a row of fs/base/crash.def. */
+#if defined(S3EFS_FAULTS) || defined(S3EFS_DEBUG)
+#define S3EFS_CRASH_POINTS 1
 void crash_point(const char *name);
 #else
 #define crash_point(name) ((void)0)
