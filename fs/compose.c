@@ -226,10 +226,12 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
         r = compose_check_bucket(m);
     if (r == 0)
         r = open_cache(m);
+    crash_point("mount.cache_open");
     if (r == 0)
         r = open_journal(m);
     if (r == 0)
         r = compose_probe(m);
+    crash_point("mount.probed");
     if (r == 0)
         r = open_bytes(m);
     if (r == 0)
@@ -240,6 +242,7 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
         r = open_vfs(m);
     if (r == 0)
         r = send_left_over(m);
+    crash_point("mount.replayed");
     return r;
 }
 

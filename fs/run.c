@@ -21,6 +21,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/sys.h"
 #include "compose.h"
 #include "control/control.h"
 #include "privileges.h"
@@ -175,6 +176,7 @@ static int drain_or_say(struct run *run)
 
     err_clear();
     r = err_fold(vfs_drain(run->m.vfs));
+    crash_point("drain.done");
     if (r == 0)
         return 0;
     snprintf(cause, sizeof(cause), "%s", *err_text() == '\0' ? strerror(-r) : err_text());
@@ -232,6 +234,7 @@ static int verb_umount(void *arg, const char *params, struct buf *out)
     if (r < 0)
         return r;
     r = front_unmount(run->m.front, false);
+    crash_point("umount.detached");
     if (r < 0)
         return r;
     end_copies(run);
@@ -363,6 +366,7 @@ static int serve(struct run *run)
     cond_broadcast(&run->changed);
     lock_drop(&run->lock);
     r = drain(run);
+    crash_point("umount.drained");
     status_unsent(&run->m, unsent, sizeof(unsent));
     if (r != 0 || unsent[0] != '\0') {
         report_unsent(run);

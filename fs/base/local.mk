@@ -7,3 +7,4 @@ libbase_a_SOURCES = %D%/buf.c %D%/clock.c %D%/err.c %D%/lock.c %D%/log.c %D%/map
 libbase_a_SOURCES += %D%/sha256.c
 libbase_a_SOURCES += include/base/sha256.h
 EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/crash.def

@@ -278,7 +278,7 @@ static int write_version(struct cache *c, const struct cache_vkey *v, uint64_t o
     r = sys_pwrite_all(fd, buf, len, off);
     if (r < 0)
         return r;
-    crash_point("cache.blocks.written");
+    crash_point("cache.block_written");
     return cache_map_blocks(c, v, off / CACHE_BLOCK, crcs, n, cache_alloc_of(fd), due);
 }
 

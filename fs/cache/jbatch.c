@@ -111,7 +111,7 @@ static int name_files(struct journal *j, struct batch *b)
     r = any ? sys_fsync(j->files_fd) : 0;
     if (r < 0)
         return err_set(r, "journal: %s: %s", j->files, strerror(-r));
-    crash_point("journal.folder-synced");
+    crash_point("journal.folder_synced");
     return 0;
 }
 
@@ -260,6 +260,7 @@ static void settle(struct journal *j, struct batch *b)
         if (b->drops[i] == 0)
             continue;
         jrn_file_path(j, b->drops[i], path);
+        crash_point("journal.dropped");
         (void)!sys_unlink(path); /* one that stays is removed at the next start */
     }
 }

@@ -65,7 +65,7 @@ static int sync_stage(struct cache_stage *s, struct jindex_rec *rec)
         return err_set(-EINVAL, "journal: fewer bytes are staged than the entry has");
     rec->has_file = true;
     rec->alloc = (uint64_t)st.st_blocks * 512;
-    crash_point("journal.bytes-synced");
+    crash_point("journal.bytes_synced");
     return 0;
 }
 

@@ -331,6 +331,7 @@ static int replace_index(struct start *s, const char *index, const char *fresh)
         if (r < 0)
             err_set(r, "journal: %s: %s", index, strerror(-r));
     }
+    crash_point("journal.replaced");
     if (r == 0)
         r = sync_folders(j);
     if (r == 0)
@@ -360,6 +361,7 @@ static int start_once(struct journal *j, char *index, const char *fresh, bool is
     r = jindex_open(fresh, true, 0, &s.index);
     if (r == 0)
         r = rebuild(&s, index, is_new);
+    crash_point("journal.copied");
     if (r == 0)
         r = replace_index(&s, index, fresh);
     for (size_t i = 0; i < s.n_ops; i++)

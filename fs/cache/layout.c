@@ -132,6 +132,7 @@ static int write_stamp(const char *dir, const char *source)
     if (buf_failed(&text) || strchr(source, '\n') != NULL)
         return err_set(-EINVAL, "cache source: too long, or has a line break");
     r = seal_write_file(path, buf_str(&text));
+    crash_point("cache.stamped");
     return r < 0 ? fail(r, dir, "stamp: ") : 0;
 }
 

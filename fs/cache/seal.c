@@ -198,9 +198,12 @@ enum seal_verdict seal_check(const struct seal_paths *p, const char *boot_id)
 int seal_break(const struct seal_paths *p, const char *boot_id)
 {
     char text[STATE_MAX];
+    int r;
 
     snprintf(text, sizeof(text), "s3efs-index 1 %s open\n", boot_id);
-    return seal_write_file(p->state, text);
+    r = seal_write_file(p->state, text);
+    crash_point("cache.opened");
+    return r;
 }
 
 int seal_close(const struct seal_paths *p, const char *boot_id)
@@ -214,5 +217,7 @@ int seal_close(const struct seal_paths *p, const char *boot_id)
         return r;
     snprintf(text, sizeof(text), "s3efs-index 1 %s sealed %x %llu\n", boot_id, crc,
              (unsigned long long)size);
-    return seal_write_file(p->state, text);
+    r = seal_write_file(p->state, text);
+    crash_point("cache.sealed");
+    return r;
 }

@@ -50,6 +50,7 @@ static int make_stage(struct cache *c, const char *from, struct cache_stage **re
         free(s);
         return r;
     }
+    crash_point("cache.stage_made");
     *ret = s;
     return 0;
 }
@@ -154,6 +155,7 @@ static int adopt(struct cache_stage *s, const struct cache_vkey *v, void *buf)
         r = move_to_blocks(s, v);
     if (r < 0)
         return r;
+    crash_point("cache.adopted");
     free(s->path);
     s->path = NULL;
     cache_fd_forget(c, v);

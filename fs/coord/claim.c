@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "coord/intent.h"
 #include "internal.h"
 #include "record.h"
@@ -54,6 +55,7 @@ static int claim_one(struct coord *c, struct intent_claim *cl, bool is_target,
     for (;;) {
         int r = write_record(c, &cl->what, is_target, etag);
 
+        crash_point("intent.claimed");
         if (r != RECORD_LOST)
             return r;
         r = intent_read(c, name, ret_other, etag);
@@ -167,6 +169,7 @@ int intent_finish(struct coord *c, struct intent_claim *cl, bool leave_tombstone
         r = intent_advance(c, cl, INTENT_DONE);
     else
         r = record_clear(c, name, &cl->source_rec, 0);
+    crash_point("intent.finished");
     if (r == RECORD_LOST) /* taken over, and so finished by another mount */
         r = 0;
     if (r == 0 && cl->both) {
@@ -188,6 +191,7 @@ int intent_take(struct coord *c, const struct intent *left, const struct store_e
         return r;
     ret->has_session = true;
     r = write_record(c, &ret->what, false, &ret->source_rec);
+    crash_point("intent.taken");
     if (r != 0)
         intent_leave(c, ret);
     return r == RECORD_LOST ? INTENT_BUSY : r;

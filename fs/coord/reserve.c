@@ -12,6 +12,7 @@
 #include "base/sha256.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "internal.h"
 #include "record.h"
 
@@ -94,6 +95,7 @@ int reserve_take(struct coord *c, const char *key, struct reservation *ret)
             break;
         r = look(c, name, ret->session, &ret->etag);
     } while (r == 0); /* somebody's who gave it back, or died: ours if nobody is faster again */
+    crash_point("reserve.taken");
     if (r != 0)
         session_drop(c, ret->session);
     return r;
@@ -108,6 +110,7 @@ void reserve_end(struct coord *c, const char *key, const struct reservation *r)
     name_of(key, name);
     if (record_clear(c, name, &r->etag, 0) < 0)
         log_debug("reserve.end", "key=%s cause=%s", LOG_Q(key), LOG_Q(err_text()));
+    crash_point("reserve.ended");
     session_drop(c, r->session);
     err_restore(&cause);
 }

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "record.h"
 
 #define LIVE_WORD "live "
@@ -170,6 +171,10 @@ static int renew_locked(struct coord *c)
     }
     if (r == 0)
         r = swap_live(c, id, &etag, &sent_ns);
+    if (is_new)
+        crash_point("session.begun");
+    else
+        crash_point("session.renewed");
     lock_take(&c->lock);
     s->is_busy = false;
     if (r == 0) {
@@ -288,6 +293,7 @@ static void end_session_locked(struct coord *c, int64_t deadline_ns)
     lock_drop(&c->lock);
     if (record_clear(c, name, &etag, deadline_ns) < 0)
         log_debug("session.end", "cause=%s", LOG_Q(err_text()));
+    crash_point("session.ended");
     lock_take(&c->lock);
     s->is_busy = false;
     cond_broadcast(&s->changed);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "internal.h"
 #include "lockrec.h"
 #include "record.h"
@@ -167,6 +168,7 @@ static int write_record(struct share *sh, const struct lockset *want)
         return err_set(body.error == -E2BIG ? -ENOLCK : body.error, "too many locks on one file");
     r = record_swap(sh->coord, sh->name, &sh->etag, buf_str(&body), session_deadline_ns(sh->coord),
                     &now);
+    crash_point("lock.written");
     sh->is_current = r == 0;
     if (r == 0)
         sh->etag = now;

@@ -40,6 +40,7 @@ static int stage_write(struct data_file *f, uint64_t off, const void *buf, size_
             return r;
     }
     r = sys_pwrite_all(cache_stage_fd(stage), buf, len, off);
+    crash_point("cache.stage_written");
     if (r != 0) {
         f->stage_impure = true; /* some of it may be there, outside of any range */
         extents_cut(&f->local, off, len);

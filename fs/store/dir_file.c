@@ -271,6 +271,7 @@ static int unpublish_at(int base, const char *path, bool sync)
         return 0;
     if (unlinkat(dir, last_of(path), 0) < 0 && errno != ENOENT)
         return -errno;
+    crash_point("dir.unlinked");
     r = sync ? sys_fsync(dir) : 0;
     prune(base, path);
     return r;

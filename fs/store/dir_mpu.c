@@ -257,6 +257,7 @@ static int end_upload(const struct dir_store *d, const char *id)
     snprintf(from, sizeof(from), "uploads/%s", id);
     if (renameat(d->meta_fd, from, d->meta_fd, to) < 0)
         return errno == ENOENT ? STORE_NO_UPLOAD : dir_fail(-errno, "ending a multipart upload");
+    crash_point("dir.upload_ended");
     dir_remove_tree(d, to);
     return 0;
 }

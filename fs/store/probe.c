@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/err.h"
+#include "base/sys.h"
 
 #define KEY_MAX 1100
 #define UPLOADS 6
@@ -410,6 +411,7 @@ int store_probe(struct store *s, const char *prefix,
     } else {
         r = err_fold(run(p, set_etag_unquoted));
     }
+    crash_point("probe.asked");
     clean_up(p);
     if (r == 0)
         *ret = p->caps;

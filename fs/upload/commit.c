@@ -107,6 +107,7 @@ static int put_commit(struct job *j, struct store_obj *ret)
     if (!j->is_weak)
         req.cond = j->cond;
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    crash_point("upload.before_put");
     r = store_call(j->u->store, &req, &rsp);
     job_note_doubt(j, r, &rsp);
     body_done(&b);

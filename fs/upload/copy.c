@@ -46,6 +46,7 @@ int copy_commit(struct job *j, struct store_obj *ret)
         .replace = true,
     };
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    crash_point("upload.before_copy");
     int r = store_call(j->u->store, &req, &rsp);
     job_note_doubt(j, r, &rsp);
     crash_point("upload.after_copy");

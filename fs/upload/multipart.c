@@ -14,6 +14,7 @@ static int create(struct job *j, char **ret_id)
     if (r == 0 && !rsp.upload_id)
         return err_set(-EIO, "%s: the bucket sent no upload id", j->req->key);
     *ret_id = steal(&rsp.upload_id);
+    crash_point("upload.created");
     return err_fold(r);
 }
 
@@ -24,7 +25,9 @@ static void abort_upload(struct job *j, const char *upload_id)
     err_copy(&err);
     struct store_req req = {.op = STORE_MPU_ABORT, .key = j->req->key, .upload_id = upload_id};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    crash_point("upload.before_abort");
     int r = store_call(j->u->store, &req, &rsp);
+    crash_point("upload.after_abort");
     if (r < 0)
         log_warn("upload.abort", "key=%s upload=%s error=%d cause=%s", LOG_Q(j->req->key),
                  LOG_Q(upload_id), -r, LOG_Q(err_text()));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "internal.h"
 
 struct parts;
@@ -118,6 +119,7 @@ static int finish_part(struct parts *p)
         *part = s->rsp.part;
         part->number = (uint32_t)(s->index + 1);
         part->size = p->j->plan.v[s->index].len;
+        crash_point("upload.part_sent");
     }
     body_done(&s->body);
     store_rsp_done(&s->rsp);

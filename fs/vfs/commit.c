@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "link.h"
 #include "mime.h"
 #include "outbox.h"
@@ -177,6 +178,7 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
         return replayed_took(v, i, key, now);
     outbox_sent(v, i);
     commit_took(v, i, key, now, change);
+    crash_point("commit.taken");
     if (r == LATE_ELSEWHERE) {
         cache_obj_drop(v->cache, key);
         lock_take(&v->tree);
@@ -217,9 +219,11 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
                 .is_retry = is_retry,
                 .cond = cond};
 
+            crash_point("commit.ready");
             r = upload_commit(v->upload, &req, &now);
         }
         if (r == 0) {
+            crash_point("commit.stored");
             r = went_up(v, i, key, name, cond.kind, &now, change)
                     ?: link_spread(v, i, key, &way->group);
         } else if (r == UPLOAD_LANDED) {

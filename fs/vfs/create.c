@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "theirs.h"
 
 #define TARGET_MAX 4095 /* Linux's PATH_MAX without the NUL; EFS: 4,080 */
@@ -204,6 +205,7 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         }
         if (r == 0)
             r = S_ISDIR(mode) ? marker_put(v, i) : commit_inode(v, i);
+        crash_point("name.made");
         inode_io_drop(v, i);
         lock_take(&v->tree);
         if (r == 0) {

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 #define TRIES 3
 
@@ -173,6 +174,7 @@ static int prepare(struct vfs *v, struct linking *l, struct link_group *g)
         if (r == 0)
             r = link_change(v, l->id, &doubt, g);
     }
+    crash_point("link.doubted");
     if (r < 0 || l->gen == g->generation)
         return r;
     if (l->gen == 0 || is_made)
@@ -189,14 +191,17 @@ static int link_keys(struct vfs *v, struct linking *l, struct link_group *g)
     struct link_change done = {.member = l->from, .member_too = l->to};
     int r = prepare(v, l, g);
 
+    crash_point("link.marked");
     if (r == 0)
         r = put_name(v, l);
+    crash_point("link.named");
     if (r < 0) {
         take_back(v, l);
         return r;
     }
     done.ctime_ns = clock_wall_ns();
     r = link_change(v, l->id, &done, g);
+    crash_point("link.counted");
     return r == 0 ? bring_up_new(v, l, g) : r;
 }
 
@@ -368,11 +373,14 @@ int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *n
         r = keep_for_handles(v, i, key, &g);
     if (r == 0) {
         marker_keep(v, dir);
+        crash_point("link.unlink_doubted");
         r = late_unlink(v, key) ?: key_delete(v, key);
+        crash_point("link.unlink_deleted");
     }
     gone.ctime_ns = clock_wall_ns();
     if (r == 0)
         r = link_change(v, id, &gone, &g);
+    crash_point("link.unlink_counted");
     if (r == 0) {
         cache_obj_drop(v->cache, key);
         name_gone(v, dir, i, name, &g);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 #define TRIES 16
 
@@ -99,6 +100,7 @@ int link_claim(struct vfs *v, struct inode *i, const char *key, struct link_comm
     _Static_assert((int)UPLOAD_CHANGED != (int)LINK_LOST, "claim_once gives both");
     if (r == LINK_LOST)
         return err_set(-EAGAIN, "%s is being written by other mounts", key);
+    crash_point("link.commit_claimed");
     if (r == 0) {
         c->is_claimed = true;
         lock_take(&v->tree);
@@ -140,6 +142,7 @@ static int spread_to(struct vfs *v, const struct link_copy *c, const char *to)
         if (r == 0 && gen < c->attr->link_gen) {
             cond.etag = obj.etag;
             r = link_copy_to(v, c, to, cond, &now);
+            crash_point("link.commit_spread");
         } else if (r == STORE_NOT_FOUND) {
             log_info("link.left", "key=%s of=%s", LOG_Q(to), LOG_Q(c->from));
             return r;

@@ -250,7 +250,7 @@ static int copy_name(struct vfs *v, struct renaming *m, unsigned flags, struct l
 
     if (r == 0)
         r = link_change(v, m->cl.what.id, &doubt, g);
-    crash_point("rename.claimed");
+    crash_point("link.rename_doubted");
     return r == 0 ? put_target(v, m, flags) : r;
 }
 
@@ -259,14 +259,16 @@ static int delete_name(struct vfs *v, struct renaming *m, struct link_group *g)
     const char *from = m->cl.what.from, *to = m->cl.what.to;
     const struct link_change both = {.member = to, .maybe = from, .ctime_ns = clock_wall_ns()};
     struct link_change done = {.gone = from, .member = to, .ctime_ns = clock_wall_ns()};
-    int r = link_change(v, m->cl.what.id, &both, g);
+    int r;
 
-    crash_point("rename.copied");
+    crash_point("link.rename_copied");
+    r = link_change(v, m->cl.what.id, &both, g);
+    crash_point("link.rename_recorded");
     if (r == 0) {
         marker_keep(v, m->n->dir);
         r = delete_source(v, m);
     }
-    crash_point("rename.deleted");
+    crash_point("link.rename_deleted");
     if (m->is_left)
         done = (struct link_change){.gone = to, .member = from, .ctime_ns = clock_wall_ns()};
     return r == 0 ? link_change(v, m->cl.what.id, &done, g) : r;
@@ -290,6 +292,7 @@ int link_rename(struct vfs *v, const struct rename_names *n, struct inode *i, st
     change = r == 0 ? data_change(i->data) : 0;
     if (r == 0) {
         r = delete_name(v, &m, &g);
+        crash_point("link.rename_counted");
         intents_end(v, &m.cl, r);
     }
     if (r == 0) {

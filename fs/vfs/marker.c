@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sys.h"
 
 static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
 {
@@ -121,7 +122,9 @@ int marker_put(struct vfs *v, struct inode *dir)
     if (r == 0)
         r = upload_tags(v->upload, key, &hdrs);
     if (r == 0) {
+        crash_point("dir_marker.ready");
         r = store_call(v->store, &req, &rsp);
+        crash_point("dir_marker.stored");
         if (r != 0 && req.cond.kind == STORE_IF_ABSENT)
             r = marker_look(v, key, &attr, r, &rsp.obj);
     }

@@ -37,6 +37,7 @@ int mend_file(struct vfs *v, struct intent_claim *cl)
     one.is_copied = true;
     r = how == MOVED_STALE ? RENAME_CHANGED
                            : rename_delete(v, one.from, &one.etag, cl->what.session);
+    crash_point("mend.file_deleted");
     if (r == 0)
         link_moved(v, &one.now, one.from, one.to);
     if (r == RENAME_CHANGED && how != MOVED_TOUCHED)
@@ -89,6 +90,7 @@ int mend_dir(struct vfs *v, struct intent_claim *cl)
     r = r < 0 ? r : move_copy_all(&m);
     if (r == 0 && cl->what.state == INTENT_CLAIMED)
         r = intents_advance(v, cl, INTENT_COPIED);
+    crash_point("mend.dir_holds");
     if (r == 0) {
         lock_take(&v->tree);
         names_moved_locked(v);
@@ -97,6 +99,7 @@ int mend_dir(struct vfs *v, struct intent_claim *cl)
         r = move_delete_all(&m);
     }
     move_done(&m);
+    crash_point("mend.dir_deleted");
     intents_end(v, cl, r);
     return r;
 }
@@ -127,6 +130,7 @@ static int take_over(struct vfs *v, const char *name, const struct intent *i,
         intents_forget(v, name);
         return r < 0 ? r : 1;
     }
+    crash_point("mend.taken");
     log_info("rename.taken_over", "from=%s to=%s", LOG_Q(i->from), LOG_Q(i->to));
     return i->is_dir ? mend_dir(v, &cl) : mend_file(v, &cl);
 }

@@ -237,8 +237,10 @@ int outbox_forget(struct vfs *v, struct inode *i)
 /* Its time is over, whether the journal can drop it now or later. */
 static void done_with(struct vfs *v, struct inode *i)
 {
-    if (outbox_forget(v, i) == 0)
+    if (outbox_forget(v, i) == 0) {
+        crash_point("local.dropped");
         return;
+    }
     log_warn("journal.drop", "node=%llu cause=%s effect=\"tried again\"",
              (unsigned long long)i->node, LOG_Q(err_text()));
     lock_take(&v->tree);
@@ -279,6 +281,7 @@ int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to)
     is_half = i->n_writers > 0 && (i->out == NULL || i->out_is_behind);
     lock_drop(&v->tree);
     r = put(v, i, to);
+    crash_point("local.moved");
     lock_take(&v->tree);
     if (r == 0 && is_half)
         i->out_is_behind = true; /* its writer goes on: sent at the next close */

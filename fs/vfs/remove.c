@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "link.h"
 #include "outbox.h"
 #include "rename.h"
@@ -89,13 +90,16 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         r = keep_for_readers(v, i);
         if (r == 0) {
             marker_keep(v, dir);
+            crash_point("unlink.ready");
             r = late_unlink(v, key) ?: key_delete(v, key);
+            crash_point("unlink.deleted");
         }
     } else if (r == 0 && is_sent) {
         r = unlink_doubtful(v, i, key);
     }
     if (r == 0)
         r = outbox_forget(v, i);
+    crash_point("unlink.forgotten");
     if (r == 0) {
         name_gone(v, dir, i, key);
         strict_end(v, i); /* it may stay open for long */
@@ -161,6 +165,7 @@ static int remove_marker(struct vfs *v, struct inode *i, const char *key)
     struct err_copy cause;
     int r = key_delete(v, key);
 
+    crash_point("rmdir.deleted");
     if (r == 0)
         r = check_empty(v, i, key);
     if (r != -ENOTEMPTY)

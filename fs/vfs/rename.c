@@ -209,6 +209,7 @@ static int move_claimed(struct vfs *v, const struct rename_names *n, struct inod
     crash_point("rename.deleted");
     cache_obj_drop(v->cache, from);
     intents_end(v, cl, r);
+    crash_point("rename.ended");
     return r;
 }
 

@@ -217,6 +217,7 @@ static int move_keys(struct move *m)
     crash_point("rename.dir_copied");
     if (r == 0) {
         r = intents_advance(m->v, m->claim, INTENT_COPIED);
+        crash_point("rename.dir_holds");
         if (r < 0)
             intents_end(m->v, m->claim, r); /* it may hold by now: not to be undone */
         return r;
@@ -266,6 +267,7 @@ static int rename_claimed(struct vfs *v, const struct rename_names *n, struct in
     struct move m;
     int r;
 
+    crash_point("rename.dir_claimed");
     move_init(&m, v, cl, true);
     r = prepare(&m, i, over);
     if (r < 0)
@@ -276,7 +278,9 @@ static int rename_claimed(struct vfs *v, const struct rename_names *n, struct in
         move_tree(&m, n, i, over);
         marker_keep(v, n->dir);
         r = move_delete_all(&m);
+        crash_point("rename.dir_deleted");
         intents_end(v, cl, r);
+        crash_point("rename.dir_ended");
     }
     move_done(&m);
     return r;

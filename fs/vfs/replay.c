@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sys.h"
 
 /* The directory of this name, made if it is not known. *ret is referenced, the reference to dir is
  * taken over. */
@@ -197,6 +198,7 @@ static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, boo
 
     if (r == 0)
         r = restore(v, seq, &rec, has_file);
+    crash_point("replay.entry");
     for (unsigned k = 0; k < rec.n_doubts && r == 0; k++)
         upload_doubt(v->upload, rec.key, rec.doubts[k]);
     if (r == 0)
