@@ -32,3 +32,5 @@ EXTRA_DIST += %D%/fsck.py
 noinst_PROGRAMS += %D%/stormy
 %C%_stormy_SOURCES = %D%/stormy.c
 EXTRA_DIST += %D%/local.py
+EXTRA_DIST += %D%/crash_points.py
+EXTRA_DIST += %D%/harness/world.py

@@ -45,6 +45,17 @@ def _end_all():
         end(p)
 
 
+def forked():
+    """In a child that was forked: what the parent started is the parent's."""
+    _undo.clear()
+    _started.clear()
+
+
+def end_all():
+    """What atexit does, for a child that was forked."""
+    _end_all()
+
+
 def _on_signal(signo, _frame):
     # a second signal must not cut the clean-up short
     for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
