@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each allocation fails once under commit=local: of a close, of the sending afterwards, and of a
+ * start that finds what is unsent. What was acknowledged arrives. */
+#include "allocmount.h"
+
+#include <unistd.h>
+
+/* A mount's death is a copy of its directory here, to which a sync adds nothing but time: the calls
+ * of this program, and LMDB's, come here. */
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+int fdatasync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_as(VFS_COMMIT_LOCAL);
+}
+
+/* Of a file whose close has returned and that is unsent: what is acknowledged is in the journal
+ * when the mount dies then. */
+static void each_allocation_of_a_local_close(void **state)
+{
+    static const int steps[] = {CREATE, OVERWRITE, APPEND, CHMOD, RENAME, UNLINK};
+    unsigned tried = 0;
+
+    (void)state;
+    what = "failing allocation under commit=local";
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        bool met = true;
+
+        only = steps[i];
+        for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
+            seed();
+            met = fails_at(n, run_all);
+            no_other_error(only);
+            no_lock_is_left();
+            assert_int_equal(rig_crash(&a), 0);
+            send_all();
+            look_at_all();
+            tried += met;
+        }
+    }
+    only = STEPS;
+    print_message("%s: %u tried\n", what, tried);
+}
+
+static const int unsent[] = {CREATE, OVERWRITE, APPEND};
+
+static void close_files(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(unsent); i++) {
+        results[unsent[i]] = run_step(unsent[i]);
+        assert_int_equal(results[unsent[i]], 0);
+    }
+}
+
+static void check_files(void)
+{
+    send_all();
+    no_lock_is_left();
+    settle();
+    for (size_t i = 0; i < ARRAY_LEN(unsent); i++)
+        check_step(unsent[i]);
+    goes_on();
+}
+
+static void send(void)
+{
+    (void)outbox_run(a.vfs);
+}
+
+static void each_allocation_of_sending(void **state)
+{
+    unsigned tried = 0;
+    bool met = true;
+
+    (void)state;
+    what = "failing allocation while it is sent";
+    for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
+        seed();
+        close_files();
+        met = fails_at(n, send);
+        check_files();
+        tried += met;
+    }
+    print_message("%s: %u tried\n", what, tried);
+}
+
+static int started;
+
+static void start_again(void)
+{
+    started = rig_remount(&a);
+}
+
+/* A start says that it can't, or goes without; the next one has all that was acknowledged. */
+static void each_allocation_of_a_start(void **state)
+{
+    unsigned tried = 0;
+    bool met = true;
+
+    (void)state;
+    what = "failing allocation of a start";
+    for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
+        seed();
+        close_files();
+        met = fails_at(n, start_again);
+        if (started < 0 && started != -ENOMEM)
+            fail_msg("%s %u: %d: %s", what, which, started, err_text());
+        if (started < 0)
+            assert_int_equal(rig_remount(&a), 0);
+        check_files();
+        tried += met;
+    }
+    print_message("%s: %u tried\n", what, tried);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALLOC_TEST(each_allocation_of_a_local_close, set_up),
+        ALLOC_TEST(each_allocation_of_sending, set_up),
+        ALLOC_TEST(each_allocation_of_a_start, set_up),
+    };
+
+    badalloc_crypto();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
