@@ -34,3 +34,4 @@ noinst_PROGRAMS += %D%/stormy
 EXTRA_DIST += %D%/local.py
 EXTRA_DIST += %D%/crash_points.py
 EXTRA_DIST += %D%/harness/world.py
+EXTRA_DIST += %D%/limits.py
