@@ -444,14 +444,16 @@ static int copy_env(MDB_env *env, const char *from, const char *to)
 {
     struct copying cp = {0};
     MDB_envinfo info;
+    MDB_stat st;
     struct meta *m;
     int r;
 
     if (mdb_env_set_maxdbs(env, META_DBS) != 0 ||
         mdb_env_open(env, from, MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK, 0600) != 0 ||
-        mdb_env_info(env, &info) != 0 || info.me_mapsize > MAX_MAP)
+        mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &st) != 0 || info.me_mapsize > MAX_MAP)
         return -EBADMSG;
-    r = meta_open(to, 2 * info.me_mapsize, &m); /* what fitted there fits here */
+    /* What is in use there fits here. Not the map: it would grow with each copy, to its limit. */
+    r = meta_open(to, FIRST_MAP + 2 * (info.me_last_pgno + 1) * st.ms_psize, &m);
     if (r < 0)
         return r;
     cp.to = m->env;

@@ -250,6 +250,37 @@ static void test_copy(void **state)
     scratch_remove(to);
 }
 
+/* A mount that is killed again and again copies it at each start: the map does not grow by that. */
+static void test_copies_of_copies(void **state)
+{
+    char dirs[2][PATH_MAX];
+    size_t first;
+    struct meta *m;
+
+    (void)state;
+    scratch_make(dirs[0]);
+    scratch_make(dirs[1]);
+    assert_int_equal(meta_open(dirs[0], 0, &m), 0);
+    for (unsigned i = 0; i < 100; i++)
+        put(m, i);
+    first = meta_map_size(m);
+    meta_close(m);
+    for (unsigned i = 0; i < 40; i++) {
+        char *from = dirs[i % 2], *to = dirs[1 - i % 2];
+
+        assert_int_equal(meta_copy(from, to), 0);
+        scratch_remove(from);
+        scratch_make(from);
+        assert_int_equal(meta_open(to, 0, &m), 0);
+        assert_true(meta_map_size(m) <= 4 * first);
+        for (unsigned n = 0; n < 100; n++)
+            check(m, n);
+        meta_close(m);
+    }
+    scratch_remove(dirs[0]);
+    scratch_remove(dirs[1]);
+}
+
 static void test_open_errors(void **state)
 {
     struct meta *m;
@@ -264,7 +295,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_basics), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_growth), cmocka_unit_test(test_fail_and_reset),
-        cmocka_unit_test(test_copy),   cmocka_unit_test(test_open_errors),
+        cmocka_unit_test(test_copy),   cmocka_unit_test(test_copies_of_copies),
+        cmocka_unit_test(test_open_errors),
     };
 
     return cmocka_run_group_tests_name("cache/meta", tests, NULL, NULL);
