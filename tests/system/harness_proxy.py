@@ -148,7 +148,7 @@ def held_again(rig):
     rig.proxy.rule(op="PUT", action="hold")
     give_up("again", b"1")
     rig.proxy.wait_held()
-    give_up("again", b"2")
+    give_up("again", b"2" * 10_000_000)  # more than the proxy's socket takes while nobody reads it
     dropped(1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         f = pool.submit(c.put, rig.bucket, "again", b"3")
@@ -160,7 +160,7 @@ def held_again(rig):
     equal(rig.s3.get(rig.bucket, "again").body, b"3")
     rig.proxy.clear()
     rig.proxy.rule(op="PUT", action="hold")
-    give_up("late", b"4")
+    give_up("late", b"4")  # the whole of it is there
     rig.proxy.wait_held()
     rig.proxy.release()
     procs.wait_for(lambda: rig.s3.head(rig.bucket, "late"), "the late request")

@@ -2,11 +2,14 @@
 /* Faults by rule (see rules.h). */
 #include "rules.h"
 
-#include <poll.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define MAX_RULES 64
 
@@ -136,11 +139,33 @@ void rules_clear(void)
     pthread_mutex_unlock(&lock);
 }
 
+static int port_of(int (*name)(int, struct sockaddr *, socklen_t *), int fd)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t len = sizeof(a);
+
+    return name(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(a.sin_port) : -1;
+}
+
+/* Has the client closed its end? Our own would tell only once all is read that it had sent before, so its end is asked:
+ * it is on this machine. */
 static bool is_gone(int client)
 {
-    struct pollfd p = {.fd = client, .events = POLLRDHUP};
+    int theirs = port_of(getpeername, client), ours = port_of(getsockname, client);
+    FILE *f = fopen("/proc/net/tcp", "r");
+    bool is_open = false;
+    char line[256];
 
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    if (f == NULL)
+        return false;
+    while (!is_open && fgets(line, sizeof(line), f)) {
+        unsigned local, remote, state;
+
+        is_open = sscanf(line, " %*d: %*x:%x %*x:%x %x", &local, &remote, &state) == 3 &&
+                  (int)local == theirs && (int)remote == ours && state == TCP_ESTABLISHED;
+    }
+    fclose(f);
+    return !is_open;
 }
 
 /* A client gives up a request that is not answered for long, and sends it again: the one takes the place of the
