@@ -55,6 +55,16 @@ static void each_allocation_of_a_local_close(void **state)
 
 static const int unsent[] = {CREATE, OVERWRITE, APPEND};
 
+/* What they need to be there. */
+static void seed_files(void)
+{
+    only = OVERWRITE;
+    seed();
+    only = APPEND;
+    seed_file(APPEND, "log", "line 1\n");
+    only = STEPS;
+}
+
 static void close_files(void)
 {
     for (size_t i = 0; i < ARRAY_LEN(unsent); i++) {
@@ -86,7 +96,7 @@ static void each_allocation_of_sending(void **state)
     (void)state;
     what = "failing allocation while it is sent";
     for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
-        seed();
+        seed_files();
         close_files();
         met = fails_at(n, send);
         check_files();
@@ -111,7 +121,7 @@ static void each_allocation_of_a_start(void **state)
     (void)state;
     what = "failing allocation of a start";
     for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
-        seed();
+        seed_files();
         close_files();
         met = fails_at(n, start_again);
         if (started < 0 && started != -ENOMEM)
