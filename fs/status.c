@@ -153,6 +153,9 @@ static json_t *cache_json(struct compose *m)
     put(o, "errors", s.errors);
     put(o, "corrupt", s.corrupt);
     put(o, "lost_found", s.lost_found);
+    put_text(o, "degraded", s.degraded != 0 ? strerror(-s.degraded) : "");
+    put(o, "degraded_s", (uint64_t)(s.degraded_ns / NS_PER_S));
+    put(o, "degraded_times", s.degraded_times);
     return o;
 }
 

@@ -78,12 +78,13 @@ static size_t block_len(const struct cache_vkey *v, uint64_t block)
     return left < CACHE_BLOCK ? (size_t)left : CACHE_BLOCK;
 }
 
-static bool read_block(int fd, const struct cache_vkey *v, uint64_t block, uint32_t crc, void *buf)
+/* 0; -EBADMSG: it does not agree with its CRC; -errno. */
+static int read_block(int fd, const struct cache_vkey *v, uint64_t block, uint32_t crc, void *buf)
 {
     size_t len = block_len(v, block);
+    int r = sys_pread_all(fd, buf, len, block * CACHE_BLOCK);
 
-    return sys_pread_all(fd, buf, len, block * CACHE_BLOCK) == 0 &&
-           cache_block_crc(v, block, buf, len) == crc;
+    return r == 0 && cache_block_crc(v, block, buf, len) != crc ? -EBADMSG : r;
 }
 
 /* A block did not agree with its CRC, or its file is not there: looks again with writers and
@@ -95,25 +96,26 @@ static bool confirm_block(struct cache *c, const struct cache_vkey *v, uint64_t 
     struct cache_rec_blk map;
     uint32_t at = (uint32_t)(block % CACHE_CHUNK);
     uint64_t freed;
-    bool ok = false;
-    int r;
+    int r = -ENOENT;
 
     lock_take(cache_version_lock(c, v));
     cache_fd_forget(c, v);
     cache_map_get(c, v, block / CACHE_CHUNK, &map);
     if (cache_blk_has(&map, at)) {
         r = cache_fd_get(c, v, &f);
-        ok = r == 0 && read_block(f->fd, v, block, map.crc[at], buf);
+        if (r == 0)
+            r = read_block(f->fd, v, block, map.crc[at], buf);
         cache_fd_put(c, f);
         if (r == -ENOENT) { /* a kill in the middle of an eviction leaves the records */
             (void)!cache_version_remove(c, v, &freed);
-        } else if (!ok) {
+        } else if (r < 0) {
+            cache_health_bad(c, r, "blocks");
             c->count.corrupt++;
             cache_map_unset(c, v, block);
         }
     }
     lock_drop(cache_version_lock(c, v));
-    return ok;
+    return r == 0;
 }
 
 struct reading {
@@ -137,7 +139,7 @@ static bool fetch_block(struct cache *c, struct reading *rd, uint64_t block, voi
         return false;
     if (rd->f == NULL && cache_fd_get(c, &rd->v, &rd->f) < 0)
         return confirm_block(c, &rd->v, block, buf);
-    return read_block(rd->f->fd, &rd->v, block, rd->map.crc[at], buf) ||
+    return read_block(rd->f->fd, &rd->v, block, rd->map.crc[at], buf) == 0 ||
            confirm_block(c, &rd->v, block, buf);
 }
 
@@ -303,6 +305,7 @@ void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const
         r = write_version(c, &v, off, buf, len, &due);
         if (r < 0) { /* what it takes of the disk is then in no record */
             c->count.errors++;
+            cache_health_bad(c, r, "blocks");
             (void)!cache_version_remove(c, &v, &freed);
         }
         lock_drop(cache_version_lock(c, &v));

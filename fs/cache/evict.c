@@ -15,17 +15,21 @@
 #define TICK_MS 2000
 #define TRIES 3 /* scans in which all victims turned out to have been used meanwhile */
 
-/* What is used is within the limit less spare, and the disk has room for bytes more. */
-static bool fits(const struct cache *c, uint64_t spare, uint64_t bytes)
+static bool disk_has(const struct cache *c, uint64_t bytes)
 {
     uint64_t free_bytes, total;
-    uint64_t used = c->used.blocks + c->used.staged + c->used.pending;
 
-    if (c->max_bytes > 0 && used > c->max_bytes - spare)
-        return false;
     if (sys_free_bytes(c->dir, &free_bytes, &total) < 0)
         return true; /* the write will tell */
     return free_bytes >= bytes && free_bytes - bytes >= c->min_free;
+}
+
+/* What is used is within the limit less spare, and the disk has room for bytes more. */
+static bool fits(const struct cache *c, uint64_t spare, uint64_t bytes)
+{
+    uint64_t used = c->used.blocks + c->used.staged + c->used.pending;
+
+    return (c->max_bytes == 0 || used <= c->max_bytes - spare) && disk_has(c, bytes);
 }
 
 /* --- the choice --- */
@@ -185,6 +189,8 @@ int cache_evict_room(struct cache *c, uint64_t bytes)
     while (!(ok = fits(c, 0, bytes)) && evict_some_locked(c, 1))
         ;
     lock_drop(&c->evict.lock);
+    if (!ok && !disk_has(c, bytes)) /* somebody else has filled it */
+        cache_health_bad(c, -ENOSPC, "room");
     return ok ? 0 : -ENOSPC;
 }
 
@@ -250,6 +256,7 @@ static void *run(void *arg)
         if (stopping)
             return NULL;
         cache_index_heal(c);
+        cache_health_look(c);
         cache_sweep_trash(c);
         if (sweep)
             cache_sweep_orphans(c);

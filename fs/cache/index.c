@@ -137,6 +137,7 @@ static void index_fail(struct cache *c, int why)
     char state[PATH_MAX];
     int none = 0;
 
+    cache_health_bad(c, -why, "index");
     meta_fail(c->meta);
     if (atomic_compare_exchange_strong(&c->fail_errno, &none, why)) {
         /* Without a state it is not believed after a kill either. */

@@ -59,6 +59,7 @@ static int sync_stage(struct cache_stage *s, struct jindex_rec *rec)
         r = -errno;
     if (r < 0) {
         s->bad = true;
+        cache_health_bad(s->cache, r, "journal");
         return err_set(r, "journal: the staged bytes can't be synced: %s", strerror(-r));
     }
     if ((uint64_t)st.st_size < rec->size)

@@ -93,6 +93,14 @@ struct cache_evict {
     bool running, stopping, kicked, sweep;
 };
 
+struct cache_health {
+    struct lock lock;
+    int error; /* 0: the disk is well */
+    int64_t since_ns, bad_ns, well_ns; /* it began, it failed last, it was over last */
+    int64_t hold_ns;                   /* it is not over before so long after the last failure */
+    uint64_t times;
+};
+
 struct cache {
     char *dir;
     uint64_t max_bytes, min_free;
@@ -108,6 +116,7 @@ struct cache {
     struct cache_touches touches;
     struct cache_drops drops;
     struct cache_evict evict;
+    struct cache_health health;
     struct {
         struct lock lock;
         void *v[CACHE_BUFFERS];
@@ -127,6 +136,12 @@ struct cache {
 /* --- stats.c --- */
 /* Takes `from` out and `to` in; never below 0 (the index may have begun anew in between). */
 void cache_used_move(_Atomic uint64_t *used, uint64_t from, uint64_t to);
+
+/* --- health.c --- */
+/* A call of ours on the disk failed. */
+void cache_health_bad(struct cache *c, int error, const char *what);
+void cache_health_look(struct cache *c); /* evict thread: is it over? */
+void cache_health_get(struct cache *c, struct cache_stats *ret);
 
 /* --- index.c --- */
 _must_check_ int cache_index_start(struct cache *c);

@@ -44,6 +44,7 @@ static int make_stage(struct cache *c, const char *from, struct cache_stage **re
         int r = err_set(s->fd, "cache: staging file: %s", strerror(-s->fd));
 
         c->count.errors++;
+        cache_health_bad(c, r, "stage");
         if (from != NULL)
             (void)!sys_unlink(s->path);
         free(s->path);
@@ -180,8 +181,10 @@ void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id)
         r = buf != NULL ? adopt(s, &v, buf) : -ENOMEM;
         lock_drop(cache_version_lock(c, &v));
         cache_buffer_put(c, buf);
-        if (r < 0)
+        if (r < 0) {
             c->count.errors++;
+            cache_health_bad(c, r, "blocks");
+        }
     }
     cache_stage_free(s);
 }

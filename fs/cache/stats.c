@@ -49,6 +49,7 @@ void cache_stats_get(struct cache *c, struct cache_stats *ret)
         .corrupt = c->count.corrupt,
         .lost_found = count_kept(c),
     };
+    cache_health_get(c, ret);
 }
 
 struct note {

@@ -43,6 +43,7 @@ static int stage_write(struct data_file *f, uint64_t off, const void *buf, size_
     crash_point("cache.stage_written");
     if (r != 0) {
         f->stage_impure = true; /* some of it may be there, outside of any range */
+        cache_disk_failed(f->d->cache, r);
         extents_cut(&f->local, off, len);
         return err_set(r, "%s: the staging file can't be written", f->key);
     }

@@ -9,7 +9,8 @@
  * Lifecycle: cache_new (before the fork) -> cache_start (after) -> cache_stop -> cache_free.
  * Threads: any. No call holds a lock while it waits for anything but the local disk.
  * A failing disk: reads answer "miss", writes of clean blocks are dropped (counted in the stats), only staging
- * reports errors: the caller's bytes are at stake there. */
+ * reports errors: the caller's bytes are at stake there. Each call tries anew, so all goes on when the disk is well; the
+ * log has one line when its trouble begins (cache.degraded) and one when it is over (cache.recovered). */
 #ifndef S3EFS_CACHE_CACHE_H
 #define S3EFS_CACHE_CACHE_H
 
@@ -113,6 +114,8 @@ void cache_stage_adopt(struct cache_stage *s, const struct cache_id *id);
  * ret_path: where (free() it). Consumes the stage on success. */
 _must_check_ int cache_stage_keep(struct cache_stage *s, const char *key, const char *why, char **ret_path);
 void cache_stage_free(struct cache_stage *s); /* NULL is fine */
+/* The caller's own call on a stage's descriptor failed: for the stats and the log. */
+void cache_disk_failed(struct cache *c, int error);
 
 /* What is in DIR/lost+found: the newest `max`, newest first. key and why as the note beside the file has them (control
  * characters as \xHH), "" without one. Reads the folder and those notes. */
@@ -133,6 +136,9 @@ struct cache_stats {
     /* bytes: of blocks and staged, what counts against the limit */
     uint64_t bytes, limit, staged_bytes, versions, hits, misses, evicted_bytes, errors, corrupt;
     uint64_t lost_found; /* files in DIR/lost+found, without their notes */
+    int degraded;            /* -errno of what failed first on the disk; 0: it is well */
+    int64_t degraded_ns;     /* for how long */
+    uint64_t degraded_times; /* how often it began */
 };
 void cache_stats_get(struct cache *c, struct cache_stats *ret);
 

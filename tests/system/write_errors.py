@@ -156,6 +156,41 @@ def full_disk(rig):
         m.discard()
 
 
+@check("the cache's disk gets read-only under a mount and is well again: reads go on, it is said once, caching returns")
+def read_only_disk(rig):
+    rig.allow("commit.bytes_lost")
+    with small_disk(rig, "readonly", "64m") as d:
+        rig.s3.put(rig.bucket, "ro-old", b"o" * 300000)
+        rig.s3.put(rig.bucket, "ro-other", b"p" * 300000)
+        m = rig.mount(cache_dir=os.path.join(d, "cache"), cache_size="16M", cache_free="0")
+        write_file(m.path("ro-mine"), "before")
+        # What is open stays writable (the index), else it could not be remounted: no file can be made.
+        covered = [os.path.join(d, "cache", name) for name in ("stage", "blocks")]
+        for c in covered:
+            procs.at_exit(lambda c=c: subprocess.run(["umount", "-l", c], check=False, stderr=subprocess.DEVNULL))
+            subprocess.run(["mount", "--bind", c, c], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", c], check=True)
+        try:
+            equal(read_file(m.path("ro-old")), b"o" * 300000, "a read with a read-only disk")
+            with fails_with(errno.EROFS):
+                write_file(m.path("ro-refused"), "x" * 5000)
+            true(m.status()["cache"]["degraded"] != "", "the status says that the disk is well")
+            true(rig.s3.head(rig.bucket, "ro-refused") is None, "a refused file is in the bucket")
+        finally:
+            for c in covered:
+                subprocess.run(["umount", "-l", c], check=False)
+        procs.wait_for(lambda: m.status()["cache"]["degraded"] == "", "the disk is well again")
+        equal(m.status()["cache"]["degraded_times"], 1, "how often it began")
+        for event in ("cache.degraded", "cache.recovered"):
+            equal(m.log().count(f"event={event} "), 1, f"lines that say {event}")
+        write_file(m.path("ro-refused"), "x" * 5000)
+        equal(rig.s3.get(rig.bucket, "ro-refused").body, b"x" * 5000)
+        known = m.status()["cache"]["versions"]
+        equal(read_file(m.path("ro-other")), b"p" * 300000)
+        procs.wait_for(lambda: m.status()["cache"]["versions"] > known, "what was read is cached")
+        m.unmount()
+
+
 @check("a cache limit far below the data: everything is read right, the cache stays within")
 def small_cache(rig):
     names = {f"c{i}": os.urandom(3 << 20) for i in range(12)}

@@ -210,3 +210,7 @@ tests_unit_vfs_test_each_alloc_local_SOURCES = %D%/test_each_alloc_local.c %D%/a
 tests_unit_vfs_test_each_alloc_local_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_each_alloc_local_LDFLAGS = $(AM_LDFLAGS) $(BAD_ALLOC_WRAPS)
 tests_unit_vfs_test_each_alloc_local_LDADD = libtestrig.a libtest.a $(LIBS_vfs) libtestbadalloc.a $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_bad_disk
+tests_unit_vfs_test_bad_disk_SOURCES = %D%/test_bad_disk.c %D%/onemount.h
+tests_unit_vfs_test_bad_disk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/fs/cache
+tests_unit_vfs_test_bad_disk_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
