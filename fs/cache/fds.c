@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/sys.h"
 
@@ -50,6 +51,35 @@ static size_t oldest_locked(const struct cache_fds *t)
     return best;
 }
 
+#define OPEN_WAIT_MS 60000
+#define OPEN_TURN_MS 20
+
+static void drop_unused(struct cache *c)
+{
+    struct cache_fd *out[CACHE_FDS];
+
+    lock_take(&c->fds.lock);
+    for (size_t i = 0; i < CACHE_FDS; i++)
+        out[i] = remove_locked(&c->fds, i);
+    lock_drop(&c->fds.lock);
+    for (size_t i = 0; i < CACHE_FDS; i++)
+        free_fd(out[i]);
+}
+
+int cache_open_waiting(struct cache *c, const char *path, int flags)
+{
+    const struct timespec turn = {.tv_nsec = OPEN_TURN_MS * 1000000L};
+    int r = sys_open(path, flags, 0600);
+
+    for (int ms = 0; (r == -EMFILE || r == -ENFILE) && ms < OPEN_WAIT_MS; ms += OPEN_TURN_MS) {
+        drop_unused(c);
+        if (ms > 0)
+            nanosleep(&turn, NULL);
+        r = sys_open(path, flags, 0600);
+    }
+    return r;
+}
+
 static struct cache_fd *open_fd(struct cache *c, const struct cache_vkey *v, int *ret_error)
 {
     struct cache_fd *f = calloc(1, sizeof(*f));
@@ -61,7 +91,7 @@ static struct cache_fd *open_fd(struct cache *c, const struct cache_vkey *v, int
     cache_block_path(c, v, path);
     f->v = *v;
     f->refs = 1;
-    f->fd = sys_open(path, O_RDONLY | O_NOFOLLOW | O_NOATIME, 0);
+    f->fd = cache_open_waiting(c, path, O_RDONLY | O_NOFOLLOW | O_NOATIME);
     if (f->fd == -EPERM) /* NOATIME is for the owner only */
         f->fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
     if (f->fd >= 0)

@@ -53,9 +53,9 @@ void journal_close(struct journal *j)
 static int sync_stage(struct cache_stage *s, struct jindex_rec *rec)
 {
     struct stat st;
-    int r = s->bad ? -EIO : sys_fdatasync(s->fd);
+    int r = s->bad ? -EIO : sys_fdatasync(cache_stage_fd(s));
 
-    if (r == 0 && fstat(s->fd, &st) < 0)
+    if (r == 0 && fstat(cache_stage_fd(s), &st) < 0)
         r = -errno;
     if (r < 0) {
         s->bad = true;

@@ -135,9 +135,9 @@ int cache_stage_keep(struct cache_stage *s, const char *key, const char *why, ch
 {
     _cleanup_buf_ struct buf note = BUF_INIT(NOTE_MAX);
     char name[KEY_PART + 1], when[32], base[KEY_PART + 40], *path = NULL, *colon;
-    int r = sys_fdatasync(s->fd);
+    int r = sys_fdatasync(cache_stage_fd(s));
 
-    r = make_note(s->fd, key, why, r, &note);
+    r = make_note(cache_stage_fd(s), key, why, r, &note);
     if (r == 0) {
         name_of(key, name);
         str_format_iso8601(clock_wall_ns(), when);

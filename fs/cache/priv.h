@@ -210,6 +210,10 @@ void cache_touch(struct cache *c, const struct cache_vkey *v);
 int64_t cache_touched(struct cache *c, const struct cache_vkey *v); /* 0: not known */
 void cache_touch_flush(struct cache *c);
 
+/* A file of this cache, opened. At the limit of descriptors those of block files that nobody uses are closed, and then
+ * it waits for others to close theirs, for as long as OPEN_WAIT_MS: with none left over it is -EMFILE or -ENFILE. */
+_must_check_ int cache_open_waiting(struct cache *c, const char *path, int flags);
+
 /* --- evict.c --- */
 _must_check_ int cache_evict_start(struct cache *c);
 void cache_evict_stop(struct cache *c);

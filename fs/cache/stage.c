@@ -16,9 +16,9 @@ static int open_stage(struct cache_stage *s, const char *from)
     int r;
 
     if (from == NULL)
-        return sys_open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        return cache_open_waiting(s->cache, s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW);
     r = sys_link(from, s->path);
-    return r < 0 ? r : sys_open(s->path, O_RDWR | O_NOFOLLOW, 0);
+    return r < 0 ? r : cache_open_waiting(s->cache, s->path, O_RDWR | O_NOFOLLOW);
 }
 
 /* from: the file whose bytes it has; NULL: a new, empty one. */
@@ -70,9 +70,29 @@ int cache_stage_of(struct cache *c, const char *path, uint64_t alloc, struct cac
     return r;
 }
 
-int cache_stage_fd(const struct cache_stage *s)
+int cache_stage_fd(struct cache_stage *s)
 {
-    return s->fd;
+    int fd = atomic_load(&s->fd), none = -1;
+
+    if (fd >= 0)
+        return fd;
+    fd = cache_open_waiting(s->cache, s->path, O_RDWR | O_NOFOLLOW);
+    if (fd < 0) {
+        s->cache->count.errors++;
+        return err_set(fd, "cache: staging file: %s", strerror(-fd));
+    }
+    if (atomic_compare_exchange_strong(&s->fd, &none, fd))
+        return fd;
+    close(fd); /* another reader was faster */
+    return none;
+}
+
+void cache_stage_rest(struct cache_stage *s)
+{
+    int fd = s->path != NULL ? atomic_exchange(&s->fd, -1) : -1;
+
+    if (fd >= 0)
+        close(fd);
 }
 
 bool cache_stage_is_bad(const struct cache_stage *s)
@@ -90,7 +110,7 @@ static void account(struct cache_stage *s, uint64_t bytes)
 int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
 {
     struct cache *c = s->cache;
-    uint64_t alloc = cache_alloc_of(s->fd);
+    uint64_t alloc = cache_alloc_of(cache_stage_fd(s));
 
     /* What was reserved before has been written or will not be: the file itself says what it takes.
      */
@@ -105,7 +125,7 @@ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes)
 void cache_stage_share(struct cache_stage *s, uint64_t alloc)
 {
     s->shared = alloc;
-    account(s, cache_alloc_of(s->fd));
+    account(s, cache_alloc_of(cache_stage_fd(s)));
 }
 
 /* --- adopt --- */
@@ -122,12 +142,12 @@ static int map_chunk(struct cache_stage *s, const struct cache_vkey *v, uint64_t
         uint64_t off = (first + n) * CACHE_BLOCK;
         size_t len = size - off < CACHE_BLOCK ? (size_t)(size - off) : CACHE_BLOCK;
 
-        r = sys_pread_all(s->fd, buf, len, off);
+        r = sys_pread_all(cache_stage_fd(s), buf, len, off);
         if (r < 0)
             return r;
         crcs[n] = cache_block_crc(v, first + n, buf, len);
     }
-    r = cache_map_blocks(s->cache, v, first, crcs, n, cache_alloc_of(s->fd), &due);
+    r = cache_map_blocks(s->cache, v, first, crcs, n, cache_alloc_of(cache_stage_fd(s)), &due);
     s->accounted = due.bytes;
     return r;
 }
@@ -150,7 +170,7 @@ static int adopt(struct cache_stage *s, const struct cache_vkey *v, void *buf)
 {
     struct cache *c = s->cache;
     uint64_t freed, size = cache_vkey_size(v);
-    int r = sys_ftruncate(s->fd, size);
+    int r = sys_ftruncate(cache_stage_fd(s), size);
 
     if (r == 0)
         r = move_to_blocks(s, v);
@@ -194,7 +214,8 @@ void cache_stage_free(struct cache_stage *s)
     if (s == NULL)
         return;
     account(s, 0);
-    close(s->fd);
+    if (s->fd >= 0)
+        close(s->fd);
     if (s->path != NULL)
         (void)!sys_unlink(s->path);
     free(s->path);

@@ -8,7 +8,7 @@
 struct cache_stage {
     struct cache *cache;
     char *path; /* NULL: it has been moved away */
-    int fd;
+    atomic_int fd; /* -1: resting, to be opened again by path */
     uint64_t accounted; /* its part of used.staged */
     uint64_t shared;    /* what a journal's entry accounts for */
     bool bad;           /* a sync failed: what is on the disk of it is not known */

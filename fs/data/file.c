@@ -122,6 +122,19 @@ int file_stage(struct data_file *f, struct cache_stage **ret)
     return 0;
 }
 
+void data_rest(struct data_file *f)
+{
+    lock_take(&f->lock);
+    bool is_free = !f->locked.writing && f->locked.readers == 0;
+    f->locked.writing |= is_free;
+    lock_drop(&f->lock);
+    if (!is_free)
+        return;
+    if (f->stage)
+        cache_stage_rest(f->stage);
+    file_write_end(f);
+}
+
 void file_drop_stage(struct data_file *f)
 {
     cache_stage_free(steal(&f->stage));

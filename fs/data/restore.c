@@ -18,7 +18,7 @@ static bool extents_are_sound(const struct data_state *s)
     return true;
 }
 
-static int check(const char *key, const struct store_obj *base, const struct cache_stage *stage,
+static int check(const char *key, const struct store_obj *base, struct cache_stage *stage,
                  const struct data_state *s)
 {
     uint64_t base_size = base ? base->size : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files and directories. */
 #include "internal.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,7 @@ struct handle *handle_get(struct vfs *v, uint64_t fh)
 void handle_free(struct vfs *v, struct handle *h)
 {
     struct handle **p = &h->inode->handles;
+    struct data_file *resting;
 
     lock_take(&v->tree);
     while (*p != h)
@@ -65,8 +67,10 @@ void handle_free(struct vfs *v, struct handle *h)
         h->inode->n_open--;
     if (h->is_writer)
         h->inode->n_writers--;
+    resting = outbox_resting_locked(h->inode);
     inode_unref_locked(v, h->inode);
     lock_drop(&v->tree);
+    outbox_rest(resting);
     data_file_unref(h->data);
     listing_free(h->dir);
     free(h);

@@ -315,3 +315,16 @@ void outbox_stop(struct vfs *v)
         pthread_join(v->out_threads[k], NULL);
     leave_all(v);
 }
+
+struct data_file *outbox_resting_locked(const struct inode *i)
+{
+    return i->out != NULL && i->n_open == 0 && i->data != NULL ? data_file_ref(i->data) : NULL;
+}
+
+void outbox_rest(struct data_file *f)
+{
+    if (f == NULL)
+        return;
+    data_rest(f);
+    data_file_unref(f);
+}

@@ -72,7 +72,12 @@ int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to);
 /* Sends it: 0; -errno: it stays, and is tried again, or its bytes are in lost+found. */
 int outbox_send(struct vfs *v, struct inode *i);
 
+/* Its data, referenced, if it is unsent and nobody has it open: for outbox_rest(). Else NULL. */
+struct data_file *outbox_resting_locked(const struct inode *i);
+
 /* --- with no lock held --- */
+/* However many files are unsent, none of them needs a descriptor while nobody uses it. NULL is fine; consumed. */
+void outbox_rest(struct data_file *f);
 size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went */
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */

@@ -187,6 +187,8 @@ static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_fil
 
     if (r == 0)
         r = data_file_restore(v->data, rec->key, has_base ? &base : NULL, stage, &rec->bytes, &f);
+    if (r == 0)
+        data_rest(f);
     return r == 0 ? insert(v, seq, rec, f) : r;
 }
 

@@ -116,6 +116,7 @@ static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
 static bool send_locked(struct vfs *v, struct outgoing *o)
 {
     struct inode *i = o->inode;
+    struct data_file *f;
     bool is_sent = false, still;
 
     o->is_busy = true;
@@ -131,6 +132,10 @@ static bool send_locked(struct vfs *v, struct outgoing *o)
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     inode_tell_kernel(v, i);
+    lock_take(&v->tree);
+    f = outbox_resting_locked(i);
+    lock_drop(&v->tree);
+    outbox_rest(f);
     lock_take(&v->tree);
     if (i->out != NULL)
         i->out->is_busy = false;

@@ -103,7 +103,11 @@ void cache_drop_blocks(struct cache *c, const char *key, const struct store_etag
 /* --- staged bytes: a sparse file of a writer's. Calls on one stage exclude each other (the caller's lock). --- */
 struct cache_stage;
 _must_check_ int cache_stage_new(struct cache *c, struct cache_stage **ret);
-int cache_stage_fd(const struct cache_stage *s); /* borrowed; read and write with sys_* */
+/* Borrowed, until the stage is rested; read and write with sys_*. Of a stage that was rested it is opened again: -errno
+ * when it can't be. At the limit of descriptors this waits (see fds.c). */
+int cache_stage_fd(struct cache_stage *s);
+/* Needs no descriptor until the next cache_stage_fd(). Nobody uses the one that it has. */
+void cache_stage_rest(struct cache_stage *s);
 bool cache_stage_is_bad(const struct cache_stage *s); /* a sync of it failed: only a copy can be journaled */
 /* Before `bytes` more are written: evicts clean blocks to make room; -ENOSPC when nothing more can be freed. */
 _must_check_ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes);

@@ -66,6 +66,10 @@ _must_check_ int data_localise(struct data_file *f);
 /* The same for [off, off + len): a data_source over it then asks nothing of the bucket. */
 _must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t len);
 
+/* Nobody will use the file for a while: its staged bytes need no descriptor until somebody does. Waits for nobody: of
+ * a file that is in use it does nothing. */
+void data_rest(struct data_file *f);
+
 uint64_t data_size(struct data_file *f);
 bool data_is_dirty(struct data_file *f);     /* differs from its base, or has none yet */
 bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or cut to 0 since the last commit */
