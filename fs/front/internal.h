@@ -18,7 +18,7 @@ struct replies {
     struct cond room;
     uint64_t max; /* 0: any */
     struct {
-        uint64_t used, peak;
+        uint64_t used;
     } locked;
 };
 

@@ -34,8 +34,6 @@ char *replies_take(struct replies *p, size_t size)
     while (p->max != 0 && p->locked.used > 0 && p->locked.used + size > p->max)
         cond_wait(&p->room, &p->lock);
     p->locked.used += size;
-    if (p->locked.used > p->locked.peak)
-        p->locked.peak = p->locked.used;
     lock_drop(&p->lock);
     data = malloc(size > 0 ? size : 1);
     if (data == NULL)
@@ -49,14 +47,4 @@ void replies_give(struct replies *p, char *data, size_t size)
         return;
     free(data);
     give(p, size);
-}
-
-uint64_t front_replies_peak(struct front *f)
-{
-    uint64_t peak;
-
-    lock_take(&f->replies.lock);
-    peak = f->replies.locked.peak;
-    lock_drop(&f->replies.lock);
-    return peak;
 }

@@ -40,7 +40,6 @@ void front_free(struct front *f); /* NULL is fine */
 /* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes (for at most 10 s:
  * then it says so in the log and goes on). */
 void front_invalidate(void *front, uint64_t node);
-uint64_t front_replies_peak(struct front *f); /* the most that were taken at once */
 /* For vfs_conf.names_many: wakes the thread that asks the kernel to forget what vfs_idle_get() tells. */
 void front_prune(void *front);
 
