@@ -118,6 +118,8 @@ def by_descriptor(rig):
         os.close(fd)
         wait_up(p, d, log)
         is_nobodys(p)
+        r = procs.run([*AS_NOBODY, "cat", f"/proc/{p.pid}/environ"], False, 60)
+        true(r.returncode != 0, "another process of its user read its memory (PR_SET_DUMPABLE)")
         use(rig, d, "by-descriptor")
         missing = status_of(place, name)["missing_privileges"]
         contains(missing, "creator's hint")
