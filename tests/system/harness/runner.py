@@ -21,12 +21,15 @@ LEAST = 1800  # seconds: whatever a script says, a machine that is slow and load
 
 
 def declared(path):
-    """BACKENDS and TIMEOUT of a script, without running it."""
+    """BACKENDS and TIMEOUT of a script, without running it. LONGER names a variable of the environment: the seconds that
+    the script is asked to go on for."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     b = re.search(r'^BACKENDS = "([^"]*)"', text, re.M)
     t = re.search(r"^TIMEOUT = (\d+)", text, re.M)
-    return (b.group(1) if b else "versitygw").split(), max(int(t.group(1)) if t else 0, LEAST)
+    more = re.search(r'^LONGER = "(\w+)"', text, re.M)
+    longer = int(os.environ.get(more.group(1)) or 0) if more else 0
+    return (b.group(1) if b else "versitygw").split(), max(int(t.group(1)) if t else 0, LEAST) + longer
 
 
 def mounts():
@@ -77,7 +80,8 @@ def run_script(here, job, env, logs):
     log = os.path.join(logs, f"{kind}-{job.script[:-3]}-{job.backend}.log")
     with tempfile.TemporaryDirectory(prefix="s3efs-run.", ignore_cleanup_errors=True) as tmp:
         os.chmod(tmp, 0o755)  # checks with another user's eyes
-        env = dict(env, S3EFS_TEST_BACKEND=job.backend, S3EFS_TEST_TMP=tmp, PYTHONDONTWRITEBYTECODE="1")
+        env = dict(env, S3EFS_TEST_BACKEND=job.backend, S3EFS_TEST_TMP=tmp,
+                   S3EFS_TEST_LOGS=env.get("S3EFS_TEST_LOGS") or logs, PYTHONDONTWRITEBYTECODE="1")
         began, why = time.monotonic(), ""
         with open(log, "w+", encoding="utf-8", errors="replace") as out:
             p = subprocess.Popen([sys.executable, os.path.join(here, job.script)], stdout=out,
