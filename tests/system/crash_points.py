@@ -82,7 +82,7 @@ class Site:
 
     def fsck(self, *args, crash_at=None):
         env = mount.environment(**({"S3EFS_CRASH_AT": crash_at} if crash_at else {}))
-        return mount.cli("fsck", "file://" + self.bucket, "--json", "--cache", self.cache, *args, env=env, seconds=300)
+        return mount.cli("fsck", "file://" + self.bucket, "--json", "--cache", self.cache, *args, env=env)
 
     @contextlib.contextmanager
     def no_writes(self):
@@ -121,7 +121,7 @@ class Run(Work):
         try:
             work()
         except OSError:
-            self.m.proc.wait(60)
+            self.m.proc.wait(procs.PATIENCE)
         true(self.m.is_dead(), f"no death at {point}")
         mount.force_unmount(self.m.dir)
 
@@ -358,7 +358,7 @@ def die(site, case, top):
             globals()[case.point.workload](c)
         except (OSError, AssertionError, RuntimeError, procs.Timeout, subprocess.TimeoutExpired) as e:
             with contextlib.suppress(subprocess.TimeoutExpired, AttributeError):
-                c.m.proc.wait(60)
+                c.m.proc.wait(procs.PATIENCE)
             if c.m is None or not c.m.is_dead():
                 raise AssertionError(f"it failed and did not die: {e!r}") from e
             return

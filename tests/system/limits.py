@@ -10,8 +10,8 @@ import threading
 from harness.case import check, equal, main, true
 
 BACKENDS = "file"
-TIMEOUT = 1500
 LONG = os.environ.get("S3EFS_TEST_LONG") == "1"
+TIMEOUT = 5400 if LONG else 1800
 MIB = 1 << 20
 LIMIT = 32  # MiB, the least that is taken; the long run has the default
 DIRS = 1000 if LONG else 27
@@ -22,7 +22,6 @@ OPEN = 500
 THREADS = 128
 THREADS_MORE = 40  # of the daemon beside `threads`: fs/README.md lists them
 if LONG:
-    TIMEOUT = 5400
     LIMIT = 512
 
 
