@@ -134,7 +134,8 @@ static int copy_version(struct move *m, struct moved *one, bool by_copy)
     if (by_copy && upload_can_copy(m->v->upload, cond.kind, size))
         size = UINT64_MAX; /* the bytes need not come here */
     r = data_fetch(m->v->data, one->from, NULL, size, &obj);
-    if (r == STORE_NOT_FOUND)
+    one->is_gone = r == STORE_NOT_FOUND;
+    if (one->is_gone)
         return 0;
     r = r == 0 ? look_first(m, one, &obj, &cond) : err_fold(r);
     if (r > 0)

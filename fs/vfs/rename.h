@@ -40,6 +40,7 @@ struct moved {
     struct store_obj now;   /* the copy */
     uint64_t size;
     bool is_copied;
+    bool is_gone; /* there was no source when it was looked at last */
     bool is_left; /* stays under its old name: the new one is a stranger's, or was written to */
     struct inode *inode; /* known here, with content */
 };
