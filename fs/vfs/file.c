@@ -303,7 +303,7 @@ int vfs_fsync(struct vfs *v, uint64_t fh)
 static void release_writer(struct vfs *v, struct handle *h)
 {
     struct inode *i = h->inode;
-    bool is_last, is_dirty, is_given_up;
+    bool is_last, is_dirty, is_given_up, is_torn;
     int r = 0;
 
     pthread_rwlock_rdlock(&v->names);
@@ -319,8 +319,11 @@ static void release_writer(struct vfs *v, struct handle *h)
     if (r == 0 && is_dirty && (is_last || h->has_written || h->is_fresh))
         r = v->conf.commit == VFS_COMMIT_CLOSE ? commit_inode_unwaited(v, i) : outbox_commit(v, i);
     is_given_up = r < 0 && is_last && !outbox_waits(i);
+    is_torn = r < 0 && is_last && outbox_waits(i) && i->torn != 0;
     if (is_given_up)
         (void)commit_give_up(v, i, r, "at the last close");
+    if (is_torn)
+        outbox_revert(v, i, r);
     if (is_last)
         strict_end(v, i);
     lock_take(&v->tree);

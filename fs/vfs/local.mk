@@ -38,3 +38,4 @@ libvfs_a_SOURCES += %D%/sending.c
 libvfs_a_SOURCES += %D%/unsent.c
 libvfs_a_SOURCES += %D%/idle.c
 libvfs_a_SOURCES += %D%/idle.h
+libvfs_a_SOURCES += %D%/revert.c

@@ -64,6 +64,9 @@ int outbox_forget(struct vfs *v, struct inode *i);
 /* Another file stands under its name: as forget, but what can't be dropped now is tried again. NULL
  * is fine. */
 void outbox_replaced(struct vfs *v, struct inode *over);
+/* The last close failed with this error, for a write that had failed: the file becomes what its
+ * entry says. Where that can't be read, it stays as it is. */
+void outbox_revert(struct vfs *v, struct inode *i, int error);
 /* It is no longer of this mount's queue; the entry stays for the next start. */
 void outbox_leave(struct vfs *v, struct inode *i);
 /* Before the tree follows: its entry says the new place. A file whose close has not returned gets
@@ -83,6 +86,9 @@ void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in the journal */
 
+/* The bytes of an entry. Any locks of rank below LOCK_RANK_NO_BLOCK. */
+_must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,
+                             struct data_file **ret);
 /* A replayed entry joins the queue. o: calloc'd, with its marks; consumed. Under v->tree. */
 void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq);
 

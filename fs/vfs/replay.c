@@ -176,19 +176,27 @@ static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_f
     return r;
 }
 
-static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_file)
+int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,
+                struct data_file **ret)
 {
     const struct store_obj base = {
         .etag = rec->etag, .size = rec->obj_size, .mtime_ns = rec->obj_mtime_ns};
     bool has_base = store_etag_is_set(&rec->etag);
     struct cache_stage *stage = NULL;
-    struct data_file *f = NULL;
     int r = has_file ? journal_stage(v->conf.journal, seq, &stage) : 0;
 
     if (r == 0)
-        r = data_file_restore(v->data, rec->key, has_base ? &base : NULL, stage, &rec->bytes, &f);
+        r = data_file_restore(v->data, rec->key, has_base ? &base : NULL, stage, &rec->bytes, ret);
     if (r == 0)
-        data_rest(f);
+        data_rest(*ret);
+    return r;
+}
+
+static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_file)
+{
+    struct data_file *f = NULL;
+    int r = replay_file(v, seq, rec, has_file, &f);
+
     return r == 0 ? insert(v, seq, rec, f) : r;
 }
 

@@ -218,3 +218,7 @@ tests_unit_vfs_test_bad_disk_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(L
 tests_unit_vfs_test_descriptors_SOURCES = %D%/test_descriptors.c %D%/localmount.h
 tests_unit_vfs_test_descriptors_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_descriptors_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_torn
+tests_unit_vfs_test_local_torn_SOURCES = %D%/test_local_torn.c %D%/localmount.h
+tests_unit_vfs_test_local_torn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_torn_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

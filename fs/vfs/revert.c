@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit=local: the last close of a file has failed because a write had found no room, and an
+ * earlier version waits to be sent. What is in memory is not what anybody meant; what the journal
+ * has is what an earlier close promised. So the file becomes that again, as after a crash. */
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+#define FOUND 1
+
+struct search {
+    struct vfs *v;
+    uint64_t seq;
+    struct outrec rec;
+    struct data_file *f;
+};
+
+static void search_done(struct search *s)
+{
+    outrec_done(&s->rec);
+    data_file_unref(s->f);
+}
+
+static int take_entry(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
+{
+    struct search *s = arg;
+    int r;
+
+    if (seq != s->seq)
+        return 0;
+    r = outrec_decode(text, len, &s->rec);
+    if (r == 0)
+        r = replay_file(s->v, seq, &s->rec, has_file, &s->f);
+    return r < 0 ? r : FOUND;
+}
+
+static bool same_edits(const struct store_hdrs *a, const struct store_hdrs *b)
+{
+    for (size_t k = 0; k < a->n; k++) {
+        const char *value = store_hdrs_get(b, a->v[k].name);
+
+        if (value == NULL || strcmp(value, a->v[k].value) != 0)
+            return false;
+    }
+    return a->n == b->n;
+}
+
+/* Attributes that were set since the entry was made are not taken back. */
+static bool has_newer_attr(const struct inode *i, const struct outrec *rec)
+{
+    return i->attr_set != rec->attr_set || i->attr.mode != rec->attr.mode ||
+           i->attr.uid != rec->attr.uid || i->attr.gid != rec->attr.gid ||
+           i->attr.atime_ns != rec->attr.atime_ns || !same_edits(&i->edits, &rec->edits);
+}
+
+/* The newer bytes, for who had the file open. */
+static struct data_file *take_locked(struct inode *i, struct search *s)
+{
+    const struct outrec *rec = &s->rec;
+    struct data_file *newer = i->data;
+
+    i->data = steal(&s->f);
+    i->attr.size = rec->bytes.size;
+    i->attr.mtime_ns = rec->attr.mtime_ns;
+    i->etag = rec->etag;
+    i->obj_size = rec->obj_size;
+    i->obj_mtime_ns = rec->obj_mtime_ns;
+    i->is_new = rec->is_new;
+    i->is_excl = rec->is_excl;
+    i->is_trunc = rec->is_trunc;
+    i->is_replacing = rec->is_replacing;
+    i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
+    i->is_dirty = true;
+    i->is_cut_now = false;
+    i->failed = i->torn = 0;
+    i->out_is_behind = has_newer_attr(i, rec);
+    i->out->is_replayed = i->out->is_tried; /* what was merged with others' is gone */
+    i->out->retry_ns = 0;
+    return newer;
+}
+
+void outbox_revert(struct vfs *v, struct inode *i, int error)
+{
+    _cleanup_(search_done) struct search s = {.v = v, .seq = i->out->seq};
+    struct data_file *newer;
+    int r = journal_each(v->conf.journal, take_entry, &s);
+
+    if (r != FOUND) {
+        log_warn("local.revert", "node=%llu cause=%s effect=\"it waits for the next start\"",
+                 (unsigned long long)i->node, r < 0 ? LOG_Q(err_text()) : "\"no entry\"");
+        return;
+    }
+    lock_take(&v->tree);
+    newer = take_locked(i, &s);
+    inode_kernel_behind_locked(i); /* it has the pages that were refused */
+    lock_drop(&v->tree);
+    data_file_unref(newer);
+    log_warn("local.reverted", "key=%s error=%d effect=\"what was closed before is sent\"",
+             LOG_Q(s.rec.key), -error);
+}
