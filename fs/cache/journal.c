@@ -53,9 +53,12 @@ void journal_close(struct journal *j)
 static int sync_stage(struct cache_stage *s, struct jindex_rec *rec)
 {
     struct stat st;
-    int r = s->bad ? -EIO : sys_fdatasync(cache_stage_fd(s));
+    int r, fd = cache_stage_fd(s);
 
-    if (r == 0 && fstat(cache_stage_fd(s), &st) < 0)
+    if (fd < 0)
+        return fd;
+    r = s->bad ? -EIO : sys_fdatasync(fd);
+    if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
     if (r < 0) {
         s->bad = true;

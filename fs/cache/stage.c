@@ -70,21 +70,49 @@ int cache_stage_of(struct cache *c, const char *path, uint64_t alloc, struct cac
     return r;
 }
 
-int cache_stage_fd(struct cache_stage *s)
+static int open_again(struct cache_stage *s, int flags)
 {
-    int fd = atomic_load(&s->fd), none = -1;
+    int none = -1, fd = cache_open_waiting(s->cache, s->path, flags | O_NOFOLLOW);
 
-    if (fd >= 0)
+    if (fd < 0)
         return fd;
-    fd = cache_open_waiting(s->cache, s->path, O_RDWR | O_NOFOLLOW);
-    if (fd < 0) {
-        s->cache->count.errors++;
-        return err_set(fd, "cache: staging file: %s", strerror(-fd));
-    }
     if (atomic_compare_exchange_strong(&s->fd, &none, fd))
         return fd;
     close(fd); /* another reader was faster */
     return none;
+}
+
+static int cannot_open(struct cache_stage *s, int error)
+{
+    s->cache->count.errors++;
+    cache_health_bad(s->cache, error, "stage");
+    return err_set(error, "cache: staging file: %s", strerror(-error));
+}
+
+int cache_stage_fd(struct cache_stage *s)
+{
+    int fd = atomic_load(&s->fd);
+
+    if (fd >= 0)
+        return fd;
+    fd = open_again(s, O_RDWR);
+    if (fd == -EROFS) { /* to be read and sent it is good enough */
+        atomic_store(&s->is_read_only, true);
+        fd = open_again(s, O_RDONLY);
+    }
+    return fd < 0 ? cannot_open(s, fd) : fd;
+}
+
+int cache_stage_write_fd(struct cache_stage *s)
+{
+    int fd;
+
+    if (atomic_exchange(&s->is_read_only, false))
+        cache_stage_rest(s);
+    fd = atomic_load(&s->fd);
+    if (fd < 0)
+        fd = open_again(s, O_RDWR);
+    return fd < 0 ? cannot_open(s, fd) : fd;
 }
 
 void cache_stage_rest(struct cache_stage *s)

@@ -9,6 +9,7 @@ struct cache_stage {
     struct cache *cache;
     char *path; /* NULL: it has been moved away */
     atomic_int fd; /* -1: resting, to be opened again by path */
+    atomic_bool is_read_only; /* fd is: the disk was, when it was opened again */
     uint64_t accounted; /* its part of used.staged */
     uint64_t shared;    /* what a journal's entry accounts for */
     bool bad;           /* a sync failed: what is on the disk of it is not known */

@@ -10,13 +10,13 @@
 #define ZEROS (64u << 10)
 
 /* Where the cache's file system makes no holes. */
-static int write_zeros(struct cache_stage *stage, uint64_t off, uint64_t len)
+static int write_zeros(struct cache_stage *stage, int fd, uint64_t off, uint64_t len)
 {
     static const char zeros[ZEROS];
     int r = cache_stage_reserve(stage, len);
     for (uint64_t n; r == 0 && len > 0; off += n, len -= n) {
         n = len < ZEROS ? len : ZEROS;
-        r = sys_pwrite_all(cache_stage_fd(stage), zeros, (size_t)n, off);
+        r = sys_pwrite_all(fd, zeros, (size_t)n, off);
     }
     return r;
 }
@@ -24,15 +24,15 @@ static int write_zeros(struct cache_stage *stage, uint64_t off, uint64_t len)
 /* The stage reads as zeros in there, and is at least as long. */
 static int zero_stage(struct cache_stage *stage, uint64_t off, uint64_t len)
 {
-    int fd = cache_stage_fd(stage);
+    int fd = cache_stage_write_fd(stage);
     struct stat st;
-    int r = fstat(fd, &st) < 0 ? -errno : 0;
+    int r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
     if (r == 0 && (uint64_t)st.st_size < off + len)
         r = sys_ftruncate(fd, off + len);
     if (r != 0)
         return r;
     r = sys_punch(fd, off, len);
-    return r == -EOPNOTSUPP ? write_zeros(stage, off, len) : r;
+    return r == -EOPNOTSUPP ? write_zeros(stage, fd, off, len) : r;
 }
 
 static int reserve_for_hole(struct data_file *f)

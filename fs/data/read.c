@@ -142,9 +142,11 @@ size_t base_here(struct data *d, const struct cache_id *id, uint64_t off, void *
 static int read_seg(struct data_file *f, struct seg seg, uint64_t off, void *buf, bool plan_ahead)
 {
     size_t len = (size_t)seg.len;
+    int fd;
     switch (seg.kind) {
     case SEG_STAGE:
-        return sys_pread_all(cache_stage_fd(f->stage), buf, len, off);
+        fd = cache_stage_fd(f->stage);
+        return fd < 0 ? -EIO : sys_pread_all(fd, buf, len, off);
     case SEG_ZERO:
         memset(buf, 0, len);
         return 0;

@@ -39,7 +39,8 @@ static int stage_write(struct data_file *f, uint64_t off, const void *buf, size_
         if (r != 0)
             return r;
     }
-    r = sys_pwrite_all(cache_stage_fd(stage), buf, len, off);
+    int fd = cache_stage_write_fd(stage);
+    r = fd < 0 ? fd : sys_pwrite_all(fd, buf, len, off);
     crash_point("cache.stage_written");
     if (r != 0) {
         f->stage_impure = true; /* some of it may be there, outside of any range */
@@ -85,7 +86,8 @@ static void cut_stage(struct data_file *f, uint64_t size)
     uint64_t end = extents_end(&f->dirty), local_end = extents_end(&f->local);
     if (!f->stage || (end <= size && local_end <= size && !f->stage_impure))
         return;
-    if (sys_ftruncate(cache_stage_fd(f->stage), size) != 0)
+    int fd = cache_stage_write_fd(f->stage);
+    if (fd < 0 || sys_ftruncate(fd, size) != 0)
         f->stage_impure = true;
     else if (size == 0)
         f->stage_impure = false;

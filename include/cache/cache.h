@@ -106,6 +106,8 @@ _must_check_ int cache_stage_new(struct cache *c, struct cache_stage **ret);
 /* Borrowed, until the stage is rested; read and write with sys_*. Of a stage that was rested it is opened again: -errno
  * when it can't be. At the limit of descriptors this waits (see fds.c). */
 int cache_stage_fd(struct cache_stage *s);
+/* The same, to be written to: cache_stage_fd's may be for reading alone, where the disk has become read-only meanwhile. */
+int cache_stage_write_fd(struct cache_stage *s);
 /* Needs no descriptor until the next cache_stage_fd(). Nobody uses the one that it has. */
 void cache_stage_rest(struct cache_stage *s);
 bool cache_stage_is_bad(const struct cache_stage *s); /* a sync of it failed: only a copy can be journaled */

@@ -75,6 +75,11 @@ void baddisk_quick_syncs(bool on)
     bad_disk.quick = on;
 }
 
+void baddisk_read_only(bool on)
+{
+    bad_disk.read_only = on;
+}
+
 void baddisk_on_sync(void (*fn)(void *arg, const char *path), void *arg)
 {
     pthread_mutex_lock(&bad_disk_mutex);

@@ -32,6 +32,8 @@ void baddisk_fail(uint64_t nth, int err, bool persistent);
 void baddisk_kill(uint64_t nth);
 /* Syncs, everywhere: they return 0 without waiting for the disk. */
 void baddisk_quick_syncs(bool on);
+/* Nothing is opened to be written to: EROFS. Not counted. */
+void baddisk_read_only(bool on);
 /* How many syncs of files (or O_DSYNC writes to them) whose path ends in `tail` were seen. */
 uint64_t baddisk_syncs(const char *tail);
 /* Before each sync, in its thread, no lock held. */

@@ -42,7 +42,9 @@ static int see_open(const char *path, int flags, mode_t mode)
 
     pthread_mutex_lock(&bad_disk_mutex);
     is_new = (flags & O_CREAT) != 0 && lstat(path, &st) < 0;
-    if ((flags & (O_CREAT | O_TRUNC)) == 0 || !bad_disk_fails())
+    if (bad_disk.read_only && (flags & O_ACCMODE) != O_RDONLY)
+        errno = EROFS;
+    else if ((flags & (O_CREAT | O_TRUNC)) == 0 || !bad_disk_fails())
         fd = real_open(AT_FDCWD, path, flags, mode);
     if (fd >= FDS)
         abort();

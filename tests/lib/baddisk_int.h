@@ -17,7 +17,7 @@ struct bad_disk {
     char root[PATH_MAX];
     size_t root_len; /* 0: nothing is watched */
     bool record, persistent;
-    atomic_bool quick;
+    atomic_bool quick, read_only;
     uint64_t calls, fail_at, kill_at;
     int err;
     enum baddisk_lie lie;

@@ -50,3 +50,7 @@ cache_tests += tests/unit/cache/test_power
 tests_unit_cache_test_power_SOURCES = %D%/test_power.c
 tests_unit_cache_test_power_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_cache_test_power_LDADD = libtestbaddisk.a $(LIBS_cache) $(CMOCKA_LIBS)
+cache_tests += tests/unit/cache/test_stage_rest
+tests_unit_cache_test_stage_rest_SOURCES = %D%/test_stage_rest.c
+tests_unit_cache_test_stage_rest_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_cache_test_stage_rest_LDADD = libtestbaddisk.a $(LIBS_cache) $(CMOCKA_LIBS)
