@@ -66,6 +66,17 @@ static void drop_unused(struct cache *c)
         free_fd(out[i]);
 }
 
+/* Who can do without it does not wait. */
+static int open_once_more(struct cache *c, const char *path, int flags)
+{
+    int r = sys_open(path, flags, 0600);
+
+    if (r != -EMFILE && r != -ENFILE)
+        return r;
+    drop_unused(c);
+    return sys_open(path, flags, 0600);
+}
+
 int cache_open_waiting(struct cache *c, const char *path, int flags)
 {
     const struct timespec turn = {.tv_nsec = OPEN_TURN_MS * 1000000L};
@@ -91,7 +102,7 @@ static struct cache_fd *open_fd(struct cache *c, const struct cache_vkey *v, int
     cache_block_path(c, v, path);
     f->v = *v;
     f->refs = 1;
-    f->fd = cache_open_waiting(c, path, O_RDONLY | O_NOFOLLOW | O_NOATIME);
+    f->fd = open_once_more(c, path, O_RDONLY | O_NOFOLLOW | O_NOATIME);
     if (f->fd == -EPERM) /* NOATIME is for the owner only */
         f->fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
     if (f->fd >= 0)
