@@ -318,7 +318,9 @@ void outbox_stop(struct vfs *v)
 
 struct data_file *outbox_resting_locked(const struct inode *i)
 {
-    return i->out != NULL && i->n_open == 0 && i->data != NULL ? data_file_ref(i->data) : NULL;
+    bool is_unused = i->out != NULL && !i->out->is_busy && i->n_open == 0 && i->data != NULL;
+
+    return is_unused ? data_file_ref(i->data) : NULL;
 }
 
 void outbox_rest(struct data_file *f)

@@ -133,13 +133,13 @@ static bool send_locked(struct vfs *v, struct outgoing *o)
     pthread_rwlock_unlock(&v->names);
     inode_tell_kernel(v, i);
     lock_take(&v->tree);
+    if (i->out != NULL)
+        i->out->is_busy = false;
     f = outbox_resting_locked(i);
+    inode_unref_locked(v, i);
     lock_drop(&v->tree);
     outbox_rest(f);
     lock_take(&v->tree);
-    if (i->out != NULL)
-        i->out->is_busy = false;
-    inode_unref_locked(v, i);
     return is_sent;
 }
 
