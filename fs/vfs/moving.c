@@ -139,7 +139,7 @@ static int delete_source(struct move *m, struct moved *one)
         if (tries > 0)
             r = move_copy(m, one);
         if (tries > 0 && one->is_gone) /* a server may refuse to delete what it says it has not */
-            return r;
+            break;
         if (tries == 0 || (r == 0 && !one->is_left))
             r = rename_delete(m->v, one->from, &one->etag, m->claim->what.session);
     }
