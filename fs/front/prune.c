@@ -9,10 +9,12 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include "base/err.h"
 #include "base/log.h"
 
@@ -34,6 +36,7 @@ struct prune {
     } locked;
     struct vfs_idle *batch; /* the thread's from here on */
     bool by_number;
+    int fd; /* /dev/fuse, our own: the session's number may be another file's before this thread ends */
 };
 
 static int tell_numbers(struct prune *p, size_t n)
@@ -46,7 +49,7 @@ static int tell_numbers(struct prune *p, size_t n)
 
     for (size_t i = 0; i < n; i++)
         nodes[i] = p->batch[i].node;
-    return writev(fuse_session_fd(p->front->session), iov, 3) < 0 ? -errno : 0;
+    return writev(p->fd, iov, 3) < 0 ? -errno : 0;
 }
 
 static void tell_names(const struct prune *p, size_t n)
@@ -119,6 +122,16 @@ void front_prune(void *front)
     lock_drop(&p->lock);
 }
 
+static void done_with(struct prune *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    cond_done(&p->wake);
+    lock_done(&p->lock);
+    free(p->batch);
+    free(p);
+}
+
 /* Before the first call is served. */
 int prune_new(struct front *f, bool by_name)
 {
@@ -128,18 +141,20 @@ int prune_new(struct front *f, bool by_name)
     if (r == 0) {
         p->front = f;
         p->by_number = !by_name;
+        p->fd = fcntl(fuse_session_fd(f->session), F_DUPFD_CLOEXEC, 0);
         p->batch = calloc(BATCH, sizeof(*p->batch));
         lock_init(&p->lock, LOCK_LEAF);
         cond_init(&p->wake);
-        r = p->batch != NULL ? -pthread_create(&p->thread, NULL, prune_main, p) : -ENOMEM;
+        if (p->fd < 0)
+            r = -errno;
+        else
+            r = p->batch != NULL ? -pthread_create(&p->thread, NULL, prune_main, p) : -ENOMEM;
         if (r == 0) {
             atomic_store(&f->prune, p);
+            front_prune(f); /* a start may have brought too many names already */
             return 0;
         }
-        free(p->batch);
-        cond_done(&p->wake);
-        lock_done(&p->lock);
-        free(p);
+        done_with(p);
     }
     return err_set(r, "no thread for names: %s", strerror(-r));
 }
@@ -165,8 +180,5 @@ void prune_free(struct front *f)
     cond_signal(&p->wake);
     lock_drop(&p->lock);
     pthread_join(p->thread, NULL);
-    cond_done(&p->wake);
-    lock_done(&p->lock);
-    free(p->batch);
-    free(p);
+    done_with(p);
 }
