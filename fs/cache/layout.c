@@ -204,6 +204,26 @@ static int check_owner(const char *dir)
     return lstat(dir, &st) < 0 ? fail(-errno, dir, "") : layout_check_owner(&st, geteuid(), dir);
 }
 
+/* Nothing of another user's is touched, whatever his name leads to by now. */
+static int close_to_others(const char *dir)
+{
+    _cleanup_close_ int fd = sys_open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    struct stat st;
+    int r;
+
+    if (fd < 0)
+        return fail(fd, dir, "");
+    if (fstat(fd, &st) < 0)
+        return fail(-errno, dir, "");
+    st.st_mode &= ~(mode_t)S_IWOTH;
+    r = layout_check_owner(&st, geteuid(), dir);
+    if (r < 0)
+        return r;
+    /* May fail where a volume is shared by group: what is in it is 0700 anyway. */
+    (void)!fchmod(fd, 0700);
+    return fstat(fd, &st) < 0 ? fail(-errno, dir, "") : layout_check_owner(&st, geteuid(), dir);
+}
+
 static int make_folder(const char *dir, const char *name)
 {
     char path[PATH_MAX];
@@ -240,11 +260,8 @@ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd
     if (strlen(abs) > PATH_MAX - 512)
         return fail(-ENAMETOOLONG, dir, "");
     r = check_unstamped(abs);
-    /* May fail where a volume is shared by group: what is in it is 0700 anyway. */
     if (r == 0)
-        (void)!chmod(abs, 0700);
-    if (r == 0)
-        r = check_owner(abs);
+        r = close_to_others(abs);
     if (r == 0)
         r = take_lock(abs, &fd);
     if (r == 0)

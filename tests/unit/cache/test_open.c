@@ -246,7 +246,9 @@ static void test_whose_it_is(void **state)
     scratch_make(dir);
     if (geteuid() == 0) { /* nobody else can give a directory away */
         assert_int_equal(chown(dir, 65534, 65534), 0);
+        assert_int_equal(chmod(dir, 0775), 0);
         assert_int_equal(open_only(dir, SOURCE, &c), -EACCES);
+        assert_int_equal(mode_of(dir, "."), 0775); /* it is as its owner wants it */
         assert_non_null(strstr(err_text(), "another user"));
         assert_false(exists(dir, "lock"));
         assert_int_equal(chown(dir, 0, 0), 0);
