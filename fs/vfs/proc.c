@@ -60,7 +60,7 @@ static int is_on(const char *path, dev_t dev)
     struct statx st;
 
     if (dev == 0)
-        return 1;
+        return -EOPNOTSUPP;
     if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
         return errno == ENOENT ? 0 : -errno;
     return makedev(st.stx_dev_major, st.stx_dev_minor) == dev;

@@ -24,7 +24,7 @@ static void descriptors(void **state)
     assert_true(fd >= 0);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(proc_has_fd(me, st.st_dev, st.st_ino), 1);
-    assert_int_equal(proc_has_fd(me, 0, st.st_ino), 1); /* the device is not known */
+    assert_true(proc_has_fd(me, 0, st.st_ino) < 0); /* the device is not known */
     /* The same number on another file system: another mount of the bucket has it for the same file,
      * and a close here must not wait for a close there. */
     assert_int_equal(proc_has_fd(me, st.st_dev + 1, st.st_ino), 0);
