@@ -58,6 +58,9 @@ static int take_arguments(struct request *q, int argc, char **argv)
     if (r < 0)
         return r;
     q->config.fuse_fd = r;
+    /* its number is no name by which the next daemon would find what this one has not sent */
+    if (r > 0 && !config_given(&q->config, "cache_dir"))
+        return err_set(-EINVAL, "%s: a mount that is handed over needs -o cache_dir=DIR", q->dir);
     if (r == 0)
         r = mountpoint_canonical(q->dir, &q->config.mountpoint);
     else

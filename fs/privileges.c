@@ -23,20 +23,20 @@ uint64_t privileges_effective(void)
 void privileges_missing(uint64_t effective, int given_fd, char *out, size_t size)
 {
     static const struct {
-        unsigned capability;
+        uint64_t needed;
         bool is_for_fd; /* else fusermount3 does it */
         const char *what;
     } rows[] = {
-        {CAP_SYS_ADMIN, true, "unmounting (CAP_SYS_ADMIN)"},
-        {CAP_SYS_PTRACE, false,
+        {UINT64_C(1) << CAP_SYS_ADMIN, true, "unmounting (CAP_SYS_ADMIN)"},
+        {UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_DAC_READ_SEARCH, false,
          "the creator's hint and duplicated descriptors of other users' processes "
-         "(CAP_SYS_PTRACE)"},
+         "(CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH)"},
     };
     size_t len = 0;
 
     out[0] = '\0';
     for (size_t i = 0; i < ARRAY_LEN(rows) && len < size; i++) {
-        if ((effective & (UINT64_C(1) << rows[i].capability)) != 0 ||
+        if ((effective & rows[i].needed) == rows[i].needed ||
             (rows[i].is_for_fd && given_fd <= 0))
             continue;
         snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "", rows[i].what);

@@ -275,7 +275,7 @@ void front_free(struct front *f)
         return;
     if (f->vfs != NULL)
         vfs_lock_stop(f->vfs); /* whoever waits is answered while there is a session */
-    if (atomic_load(&f->mounted))
+    if (atomic_load(&f->mounted) && f->given_fd <= 0)
         fuse_session_unmount(f->session);
     else if (f->was_mounted)
         forget_mount(f);
