@@ -51,12 +51,12 @@ class Place:
         return [self.binary, "mount", rig.source, where, "-f", "-o", mount.options(dict(self.options, **more))]
 
     def ask(self, *argv):
-        return procs.run([*AS_NOBODY, self.binary, *argv], False, 120, env=self.env)
+        return procs.run([*AS_NOBODY, self.binary, *argv], False, procs.PATIENCE, env=self.env)
 
 
 def is_fuse(d):
     try:
-        r = procs.run(["stat", "-f", "-c", "%t", d], False, 60)
+        r = procs.run(["stat", "-f", "-c", "%t", d], False, procs.PATIENCE)
         return r.returncode == 0 and r.stdout.strip() == mount.FUSE_MAGIC
     except subprocess.TimeoutExpired:
         return False
@@ -72,7 +72,7 @@ def wait_up(p, d, log):
         if p.poll() is not None:
             raise RuntimeError(f"the daemon ended with {p.returncode}: {text_of(log)[-2000:]}")
         return is_fuse(d)
-    procs.wait_for(up, f"mount at {d}", 60)
+    procs.wait_for(up, f"mount at {d}", procs.PATIENCE)
 
 
 def status_of(place, name):
@@ -98,7 +98,7 @@ def use(rig, d, name):
 
 
 def ended(p, log):
-    code = p.wait(90)
+    code = p.wait(procs.PATIENCE)
     equal(code, 0, text_of(log)[-2000:])
 
 
@@ -118,7 +118,7 @@ def by_descriptor(rig):
         os.close(fd)
         wait_up(p, d, log)
         is_nobodys(p)
-        r = procs.run([*AS_NOBODY, "cat", f"/proc/{p.pid}/environ"], False, 60)
+        r = procs.run([*AS_NOBODY, "cat", f"/proc/{p.pid}/environ"], False, procs.PATIENCE)
         true(r.returncode != 0, "another process of its user read its memory (PR_SET_DUMPABLE)")
         use(rig, d, "by-descriptor")
         missing = status_of(place, name)["missing_privileges"]
@@ -140,7 +140,7 @@ def wrong_descriptor(rig):
     for where in ("/dev/fd/0", "/dev/fd/999", "/dev/fd/5"):
         with open("/dev/null", "rb") as null:
             r = subprocess.run([*AS_NOBODY, *place.command(rig, where)], stdin=null, capture_output=True, text=True,
-                               env=place.env, timeout=120, check=False)
+                               env=place.env, timeout=procs.PATIENCE, check=False)
         true(r.returncode != 0, f"{where} was taken")
         contains(r.stderr, where)
 
@@ -150,9 +150,9 @@ def fuse_for_all(place):
     if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
         return []
     node = place.path("fuse")
-    os.mknod(node, 0o020666, os.makedev(10, 229))
-    os.chmod(node, 0o666)
     try:
+        os.mknod(node, 0o020666, os.makedev(10, 229))
+        os.chmod(node, 0o666)
         os.close(os.open(node, os.O_RDWR))
     except OSError as e:
         raise Skip(f"/dev/fuse is root's alone, and no other node works: {e}") from e
@@ -166,19 +166,19 @@ def by_fusermount(rig):
     p = procs.start([*fuse_for_all(place), *AS_NOBODY, *place.command(rig, place.path("mnt"))], log, env=place.env)
     seen = f"/proc/{p.pid}/root" + place.path("mnt")  # also in a mount namespace
     procs.at_exit(lambda: mount.force_unmount(place.path("mnt")))
-    procs.wait_for(lambda: p.poll() is not None or "front.ready" in text_of(log), "the mount", 60)
+    procs.wait_for(lambda: p.poll() is not None or "front.ready" in text_of(log), "the mount", procs.PATIENCE)
     true(p.poll() is None, text_of(log)[-2000:])
     is_nobodys(p)
     # without user_allow_other it is for its user only, not even for root
     inside = ["nsenter", "-t", str(p.pid), "-m"]
-    r = procs.run([*inside, *AS_NOBODY, "sh", "-c", 'echo text > "$0/f" && cat "$0/f"', place.path("mnt")], False, 120)
+    r = procs.run([*inside, *AS_NOBODY, "sh", "-c", 'echo text > "$0/f" && cat "$0/f"', place.path("mnt")], False, procs.PATIENCE)
     equal((r.returncode, r.stdout), (0, "text\n"), text_of(log)[-2000:])
     equal(rig.s3.get(rig.bucket, "f").body, b"text\n")
     with contextlib.suppress(PermissionError):
         os.listdir(seen)
         true(False, "root was let in")
     contains(status_of(place, place.path("mnt"))["missing_privileges"], "creator's hint")
-    r = procs.run([*inside, *AS_NOBODY, place.binary, "umount", place.path("mnt")], False, 120, env=place.env)
+    r = procs.run([*inside, *AS_NOBODY, place.binary, "umount", place.path("mnt")], False, procs.PATIENCE, env=place.env)
     equal(r.returncode, 0, r.stdout)
     ended(p, log)
 
@@ -193,7 +193,7 @@ def filter_numbers():
             names.add(word)
         elif word not in seen:
             seen.add(word)
-            r = procs.run(["systemd-analyze", "syscall-filter", word], True, 60)
+            r = procs.run(["systemd-analyze", "syscall-filter", word], True, procs.PATIENCE)
             todo += [w for w in r.stdout.split("\n") if w.startswith("    ") and not w.strip().startswith("#")]
             todo = [w.strip() for w in todo]
     header = next((h for h in ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h")
@@ -247,9 +247,9 @@ def unit(rig):
     requires("systemd-analyze")
     path = rig.path("s3efs@test.service")
     write_file(path, text_of(UNIT).replace("/usr/bin/s3efs", os.path.abspath(os.path.join(BUILD, "s3efs"))))
-    r = procs.run(["systemd-analyze", "verify", path], False, 120)
+    r = procs.run(["systemd-analyze", "verify", path], False, procs.PATIENCE)
     true(r.returncode == 0 and "s3efs@" not in r.stdout, r.stdout)
-    r = procs.run(["systemd-analyze", "security", "--offline=true", "--threshold=50", "--no-pager", path], False, 120)
+    r = procs.run(["systemd-analyze", "security", "--offline=true", "--threshold=50", "--no-pager", path], False, procs.PATIENCE)
     equal(r.returncode, 0, r.stdout[-300:])
 
 

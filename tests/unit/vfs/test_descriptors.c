@@ -34,6 +34,14 @@ static void put_many(void)
         put_text(name_of(i), name_of(i));
 }
 
+/* The cache's own thread has a folder open now and then. */
+static bool comes_down_to(unsigned most)
+{
+    for (unsigned n = 0; n < 6000 && descriptors() > most; n++)
+        usleep(10000);
+    return descriptors() <= most;
+}
+
 static void unsent_files_need_none(void **state)
 {
     unsigned before;
@@ -43,16 +51,16 @@ static void unsent_files_need_none(void **state)
     before = descriptors();
     put_many();
     assert_int_equal(entries(), FILES + 1);
-    assert_true(descriptors() <= before + 1);
+    assert_true(comes_down_to(before + 1));
     for (unsigned i = 0; i < FILES; i++)
         assert_file(name_of(i), name_of(i)); /* readers open it again, and leave it so */
-    assert_true(descriptors() <= before + 1);
+    assert_true(comes_down_to(before + 1));
     assert_int_equal(append_text("f007", " and more"), 0);
-    assert_true(descriptors() <= before + 1);
+    assert_true(comes_down_to(before + 1));
     assert_int_equal(rig_remount(&rig), 0);
-    assert_true(descriptors() <= before + 1);
+    assert_true(comes_down_to(before + 1));
     assert_int_equal(outbox_run(rig.vfs), FILES + 1);
-    assert_true(descriptors() <= before + 1);
+    assert_true(comes_down_to(before + 1));
     for (unsigned i = 0; i < FILES; i++)
         assert_object(name_of(i), i == 7 ? "f007 and more" : name_of(i));
 }
