@@ -211,8 +211,8 @@ static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, boo
     crash_point("replay.entry");
     for (unsigned k = 0; k < rec.n_doubts && r == 0; k++)
         upload_doubt(v->upload, rec.key, rec.doubts[k]);
-    if (r == 0)
-        return 0;
+    if (r == 0 || r == -ENOMEM) /* the start fails, and the next one has it all */
+        return r;
     log_error("journal.entry",
               "seq=%llu key=%s error=%d cause=%s effect=\"it stays in the journal\"",
               (unsigned long long)seq, LOG_Q(rec.key), -r, LOG_Q(err_text()));
