@@ -118,7 +118,8 @@ WRAP(char *, strndup, const char *s, size_t n)
     return FAILS() ? NULL : count(__real_strndup(s, n));
 }
 
-static int print(bool no_memory, char **ret, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static int print(bool no_memory, char **ret,
+                                                       const char *format, va_list ap)
 {
     int n = no_memory ? -1 : vasprintf(ret, format, ap);
 

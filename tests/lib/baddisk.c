@@ -123,9 +123,11 @@ size_t baddisk_position(void)
 
 const char *bad_disk_below(const char *path)
 {
-    if (bad_disk.root_len == 0 || strncmp(path, bad_disk.root, bad_disk.root_len) != 0)
+    size_t len = bad_disk.root_len;
+
+    if (len == 0 || strncmp(path, bad_disk.root, len) != 0)
         return NULL;
-    path += bad_disk.root_len;
+    path += len;
     if (*path == '\0')
         return path;
     return *path == '/' ? path + 1 : NULL;

@@ -15,7 +15,7 @@
 
 struct bad_disk {
     char root[PATH_MAX];
-    size_t root_len; /* 0: nothing is watched */
+    _Atomic size_t root_len; /* 0: nothing is watched, and root is not looked at */
     bool record, persistent;
     atomic_bool quick, read_only;
     uint64_t calls, fail_at, kill_at;
