@@ -128,7 +128,7 @@ __attribute__((format(printf, 3, 0))) static int print(bool no_memory, char **re
     return n;
 }
 
-int __wrap_asprintf(char **ret, const char *format, ...);
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **ret, const char *format, ...);
 int __wrap_asprintf(char **ret, const char *format, ...)
 {
     va_list ap;
@@ -141,7 +141,8 @@ int __wrap_asprintf(char **ret, const char *format, ...)
 }
 
 /* What _FORTIFY_SOURCE makes of it. */
-int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int __wrap___asprintf_chk(char **ret, int flag,
+                                                                const char *format, ...);
 int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
 {
     va_list ap;
