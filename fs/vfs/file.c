@@ -250,9 +250,14 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
 
 static int has_fd(struct vfs *v, const struct handle *h, pid_t pid)
 {
+    uint64_t ino;
+
+    lock_take(&v->tree);
+    ino = h->inode->ino; /* another close may just take over the winner's */
+    lock_drop(&v->tree);
     if (v->conf.proc_has_fd != NULL)
-        return v->conf.proc_has_fd(pid, h->inode->ino);
-    return proc_has_fd(pid, (dev_t)atomic_load(&v->dev), h->inode->ino);
+        return v->conf.proc_has_fd(pid, ino);
+    return proc_has_fd(pid, (dev_t)atomic_load(&v->dev), ino);
 }
 
 /* Protocol 1: is this the close that its writer waits for? One of several duplicates of one open
