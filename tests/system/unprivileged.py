@@ -213,7 +213,7 @@ def install_filter(numbers):
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
     head = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
 
-    def install():
+    def install(_kept=program):  # head has its address only
         if _libc.prctl(38, 1, 0, 0, 0) != 0 or _libc.prctl(22, 2, ctypes.create_string_buffer(head), 0, 0) != 0:
             os._exit(99)
     return install
