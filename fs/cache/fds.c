@@ -66,12 +66,17 @@ static void drop_unused(struct cache *c)
         free_fd(out[i]);
 }
 
+static bool is_at_limit(int r)
+{
+    return r == -EMFILE || r == -ENFILE;
+}
+
 /* Who can do without it does not wait. */
 static int open_once_more(struct cache *c, const char *path, int flags)
 {
     int r = sys_open(path, flags, 0600);
 
-    if (r != -EMFILE && r != -ENFILE)
+    if (!is_at_limit(r))
         return r;
     drop_unused(c);
     return sys_open(path, flags, 0600);
@@ -80,13 +85,11 @@ static int open_once_more(struct cache *c, const char *path, int flags)
 int cache_open_waiting(struct cache *c, const char *path, int flags)
 {
     const struct timespec turn = {.tv_nsec = OPEN_TURN_MS * 1000000L};
-    int r = sys_open(path, flags, 0600);
+    int r = open_once_more(c, path, flags);
 
-    for (int ms = 0; (r == -EMFILE || r == -ENFILE) && ms < OPEN_WAIT_MS; ms += OPEN_TURN_MS) {
-        drop_unused(c);
-        if (ms > 0)
-            nanosleep(&turn, NULL);
-        r = sys_open(path, flags, 0600);
+    for (int ms = 0; is_at_limit(r) && ms < OPEN_WAIT_MS; ms += OPEN_TURN_MS) {
+        nanosleep(&turn, NULL);
+        r = open_once_more(c, path, flags);
     }
     return r;
 }
