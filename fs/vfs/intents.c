@@ -34,15 +34,23 @@ bool intents_is_hiding(const struct intent_known *k)
     return k->what != NULL && k->what->is_dir && !k->what->is_target && intent_stands(k->what);
 }
 
-static void remove_locked(struct vfs *v, struct intent_known **p)
+/* What it said; free() it. */
+static struct intent *take_locked(struct vfs *v, struct intent_known **p)
 {
     struct intent_known *k = *p;
+    struct intent *what;
 
     *p = k->next;
     if (intents_is_hiding(k))
         atomic_fetch_sub(&v->intents_hiding, 1);
-    free(k->what);
+    what = k->what;
     free(k);
+    return what;
+}
+
+static void remove_locked(struct vfs *v, struct intent_known **p)
+{
+    free(take_locked(v, p));
 }
 
 /* The parent of a key, in place. */
@@ -131,12 +139,8 @@ int intents_over(struct vfs *v, const char *name, const struct store_etag *etag)
 
     lock_take(&v->tree);
     p = find_locked(v, name);
-    if (*p != NULL && !(*p)->is_ours && store_etag_equal(&(*p)->etag, etag)) {
-        if (intents_is_hiding(*p))
-            atomic_fetch_sub(&v->intents_hiding, 1);
-        what = steal(&(*p)->what);
-        remove_locked(v, p);
-    }
+    if (*p != NULL && !(*p)->is_ours && store_etag_equal(&(*p)->etag, etag))
+        what = take_locked(v, p);
     lock_drop(&v->tree);
     if (what != NULL)
         intents_drop_lists(v, what);
@@ -375,10 +379,7 @@ static struct intent *forget_one(struct vfs *v, uint64_t look, bool *ret_found)
             continue;
         }
         *ret_found = true;
-        if (intents_is_hiding(*p))
-            atomic_fetch_sub(&v->intents_hiding, 1);
-        what = steal(&(*p)->what);
-        remove_locked(v, p);
+        what = take_locked(v, p);
     }
     lock_drop(&v->tree);
     return what;
