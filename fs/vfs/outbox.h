@@ -89,6 +89,8 @@ void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in t
 /* The bytes of an entry. Any locks of rank below LOCK_RANK_NO_BLOCK. */
 _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,
                              struct data_file **ret);
+/* What an entry says of a file's content, and f, which has it, become the inode's. */
+void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f);
 /* A replayed entry joins the queue. o: calloc'd, with its marks; consumed. Under v->tree. */
 void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq);
 

@@ -104,27 +104,33 @@ static int make_way(struct vfs *v, struct inode *dir, const char *name)
     return 0;
 }
 
-static void fill(struct inode *i, struct outrec *rec, struct data_file *f)
+void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f)
 {
-    i->attr = rec->attr;
     i->attr.size = rec->bytes.size;
-    i->ino = objattr_ino(&i->attr);
-    atomic_store(&i->type, i->attr.mode & S_IFMT);
+    i->attr.mtime_ns = rec->attr.mtime_ns;
     i->etag = rec->etag;
     i->obj_size = rec->obj_size;
     i->obj_mtime_ns = rec->obj_mtime_ns;
     i->is_new = rec->is_new;
-    i->is_sent = rec->is_new; /* who knows */
     i->is_excl = rec->is_excl;
     i->is_trunc = rec->is_trunc;
     i->is_replacing = rec->is_replacing;
-    i->attr_set = rec->attr_set;
     i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
+    i->is_dirty = true;
+    i->data = f;
+}
+
+static void fill(struct inode *i, struct outrec *rec, struct data_file *f)
+{
+    i->attr = rec->attr;
+    i->ino = objattr_ino(&i->attr);
+    atomic_store(&i->type, i->attr.mode & S_IFMT);
+    replay_content_locked(i, rec, f);
+    i->is_sent = rec->is_new; /* who knows */
+    i->attr_set = rec->attr_set;
     i->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};
-    i->is_dirty = true;
     i->dirty_since_ns = clock_boot_ns();
-    i->data = f;
 }
 
 static struct outgoing *marks_of(const struct outrec *rec)

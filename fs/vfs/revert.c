@@ -64,18 +64,7 @@ static struct data_file *take_locked(struct inode *i, struct search *s)
     const struct outrec *rec = &s->rec;
     struct data_file *newer = i->data;
 
-    i->data = steal(&s->f);
-    i->attr.size = rec->bytes.size;
-    i->attr.mtime_ns = rec->attr.mtime_ns;
-    i->etag = rec->etag;
-    i->obj_size = rec->obj_size;
-    i->obj_mtime_ns = rec->obj_mtime_ns;
-    i->is_new = rec->is_new;
-    i->is_excl = rec->is_excl;
-    i->is_trunc = rec->is_trunc;
-    i->is_replacing = rec->is_replacing;
-    i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
-    i->is_dirty = true;
+    replay_content_locked(i, rec, steal(&s->f));
     i->is_cut_now = false;
     i->failed = i->torn = 0;
     i->out_is_behind = has_newer_attr(i, rec);
