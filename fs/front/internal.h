@@ -37,7 +37,7 @@ struct front {
     unsigned threads;
     uint32_t max_request;
     bool posix_locks, flock_locks, drops_names;
-    bool was_mounted;
+    bool was_mounted, has_begun; /* has_begun: INIT came */
     atomic_bool mounted; /* front_unmount() comes from any thread */
     void (*ready)(void *arg);
     void *ready_arg;

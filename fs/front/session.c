@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -39,6 +40,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct front *f = userdata;
 
+    f->has_begun = true;
     init_negotiate(f, conn);
     prune_protocol(f, conn->proto_minor);
     log_info("front.ready", "mountpoint=%s protocol=%u.%u libfuse=%s", LOG_Q(f->mountpoint),
@@ -269,12 +271,28 @@ static void forget_mount(struct front *f)
         close(ends[0]);
 }
 
+/* An INTERRUPT that comes when its call is answered stays with libfuse until the next request lets go of one; after the
+ * last request nobody does. A FORGET of nothing is a request without an answer. */
+static void drop_late_interrupts(struct front *f)
+{
+    struct {
+        struct fuse_in_header head;
+        struct fuse_forget_in arg;
+    } forget = {.head = {.len = sizeof(forget), .opcode = FUSE_FORGET, .nodeid = FUSE_ROOT_ID}};
+    const struct fuse_buf buf = {.size = sizeof(forget), .mem = &forget};
+
+    for (unsigned i = 0; i < f->threads; i++) /* no more calls than that ended at once */
+        fuse_session_process_buf(f->session, &buf);
+}
+
 void front_free(struct front *f)
 {
     if (f == NULL)
         return;
     if (f->vfs != NULL)
         vfs_lock_stop(f->vfs); /* whoever waits is answered while there is a session */
+    if (f->has_begun)
+        drop_late_interrupts(f);
     if (atomic_load(&f->mounted) && f->given_fd <= 0)
         fuse_session_unmount(f->session);
     else if (f->was_mounted)
