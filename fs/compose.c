@@ -272,9 +272,10 @@ int compose_open_mender(struct compose *m)
 
 void compose_close(struct compose *m)
 {
-    front_free(m->front);
     if (m->vfs != NULL)
-        vfs_free(m->vfs);
+        vfs_stop(m->vfs); /* its threads tell the front */
+    front_free(m->front);
+    vfs_free(m->vfs);
     coord_free(m->coord);
     if (m->upload != NULL)
         upload_free(m->upload);

@@ -142,6 +142,7 @@ struct handle {
 
 struct vfs {
     struct vfs_conf conf;
+    bool is_stopped; /* vfs_stop() */
     char *prefix;
     struct store *store;
     struct cache *cache;

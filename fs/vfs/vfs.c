@@ -188,15 +188,23 @@ static void free_inodes_locked(struct vfs *v)
     map_each(&v->locked.by_node, free_one, v);
 }
 
-void vfs_free(struct vfs *v)
+void vfs_stop(struct vfs *v)
 {
-    if (v == NULL)
+    if (v->is_stopped)
         return;
+    v->is_stopped = true;
     intents_done(v);
     if (v->locks != NULL)
         vfs_lock_stop(v);
     writeback_stop(v);
     outbox_stop(v);
+}
+
+void vfs_free(struct vfs *v)
+{
+    if (v == NULL)
+        return;
+    vfs_stop(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
     if (v->locked.handles.slots != NULL)

@@ -106,7 +106,10 @@ struct vfs_conf {
 _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
                          struct data *data, struct upload *upload,
                          struct coord *coord, struct vfs **ret);
-void vfs_free(struct vfs *v);
+/* Ends the vfs' own threads, and those who wait for locks: none of conf's functions is called any more. What is under
+ * way in the bucket is waited for. No call may follow or run but vfs_free(); not twice at once. */
+void vfs_stop(struct vfs *v);
+void vfs_free(struct vfs *v); /* NULL is fine; stops */
 /* It is mounted, as this device: files of others that have a number of ours are told apart by it. */
 void vfs_set_dev(struct vfs *v, dev_t dev);
 /* Looks once for renames that other mounts did not finish, and finishes those of dead sessions: how

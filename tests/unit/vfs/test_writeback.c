@@ -3,6 +3,7 @@
  * the passes are its own, except where the thread is what is tested. */
 #include "fs/vfs/internal.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "twomounts.h"
@@ -186,6 +187,48 @@ static void the_thread_does_it(void **state)
     assert_int_equal(rig_shut(&a, fh), 0);
 }
 
+static atomic_bool is_sending, was_sent;
+
+static void send_until_it_ends(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    bool ends = false;
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT)
+        return;
+    atomic_store(&is_sending, true);
+    while (!ends) {
+        nanosleep(&pause, NULL);
+        lock_take(&a.vfs->tree);
+        ends = a.vfs->locked.writeback_ends;
+        lock_drop(&a.vfs->tree);
+    }
+    atomic_store(&was_sent, true);
+}
+
+/* The front is freed after that, which a commit may tell what the kernel shall drop. */
+static void a_stop_waits_for_the_thread(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t fh;
+
+    (void)state;
+    set_flush_after(NS_PER_MS, false);
+    put_text(&a, "f", "0123");
+    fh = open_text(&a, "f", O_RDWR);
+    memstore_set_hooks(a.store, NULL, send_until_it_ends, NULL);
+    write_text(&a, fh, 0, "x");
+    clock_fake_add(NS_PER_MS);
+    while (!atomic_load(&is_sending))
+        nanosleep(&pause, NULL);
+    vfs_stop(a.vfs);
+    assert_true(atomic_load(&was_sent));
+    memstore_set_hooks(a.store, NULL, NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +239,7 @@ int main(void)
         T(another_file_is_left_alone),
         T(zero_means_never),
         T(the_thread_does_it),
+        T(a_stop_waits_for_the_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
