@@ -6,5 +6,6 @@ libbase_a_SOURCES = %D%/buf.c %D%/clock.c %D%/err.c %D%/lock.c %D%/log.c %D%/map
 	include/base/macros.h include/base/map.h include/base/secret.h include/base/str.h include/base/sys.h include/base/workq.h
 libbase_a_SOURCES += %D%/sha256.c
 libbase_a_SOURCES += include/base/sha256.h
+libbase_a_SOURCES += %D%/budget.c include/base/budget.h
 EXTRA_DIST += %D%/README.md
 EXTRA_DIST += %D%/crash.def

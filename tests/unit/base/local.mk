@@ -11,3 +11,7 @@ tests_unit_base_test_map_SOURCES = %D%/test_map.c
 tests_unit_base_test_map_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
 tests_unit_base_test_secret_SOURCES = %D%/test_secret.c
 tests_unit_base_test_secret_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/base/test_budget
+TESTS += tests/unit/base/test_budget
+tests_unit_base_test_budget_SOURCES = %D%/test_budget.c
+tests_unit_base_test_budget_LDADD = $(LIBS_base) $(CMOCKA_LIBS)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counted bytes with a maximum, and those who wait for some. */
+#include "base/budget.h"
+
+#include <assert.h>
+
+void budget_init(struct budget *b, uint64_t max)
+{
+    *b = (struct budget){.max = max};
+    lock_init(&b->lock, LOCK_LEAF);
+    cond_init(&b->changed);
+}
+
+void budget_done(struct budget *b)
+{
+    assert(b->locked.used == 0 && b->locked.waiting == 0);
+    cond_done(&b->changed);
+    lock_done(&b->lock);
+}
+
+void budget_on_wait(struct budget *b, void (*make_room)(void *arg), void *arg)
+{
+    b->make_room = make_room;
+    b->arg = arg;
+}
+
+static bool fits_locked(const struct budget *b, uint64_t bytes)
+{
+    uint64_t used = b->locked.used;
+
+    return b->max == 0 || used == 0 || (bytes <= b->max && used <= b->max - bytes);
+}
+
+void budget_take(struct budget *b, uint64_t bytes)
+{
+    lock_assert_may_block();
+    lock_take(&b->lock);
+    if (!fits_locked(b, bytes)) {
+        b->locked.waiting++;
+        if (b->make_room != NULL) {
+            lock_drop(&b->lock);
+            b->make_room(b->arg);
+            lock_take(&b->lock);
+        }
+        while (!fits_locked(b, bytes))
+            cond_wait(&b->changed, &b->lock);
+        b->locked.waiting--;
+    }
+    b->locked.used += bytes;
+    lock_drop(&b->lock);
+}
+
+bool budget_try(struct budget *b, uint64_t bytes, uint64_t limit)
+{
+    bool has_room;
+
+    lock_take(&b->lock);
+    has_room = fits_locked(b, bytes) && bytes <= limit && b->locked.used <= limit - bytes;
+    if (has_room)
+        b->locked.used += bytes;
+    lock_drop(&b->lock);
+    return has_room;
+}
+
+void budget_give(struct budget *b, uint64_t bytes)
+{
+    if (bytes == 0)
+        return;
+    lock_take(&b->lock);
+    assert(b->locked.used >= bytes);
+    b->locked.used -= bytes;
+    cond_broadcast(&b->changed);
+    lock_drop(&b->lock);
+}
+
+uint64_t budget_used(struct budget *b)
+{
+    uint64_t used;
+
+    lock_take(&b->lock);
+    used = b->locked.used;
+    lock_drop(&b->lock);
+    return used;
+}
+
+unsigned budget_waiting(struct budget *b)
+{
+    unsigned waiting;
+
+    lock_take(&b->lock);
+    waiting = b->locked.waiting;
+    lock_drop(&b->lock);
+    return waiting;
+}
