@@ -33,6 +33,8 @@ int data_new(const struct data_conf *conf, struct store *store, struct cache *ca
         return err_set(r, "no memory for the table of requests");
     lock_init(&d->lock, LOCK_LEAF);
     cond_init(&d->changed);
+    budget_init(&d->memory, d->conf.mem_limit);
+    budget_on_wait(&d->memory, idle_make_room, d);
     *ret = steal(&d);
     return 0;
 }
@@ -43,6 +45,7 @@ void data_free(struct data *d)
         return;
     flight_drop_all(d);
     map_done(&d->locked.flights);
+    budget_done(&d->memory);
     cond_done(&d->changed);
     lock_done(&d->lock);
     free(d);

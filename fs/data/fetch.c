@@ -25,10 +25,24 @@ struct look {
 };
 
 struct body { /* a sink that grows up to max */
+    struct data *d;
     char *data;
+    uint64_t ticket; /* of d's memory, at least cap */
     size_t len, cap, first, max; /* first: what it has room for at once */
     bool is_too_big;
 };
+
+/* The object has grown since its size was told: it may, as far as there is memory. A wait would be one for those who
+ * wait like this. */
+static bool body_has_room(struct body *b, uint64_t cap)
+{
+    if (cap <= b->ticket)
+        return true;
+    if (!budget_try(&b->d->memory, cap - b->ticket, UINT64_MAX))
+        return false;
+    b->ticket = cap;
+    return true;
+}
 
 static int body_write(void *ctx, uint64_t off, const void *buf, size_t len)
 {
@@ -44,6 +58,10 @@ static int body_write(void *ctx, uint64_t off, const void *buf, size_t len)
             cap = end;
         if (cap > b->max)
             cap = b->max;
+        if (!body_has_room(b, cap)) {
+            b->is_too_big = true;
+            return err_set(-EFBIG, "the object has grown");
+        }
         char *data = realloc(b->data, cap);
         if (!data)
             return err_set(-ENOMEM, "no memory to fetch an object");
@@ -58,6 +76,7 @@ static int body_write(void *ctx, uint64_t off, const void *buf, size_t len)
 static void body_done(struct body *b)
 {
     free(b->data);
+    budget_give(&b->d->memory, b->ticket);
 }
 
 /* The bytes of a whole object go to the cache, or stay in memory if it does not want them. */
@@ -68,15 +87,23 @@ static void keep_bytes(struct data *d, const char *key, const struct store_obj *
     struct cache_id id = {.key = key, .etag = &o->etag, .size = o->size};
     cache_write(d->cache, &id, 0, b->data, b->len);
     uint64_t off, len;
-    if (cache_missing(d->cache, &id, 0, o->size, &off, &len))
+    if (cache_missing(d->cache, &id, 0, o->size, &off, &len)) {
+        b->ticket -= o->size;
         flight_donate(d, &id, steal(&b->data));
+    }
 }
 
-/* 0 and *ret; STORE_NOT_MODIFIED, STORE_NOT_FOUND; -EFBIG: it is above whole_max; -errno. */
+/* 0 and *ret; STORE_NOT_MODIFIED, STORE_NOT_FOUND; -EFBIG: it is above whole_max, or has grown and there is no memory
+ * for that now; -errno. Waits for memory. */
 static int get_whole(struct data *d, const char *key, const struct store_etag *known, size_t hint,
                      struct store_obj *ret)
 {
-    _cleanup_(body_done) struct body b = {.first = hint, .max = (size_t)d->conf.whole_max};
+    uint64_t ticket = hint > CACHE_BLOCK ? hint : CACHE_BLOCK;
+    budget_take(&d->memory, ticket);
+    _cleanup_(body_done) struct body b = {.d = d,
+                                          .ticket = ticket,
+                                          .first = hint,
+                                          .max = (size_t)d->conf.whole_max};
     struct store_sink sink = {.write = body_write, .ctx = &b};
     struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
@@ -124,12 +151,8 @@ static bool is_cached(struct data *d, const char *key, const struct store_etag *
 static int fetch_small(struct data *d, const char *key, const struct store_etag *known,
                        uint64_t size_hint, struct store_obj *ret)
 {
-    uint64_t ticket = size_hint > CACHE_BLOCK ? size_hint : CACHE_BLOCK;
     bool is_here = known && is_cached(d, key, known, size_hint);
-    mem_take(d, ticket);
-    int r = get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret);
-    mem_give(d, ticket);
-    return r;
+    return get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret);
 }
 
 static int fetch_now(struct data *d, const char *key, const struct store_etag *known,

@@ -11,33 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "internal.h"
-
-enum flight_state { FLYING, LANDED, FAILED };
-
-struct flight {
-    struct map_link link;
-    struct work work;
-    struct data *d;
-    char *key;
-    struct store_etag etag;
-    uint64_t size; /* of the object */
-    uint64_t off, len;
-    char *data;
-    struct store_req req;
-    struct store_rsp rsp;
-    struct store_mem mem;
-    struct store_sink sink;
-    struct cond landed;
-    bool is_ahead;
-    /* Guarded by data's lock. */
-    unsigned refs;
-    enum flight_state state;
-    int result;
-    struct err_copy err;
-    bool in_table, is_idle;
-    struct flight *idle_prev, *idle_next;
-};
+#include "flight.h"
 
 static uint64_t hash_of(const char *key, const struct store_etag *etag)
 {
@@ -65,45 +39,27 @@ static bool is_of(const struct flight *fl, const struct cache_id *id)
            store_etag_equal(&fl->etag, id->etag);
 }
 
-static void flight_free(struct flight *fl)
+void flight_free(struct flight *fl)
 {
+    if (!fl)
+        return;
+    struct data *d = fl->d;
+    uint64_t len = fl->len;
     store_rsp_done(&fl->rsp);
     cond_done(&fl->landed);
     free(fl->data);
     free(fl->key);
     free(fl);
+    budget_give(&d->memory, len);
 }
 
 /* Returns the flight if this was its last reference: free it once the lock is dropped. */
 static struct flight *unref_locked(struct flight *fl)
 {
-    if (--fl->refs > 0)
-        return NULL;
-    fl->d->locked.mem_used -= fl->len;
-    cond_broadcast(&fl->d->changed);
-    return fl;
+    return --fl->refs == 0 ? fl : NULL;
 }
 
-static void idle_remove_locked(struct data *d, struct flight *fl)
-{
-    *(fl->idle_prev ? &fl->idle_prev->idle_next : &d->locked.idle_first) = fl->idle_next;
-    *(fl->idle_next ? &fl->idle_next->idle_prev : &d->locked.idle_last) = fl->idle_prev;
-    fl->idle_prev = fl->idle_next = NULL;
-    fl->is_idle = false;
-    d->locked.idle_bytes -= fl->len;
-}
-
-static void idle_append_locked(struct data *d, struct flight *fl)
-{
-    fl->is_idle = true;
-    fl->idle_prev = d->locked.idle_last;
-    *(fl->idle_prev ? &fl->idle_prev->idle_next : &d->locked.idle_first) = fl;
-    d->locked.idle_last = fl;
-    d->locked.idle_bytes += fl->len;
-}
-
-/* Gives up the table's reference. */
-static struct flight *leave_locked(struct flight *fl)
+struct flight *flight_leave_locked(struct flight *fl)
 {
     if (fl->is_idle)
         idle_remove_locked(fl->d, fl);
@@ -115,57 +71,7 @@ static struct flight *leave_locked(struct flight *fl)
     return unref_locked(fl);
 }
 
-/* Drops idle buffers, oldest first, until there is room for `bytes` and no more than idle_max are idle; frees them
- * with the lock dropped for a moment. True if something changed. */
-static bool idle_shrink_locked(struct data *d, uint64_t bytes, uint64_t idle_max)
-{
-    struct flight *dead = NULL;
-    while (d->locked.idle_first && (d->locked.idle_bytes > idle_max ||
-                                    d->locked.mem_used + bytes > d->conf.mem_limit)) {
-        struct flight *fl = leave_locked(d->locked.idle_first);
-        if (fl) {
-            fl->idle_next = dead;
-            dead = fl;
-        }
-    }
-    if (!dead)
-        return false;
-    lock_drop(&d->lock);
-    while (dead) {
-        struct flight *next = dead->idle_next;
-        flight_free(dead);
-        dead = next;
-    }
-    lock_take(&d->lock);
-    return true;
-}
-
-static bool has_room_locked(const struct data *d, uint64_t bytes)
-{
-    return d->locked.mem_used == 0 || d->locked.mem_used + bytes <= d->conf.mem_limit;
-}
-
-void mem_take(struct data *d, uint64_t bytes)
-{
-    lock_take(&d->lock);
-    while (!has_room_locked(d, bytes)) {
-        if (!idle_shrink_locked(d, bytes, UINT64_MAX))
-            cond_wait(&d->changed, &d->lock);
-    }
-    d->locked.mem_used += bytes;
-    lock_drop(&d->lock);
-}
-
-void mem_give(struct data *d, uint64_t bytes)
-{
-    lock_take(&d->lock);
-    d->locked.mem_used -= bytes;
-    cond_broadcast(&d->changed);
-    lock_drop(&d->lock);
-}
-
-/* The flight that has the byte at off, or NULL; *ret_end: where the next flight of this version begins. */
-static struct flight *find_locked(struct data *d, const struct cache_id *id, uint64_t off,
+struct flight *flight_find_locked(struct data *d, const struct cache_id *id, uint64_t off,
                                   uint64_t *ret_end)
 {
     *ret_end = UINT64_MAX;
@@ -182,7 +88,7 @@ static struct flight *find_locked(struct data *d, const struct cache_id *id, uin
     return NULL;
 }
 
-static struct flight *flight_make(struct data *d, const struct cache_id *id)
+struct flight *flight_make(struct data *d, const struct cache_id *id)
 {
     struct flight *fl = calloc(1, sizeof(*fl));
     if (!fl)
@@ -199,15 +105,13 @@ static struct flight *flight_make(struct data *d, const struct cache_id *id)
     return fl;
 }
 
-/* Puts it into the table, which has the one reference then. */
-static void enter_locked(struct flight *fl, struct flight_range range)
+void flight_enter_locked(struct flight *fl, struct flight_range range)
 {
     fl->off = range.off;
     fl->len = range.len;
     fl->refs = 1;
     fl->in_table = true;
     fl->d->locked.flying++;
-    fl->d->locked.mem_used += fl->len;
     map_insert(&fl->d->locked.flights, &fl->link, hash_of(fl->key, &fl->etag));
 }
 
@@ -245,13 +149,14 @@ static void to_cache(struct work *w, bool cancelled)
     if (is_missing)
         idle_append_locked(d, fl);
     else
-        dead = leave_locked(fl);
-    d->locked.flying--;
-    cond_broadcast(&d->changed);
-    idle_shrink_locked(d, 0, d->conf.mem_limit / 4);
+        dead = flight_leave_locked(fl);
     lock_drop(&d->lock);
-    if (dead)
-        flight_free(dead);
+    flight_free(dead);
+    idle_trim(d);
+    lock_take(&d->lock);
+    d->locked.flying--; /* the last use of d here: data_free() waits for it */
+    cond_broadcast(&d->changed);
+    lock_drop(&d->lock);
 }
 
 /* Runs on a thread of the back end, or inside store_submit(). */
@@ -268,18 +173,18 @@ static void landed(void *arg, int result)
     fl->result = r;
     fl->err = err;
     cond_broadcast(&fl->landed);
-    struct flight *dead = NULL;
-    if (r != 0) {
-        dead = leave_locked(fl);
-        d->locked.flying--;
-        cond_broadcast(&d->changed);
-    }
+    struct flight *dead = r != 0 ? flight_leave_locked(fl) : NULL;
     struct workq *q = d->locked.workq;
     lock_drop(&d->lock);
-    if (dead)
-        flight_free(dead);
-    else if (r == 0)
+    if (r == 0) {
         workq_add(q, &fl->work);
+        return;
+    }
+    flight_free(dead);
+    lock_take(&d->lock);
+    d->locked.flying--;
+    cond_broadcast(&d->changed);
+    lock_drop(&d->lock);
 }
 
 /* The workers, made at the first flight (so after any fork). */
@@ -335,44 +240,61 @@ static struct flight_range trim_locked(struct data *d, const struct cache_id *id
     uint64_t end = want.off + want.len, before;
     if (next < end)
         end = next;
-    if (want.off < off && (find_locked(d, id, want.off, &before) || before < off))
+    if (want.off < off && (flight_find_locked(d, id, want.off, &before) || before < off))
         want.off = off / CACHE_BLOCK * CACHE_BLOCK;
     return (struct flight_range){want.off, end - want.off};
+}
+
+/* FLIGHT_AGAIN; 0 with *ret, who has it already; 0 without: nobody, and `next` and what may be asked for are known. */
+static int look_locked(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
+                       struct flight_range *want, struct flight **ret)
+{
+    uint64_t next;
+    struct flight *fl = flight_find_locked(d, id, off, &next);
+    *ret = fl;
+    if (fl)
+        fl->refs++;
+    else if (flight_epoch(d, id) != epoch)
+        return FLIGHT_AGAIN;
+    else
+        *want = trim_locked(d, id, off, next, *want);
+    return 0;
 }
 
 int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
                struct flight_range want, struct flight **ret)
 {
-    int r = need_workers(d);
+    struct flight_range range = want;
+    lock_take(&d->lock);
+    int r = look_locked(d, id, off, epoch, &range, ret);
+    lock_drop(&d->lock);
+    if (r != 0 || *ret)
+        return r;
+    r = need_workers(d);
     if (r != 0)
         return r;
-    struct flight *made = flight_make(d, id), *fl;
+    struct flight *made = flight_make(d, id);
     if (!made)
         return err_set(-ENOMEM, "no memory for a request");
-    uint64_t next;
+    /* For all of it: what is trimmed away now may have to be asked for after the wait. */
+    budget_take(&d->memory, want.len);
+    made->len = want.len;
+    range = want;
     lock_take(&d->lock);
-    while (!(fl = find_locked(d, id, off, &next))) {
-        if (flight_epoch(d, id) != epoch) {
-            r = FLIGHT_AGAIN;
-            break;
-        }
-        struct flight_range range = trim_locked(d, id, off, next, want);
-        if (has_room_locked(d, range.len)) {
-            enter_locked(made, range);
-            made->refs++;
-            lock_drop(&d->lock);
-            launch(made);
-            *ret = made;
-            return 0;
-        }
-        if (!idle_shrink_locked(d, range.len, UINT64_MAX))
-            cond_wait(&d->changed, &d->lock);
+    r = look_locked(d, id, off, epoch, &range, ret);
+    bool is_new = r == 0 && !*ret;
+    if (is_new) {
+        flight_enter_locked(made, range);
+        made->refs++;
+        *ret = made;
     }
-    if (fl)
-        fl->refs++;
     lock_drop(&d->lock);
-    flight_free(made);
-    *ret = fl;
+    if (is_new) {
+        budget_give(&d->memory, want.len - range.len);
+        launch(made);
+    } else {
+        flight_free(made);
+    }
     return r;
 }
 
@@ -382,20 +304,26 @@ static bool launch_ahead(struct data *d, const struct cache_id *id, struct fligh
     struct flight *made = flight_make(d, id);
     if (!made)
         return false;
+    if (!budget_try(&d->memory, want.len, d->conf.mem_limit / 2)) {
+        flight_free(made);
+        return false;
+    }
     made->is_ahead = true;
+    made->len = want.len;
     uint64_t next;
     lock_take(&d->lock);
-    bool is_free = !find_locked(d, id, want.off, &next);
+    bool is_free = !flight_find_locked(d, id, want.off, &next);
     struct flight_range range = trim_locked(d, id, want.off, next, want);
-    bool has_room = d->locked.mem_used + range.len <= d->conf.mem_limit / 2;
-    if (is_free && has_room)
-        enter_locked(made, range);
+    if (is_free)
+        flight_enter_locked(made, range);
     lock_drop(&d->lock);
-    if (is_free && has_room)
+    if (is_free) {
+        budget_give(&d->memory, want.len - range.len);
         launch(made);
-    else
+    } else {
         flight_free(made);
-    return has_room;
+    }
+    return true;
 }
 
 void flight_ahead(struct data *d, const struct cache_id *id, struct flight_range want)
@@ -439,23 +367,6 @@ size_t flight_copy(const struct flight *fl, uint64_t off, void *buf, size_t len)
     return len;
 }
 
-size_t flight_peek(struct data *d, const struct cache_id *id, uint64_t off, void *buf, size_t len)
-{
-    uint64_t next;
-    lock_take(&d->lock);
-    struct flight *fl = find_locked(d, id, off, &next);
-    if (fl && fl->state == LANDED)
-        fl->refs++;
-    else
-        fl = NULL;
-    lock_drop(&d->lock);
-    if (!fl)
-        return 0;
-    size_t n = flight_copy(fl, off, buf, len);
-    flight_unref(fl);
-    return n;
-}
-
 bool flight_is_ahead(const struct flight *fl)
 {
     return fl->is_ahead;
@@ -467,31 +378,7 @@ void flight_unref(struct flight *fl)
     lock_take(&d->lock);
     struct flight *dead = unref_locked(fl);
     lock_drop(&d->lock);
-    if (dead)
-        flight_free(dead);
-}
-
-void flight_donate(struct data *d, const struct cache_id *id, char *data)
-{
-    struct flight *fl = flight_make(d, id);
-    if (!fl) {
-        free(data);
-        return;
-    }
-    fl->data = data;
-    fl->state = LANDED;
-    uint64_t next;
-    lock_take(&d->lock);
-    bool is_wanted = !find_locked(d, id, 0, &next) && next == UINT64_MAX;
-    if (is_wanted) {
-        enter_locked(fl, (struct flight_range){0, id->size});
-        d->locked.flying--;
-        idle_append_locked(d, fl);
-        idle_shrink_locked(d, 0, d->conf.mem_limit / 4);
-    }
-    lock_drop(&d->lock);
-    if (!is_wanted)
-        flight_free(fl);
+    flight_free(dead);
 }
 
 void flight_drop_all(struct data *d)
@@ -503,13 +390,6 @@ void flight_drop_all(struct data *d)
     lock_drop(&d->lock);
     if (q)
         workq_free(q);
-    for (;;) {
-        lock_take(&d->lock);
-        struct flight *fl = d->locked.idle_first, *dead = fl ? leave_locked(fl) : NULL;
-        lock_drop(&d->lock);
-        if (!fl)
-            return;
-        if (dead)
-            flight_free(dead);
-    }
+    while (idle_drop_oldest(d))
+        ;
 }

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/map.h"
@@ -29,12 +30,13 @@ struct data {
     struct cache *cache;
     struct data_conf conf; /* with the defaults filled in */
     struct lock lock;      /* LOCK_LEAF: nothing is taken under it */
-    struct cond changed;   /* memory was freed, a flight landed, a look ended */
+    struct cond changed;   /* a flight landed, a look ended */
+    struct budget memory;  /* mem_limit: flights, idle ones too, and small objects that are fetched whole */
     atomic_uint epochs[EPOCHS]; /* flights that left the table, by the hash of their version */
     struct {
         struct map flights;
         struct flight *idle_first, *idle_last; /* landed, but the cache would not have them: oldest first */
-        uint64_t idle_bytes, mem_used;
+        uint64_t idle_bytes;
         unsigned flying;
         struct look *looks;
         struct workq *workq;
@@ -126,12 +128,11 @@ void flight_unref(struct flight *fl);
 /* Starts what is not under way and not in the cache of the range, without waiting for anything; does less, or
  * nothing, when memory is short. */
 void flight_ahead(struct data *d, const struct cache_id *id, struct flight_range want);
-/* Hands over bytes that came another way (data: malloc'd, consumed) for as long as the cache does not have them. */
+/* Hands over bytes that came another way (data: malloc'd, consumed; id->size bytes of the memory go with them) for as
+ * long as the cache does not have them. */
 void flight_donate(struct data *d, const struct cache_id *id, char *data);
 
-/* Memory for `bytes` more, waiting for it; and back. */
-void mem_take(struct data *d, uint64_t bytes);
-void mem_give(struct data *d, uint64_t bytes);
+void idle_make_room(void *data); /* of data's memory, for who waits: idle buffers go */
 void flight_drop_all(struct data *d); /* at the end: waits for what flies, frees what is idle */
 
 /* --- read.c --- */

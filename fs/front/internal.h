@@ -9,18 +9,9 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include "base/budget.h"
 #include "base/lock.h"
 #include "front/front.h"
-
-/* replies.c */
-struct replies {
-    struct lock lock;
-    struct cond room;
-    uint64_t max; /* 0: any */
-    struct {
-        uint64_t used;
-    } locked;
-};
 
 struct notify;
 struct kill;
@@ -31,7 +22,7 @@ struct front {
     struct notify *notify;
     struct kill *kill;
     _Atomic(struct prune *) prune;
-    struct replies replies;
+    struct budget replies; /* memory for what reads answer */
     char *mountpoint;
     int given_fd; /* > 0: mounted by others */
     unsigned threads;
@@ -75,12 +66,6 @@ void ops_xattr_fill(struct fuse_lowlevel_ops *ops);
 _must_check_ int notify_new(struct fuse_session *session, struct notify **ret); /* starts its thread */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n); /* stops; NULL is fine */
-
-/* replies.c: waits for room. NULL: no memory. */
-void replies_init(struct replies *p, uint64_t max);
-void replies_done(struct replies *p);
-char *replies_take(struct replies *p, size_t size);
-void replies_give(struct replies *p, char *data, size_t size); /* NULL is fine */
 
 /* prune.c: names that the kernel shall forget. Starts its thread; by_name: as kernels before 6.18 need it. */
 _must_check_ int prune_new(struct front *f, bool by_name);

@@ -4,4 +4,3 @@ libfront_a_SOURCES = %D%/init.c %D%/internal.h %D%/kill.c %D%/notify.c %D%/ops_a
 	%D%/ops_lock.c %D%/ops_name.c %D%/ops_range.c %D%/ops_xattr.c %D%/reply.c %D%/session.c include/front/front.h
 EXTRA_DIST += %D%/README.md
 libfront_a_SOURCES += %D%/prune.c
-libfront_a_SOURCES += %D%/replies.c

@@ -124,7 +124,7 @@ int front_new(const struct front_conf *conf, struct front **ret)
 
     if (f == NULL)
         return err_set(-ENOMEM, "out of memory");
-    replies_init(&f->replies, conf->replies_max);
+    budget_init(&f->replies, conf->replies_max);
     f->max_request = conf->max_request == 0 ? REQUEST_DEFAULT : conf->max_request;
     f->threads = conf->threads == 0 ? THREADS_DEFAULT : conf->threads;
     f->posix_locks = conf->posix_locks;
@@ -302,7 +302,7 @@ void front_free(struct front *f)
     kill_free(f->kill);
     if (f->session != NULL)
         fuse_session_destroy(f->session);
-    replies_done(&f->replies);
+    budget_done(&f->replies);
     free(f->mountpoint);
     free(f);
 }

@@ -44,7 +44,7 @@ int upload_new(const struct upload_conf *conf, struct store *store, struct uploa
     if (u->conf.parallel == 0)
         u->conf.parallel = DEFAULT_PARALLEL;
     lock_init(&u->lock, LOCK_UPLOAD);
-    cond_init(&u->room);
+    budget_init(&u->bodies, u->conf.mem_limit);
     *ret = steal(&u);
     return 0;
 }
@@ -54,7 +54,7 @@ void upload_free(struct upload *u)
     if (!u)
         return;
     doubt_clear(u, NULL);
-    cond_done(&u->room);
+    budget_done(&u->bodies);
     lock_done(&u->lock);
     free(u);
 }

@@ -3,6 +3,7 @@
 #ifndef S3EFS_UPLOAD_INTERNAL_H
 #define S3EFS_UPLOAD_INTERNAL_H
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/lock.h"
 #include "marks.h"
@@ -17,10 +18,9 @@ struct upload {
     struct store *store;
     struct upload_conf conf; /* with the defaults filled in */
     struct lock lock;        /* LOCK_UPLOAD */
-    struct cond room;
+    struct budget bodies;    /* memory of those that are under way */
     struct {
         uint64_t sequence;
-        uint64_t mem_used;
         struct doubt *doubts;
         unsigned n_doubts;
         bool has_warned;

@@ -11,8 +11,3 @@ TESTS += tests/unit/front/test_kill
 tests_unit_front_test_kill_SOURCES = %D%/test_kill.c
 tests_unit_front_test_kill_LDADD = libfront.a $(LIBS_base) $(CMOCKA_LIBS)
 
-check_PROGRAMS += tests/unit/front/test_replies
-TESTS += tests/unit/front/test_replies
-tests_unit_front_test_replies_SOURCES = %D%/test_replies.c
-tests_unit_front_test_replies_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
-tests_unit_front_test_replies_LDADD = libfront.a $(LIBS_base) $(CMOCKA_LIBS)
