@@ -2,8 +2,10 @@
 /* mem_limit=, divided among those who take memory. Pure.
  *
  * MEM-1  The shares and what they leave over (an eighth: connections, stacks, listings, the heap's own) are together
- *        no more than the limit. MEM-2  Who waits for room in a share waits for others of the same share only, and they
- *        need nothing of another one that waits for this one: fetches < replies, fetches < bodies. So no wait is for ever. */
+ *        no more than the limit.
+ * MEM-2  Who waits for room in a share holds nothing of the same share, and of others only such as stand before it in
+ *        this order: replies, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
+ *        that is read in. Who brings bytes needs neither.) So no wait is for ever. */
 #ifndef S3EFS_MEMPLAN_H
 #define S3EFS_MEMPLAN_H
 

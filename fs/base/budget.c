@@ -4,17 +4,22 @@
 
 #include <assert.h>
 
+struct budget_wait { /* on the stack of who waits */
+    struct budget_wait *next;
+    struct cond granted;
+    uint64_t bytes;
+    bool has;
+};
+
 void budget_init(struct budget *b, uint64_t max)
 {
     *b = (struct budget){.max = max};
     lock_init(&b->lock, LOCK_LEAF);
-    cond_init(&b->changed);
 }
 
 void budget_done(struct budget *b)
 {
     assert(b->locked.used == 0 && b->locked.waiting == 0);
-    cond_done(&b->changed);
     lock_done(&b->lock);
 }
 
@@ -31,22 +36,51 @@ static bool fits_locked(const struct budget *b, uint64_t bytes)
     return b->max == 0 || used == 0 || (bytes <= b->max && used <= b->max - bytes);
 }
 
+/* To those who wait, in their order; who gets some is counted as having it before it runs. */
+static void grant_locked(struct budget *b)
+{
+    struct budget_wait *w;
+
+    while ((w = b->locked.first) != NULL && fits_locked(b, w->bytes)) {
+        b->locked.first = w->next;
+        b->locked.waiting--;
+        b->locked.used += w->bytes;
+        w->has = true;
+        cond_signal(&w->granted);
+    }
+}
+
+static void enqueue_locked(struct budget *b, struct budget_wait *w)
+{
+    *(b->locked.first != NULL ? &b->locked.last->next : &b->locked.first) = w;
+    b->locked.last = w;
+    b->locked.waiting++;
+}
+
+static void wait_locked(struct budget *b, uint64_t bytes)
+{
+    struct budget_wait w = {.bytes = bytes};
+
+    cond_init(&w.granted);
+    enqueue_locked(b, &w);
+    if (b->make_room != NULL) {
+        lock_drop(&b->lock);
+        b->make_room(b->arg);
+        lock_take(&b->lock);
+    }
+    while (!w.has)
+        cond_wait(&w.granted, &b->lock);
+    cond_done(&w.granted);
+}
+
 void budget_take(struct budget *b, uint64_t bytes)
 {
     lock_assert_may_block();
     lock_take(&b->lock);
-    if (!fits_locked(b, bytes)) {
-        b->locked.waiting++;
-        if (b->make_room != NULL) {
-            lock_drop(&b->lock);
-            b->make_room(b->arg);
-            lock_take(&b->lock);
-        }
-        while (!fits_locked(b, bytes))
-            cond_wait(&b->changed, &b->lock);
-        b->locked.waiting--;
-    }
-    b->locked.used += bytes;
+    if (b->locked.first == NULL && fits_locked(b, bytes))
+        b->locked.used += bytes;
+    else
+        wait_locked(b, bytes);
     lock_drop(&b->lock);
 }
 
@@ -55,7 +89,8 @@ bool budget_try(struct budget *b, uint64_t bytes, uint64_t limit)
     bool has_room;
 
     lock_take(&b->lock);
-    has_room = fits_locked(b, bytes) && bytes <= limit && b->locked.used <= limit - bytes;
+    has_room = b->locked.first == NULL && fits_locked(b, bytes) && bytes <= limit &&
+               b->locked.used <= limit - bytes;
     if (has_room)
         b->locked.used += bytes;
     lock_drop(&b->lock);
@@ -69,7 +104,7 @@ void budget_give(struct budget *b, uint64_t bytes)
     lock_take(&b->lock);
     assert(b->locked.used >= bytes);
     b->locked.used -= bytes;
-    cond_broadcast(&b->changed);
+    grant_locked(b);
     lock_drop(&b->lock);
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An amount of memory that many share: no more than its maximum is out at once, and who wants more
- * waits.
+/* An amount of memory that many share: no more than its maximum is out at once, and who wants more waits.
  *
- * BUDGET-1  What is out is never above max, but for one request that is larger than max itself:
- * that one goes alone. BUDGET-2  A wait ends as soon as what others have comes back. Nothing else
- * ends it, no signal and no time: whoever holds a part of the budget gives it back without waiting
- * for this budget again. So a thread has at most one part of each budget while it waits, and of two
- * budgets it takes them in one order (fs/memplan.h has it).
+ * BUDGET-1  What is out is never above max, but for one request that is larger than max itself: that one goes alone.
+ * BUDGET-2  A wait ends as soon as what others have comes back. Nothing else ends it, no signal and no time: so whoever
+ *           holds a part of a budget gives it back without waiting for this budget again, and who waits for one
+ *           budget while it holds a part of another does so in one order everywhere (fs/memplan.h, MEM-2).
+ * BUDGET-3  First come, first served: nobody gets any while others wait, however little it is. So who wants much waits
+ *           for those who were there before, not for as long as small ones come.
  *
- * Counts only: the memory is the caller's, who takes first, allocates then, frees first and gives
- * back then. Threads: any. Its lock is LOCK_LEAF; a wait is legal where a store call is legal, so
- * with no lock of rank LOCK_RANK_NO_BLOCK or above held. */
+ * Counts only: the memory is the caller's, who takes first and allocates then, frees first and gives back then.
+ * Threads: any. Its lock is LOCK_LEAF; a wait is legal where a store call is legal, so with no lock of rank
+ * LOCK_RANK_NO_BLOCK or above held. */
 #ifndef S3EFS_BASE_BUDGET_H
 #define S3EFS_BASE_BUDGET_H
 
@@ -20,14 +20,15 @@
 #include "base/lock.h"
 #include "base/macros.h"
 
+struct budget_wait;
 struct budget {
     uint64_t max; /* bytes; 0: any */
     void (*make_room)(void *arg);
     void *arg;
     struct lock lock;
-    struct cond changed;
     struct {
         uint64_t used;
+        struct budget_wait *first, *last; /* budget.c's */
         unsigned waiting;
     } locked;
 };
@@ -40,7 +41,8 @@ void budget_done(struct budget *b); /* all of it was given back */
 void budget_on_wait(struct budget *b, void (*make_room)(void *arg), void *arg);
 
 void budget_take(struct budget *b, uint64_t bytes); /* waits */
-/* Without a wait, and only if no more than `limit` is out then (UINT64_MAX: max alone counts). */
+/* Without a wait: if nobody waits, there is room, and no more than `limit` is out then (UINT64_MAX:
+ * any). */
 _must_check_ bool budget_try(struct budget *b, uint64_t bytes, uint64_t limit);
 void budget_give(struct budget *b, uint64_t bytes); /* by any thread, in any pieces */
 

@@ -182,6 +182,60 @@ static void who_waits_asks_for_what_is_idle(void **state)
     budget_give(&t.budget, SIZE / 2);
 }
 
+static void a_large_one_is_not_passed_by(void **state)
+{
+    struct one large, small;
+
+    (void)state;
+    budget_init(&t.budget, SIZE);
+    budget_take(&t.budget, SIZE / 2);
+    budget_take(&t.budget, SIZE / 2);
+    start(&large, SIZE, 1);
+    budget_give(&t.budget, SIZE / 2); /* there is room, but not for the one who was first */
+    assert_false(budget_try(&t.budget, 1, UINT64_MAX));
+    start(&small, 1, 2);
+    budget_give(&t.budget, SIZE / 2);
+    assert_int_equal(turn_of(&large), 1);
+    assert_int_equal(budget_waiting(&t.budget), 1);
+    budget_give(&t.budget, SIZE);
+    assert_int_equal(turn_of(&small), 2);
+    budget_give(&t.budget, 1);
+}
+
+static void in_the_order_of_coming(void **state)
+{
+    struct one ones[TAKERS];
+
+    (void)state;
+    budget_init(&t.budget, SIZE);
+    budget_take(&t.budget, SIZE);
+    for (unsigned i = 0; i < TAKERS; i++)
+        start(&ones[i], SIZE, i + 1);
+    for (unsigned i = 0; i < TAKERS; i++) {
+        budget_give(&t.budget, SIZE);
+        assert_int_equal(turn_of(&ones[i]), i + 1);
+        assert_int_equal(budget_waiting(&t.budget), TAKERS - 1 - i);
+    }
+    budget_give(&t.budget, SIZE);
+}
+
+/* What comes back in one piece goes to as many as it is enough for. */
+static void one_piece_for_many(void **state)
+{
+    struct one ones[TAKERS];
+
+    (void)state;
+    budget_init(&t.budget, TAKERS);
+    budget_take(&t.budget, TAKERS);
+    for (unsigned i = 0; i < TAKERS; i++)
+        start(&ones[i], 1, i + 1);
+    budget_give(&t.budget, TAKERS);
+    assert_int_equal(budget_waiting(&t.budget), 0);
+    for (unsigned i = 0; i < TAKERS; i++)
+        assert_true(turn_of(&ones[i]) > 0);
+    budget_give(&t.budget, TAKERS);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -192,6 +246,9 @@ int main(void)
         T(no_maximum),
         T(larger_than_all_goes_alone),
         T(who_waits_asks_for_what_is_idle),
+        T(a_large_one_is_not_passed_by),
+        T(in_the_order_of_coming),
+        T(one_piece_for_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
