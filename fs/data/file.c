@@ -146,6 +146,14 @@ void file_drop_stage(struct data_file *f)
     file_forget_frozen(f);
 }
 
+size_t data_memory(struct data_file *f)
+{
+    lock_take(&f->lock);
+    size_t known = f->dirty.cap * 2 + f->local.cap; /* what is dirty may be frozen, too */
+    lock_drop(&f->lock);
+    return sizeof(*f) + known * sizeof(struct data_extent);
+}
+
 uint64_t data_size(struct data_file *f)
 {
     lock_take(&f->lock);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "idle.h"
 #include "link.h"
 #include "mime.h"
 #include "outbox.h"
@@ -68,6 +69,7 @@ int content_open(struct vfs *v, struct inode *i)
         return r;
     lock_take(&v->tree);
     i->data = f; /* the caller holds i->io: nobody else made one */
+    idle_charge_locked(v, i);
     lock_drop(&v->tree);
     return 0;
 }
@@ -373,6 +375,7 @@ bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     } else if (!i->is_stale) {
         as_stored_locked(v, i, key);
     }
+    idle_charge_locked(v, i);
     lock_drop(&v->tree);
     if (f != NULL && data_is_dirty(f))
         is_kept = data_keep(f, key, why, &path) == 0;

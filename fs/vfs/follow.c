@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "idle.h"
 #include "link.h"
 #include "validate.h"
 
@@ -114,6 +115,7 @@ static int new_version(struct vfs *v, struct inode *i, const char *key, const st
     } else if (i->n_open == 0) {
         old = i->data;
         i->data = NULL;
+        idle_charge_locked(v, i);
     }
     lock_drop(&v->tree);
     data_file_unref(old);

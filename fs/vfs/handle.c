@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files and directories. */
+#include "idle.h"
 #include "internal.h"
 #include "outbox.h"
 
@@ -68,6 +69,7 @@ void handle_free(struct vfs *v, struct handle *h)
     if (h->is_writer)
         h->inode->n_writers--;
     resting = outbox_resting_locked(h->inode);
+    idle_charge_locked(v, h->inode);
     inode_unref_locked(v, h->inode);
     lock_drop(&v->tree);
     outbox_rest(resting);

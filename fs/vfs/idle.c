@@ -25,6 +25,12 @@ static size_t hdrs_bytes(const struct store_hdrs *h)
     return sum;
 }
 
+/* Once opened, a file keeps this until the kernel forgets it. */
+static size_t data_bytes(const struct inode *i)
+{
+    return i->data != NULL ? data_memory(i->data) + BLOCK : 0;
+}
+
 static uint64_t high_of(const struct vfs *v)
 {
     return v->conf.names_max / 4 * 3;
@@ -62,7 +68,8 @@ void idle_charge_locked(struct vfs *v, struct inode *i)
 {
     size_t name = i->name != NULL ? strlen(i->name) + 1 : 0;
 
-    account_locked(v, i, NODE + name + hdrs_bytes(&i->hdrs) + hdrs_bytes(&i->edits));
+    account_locked(v, i,
+                   NODE + name + hdrs_bytes(&i->hdrs) + hdrs_bytes(&i->edits) + data_bytes(i));
 }
 
 void idle_add_locked(struct vfs *v, struct inode *i)

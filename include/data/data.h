@@ -70,6 +70,8 @@ _must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t
  * a file that is in use it does nothing. */
 void data_rest(struct data_file *f);
 
+/* Memory that the file takes here: its fields and what it knows of its ranges, not its bytes. */
+size_t data_memory(struct data_file *f);
 uint64_t data_size(struct data_file *f);
 bool data_is_dirty(struct data_file *f);     /* differs from its base, or has none yet */
 bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or cut to 0 since the last commit */

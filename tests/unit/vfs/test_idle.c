@@ -112,6 +112,36 @@ static void least_recently_used_first(void **state)
     assert_true(asked > 3);
 }
 
+/* An opened file is more than a name, and stays so until it is forgotten. */
+static void what_was_opened_counts(void **state)
+{
+    uint64_t fh, names, opened, first = 0;
+    unsigned n = 0;
+    char name[64];
+
+    (void)state;
+    make_files(600);
+    for (unsigned i = 0; i < 10; i++)
+        look(i);
+    names = bytes_now();
+    for (; n < 10; n++) {
+        snprintf(name, sizeof(name), "f%03u", n);
+        assert_int_equal(rig_open_file(&rig, name, O_RDONLY, &fh), 0);
+        vfs_release(rig.vfs, fh);
+    }
+    opened = bytes_now() - names;
+    assert_true(opened > 10 * 1024);
+    while (asked == 0 && n < 600) {
+        look(n);
+        snprintf(name, sizeof(name), "f%03u", n++);
+        assert_int_equal(rig_open_file(&rig, name, O_RDONLY, &fh), 0);
+        vfs_release(rig.vfs, fh);
+    }
+    assert_true(n < LIMIT * 3 / 4 / (opened / 10)); /* fewer than without their names */
+    assert_true(forget_all(&first) > 0);
+    assert_true(bytes_now() <= LIMIT / 2 + opened / 10); /* the one that was being opened */
+}
+
 static void what_is_in_use_stays(void **state)
 {
     uint64_t fh, written, first = 0, open_node, dirty_node;
@@ -189,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(least_recently_used_first, setup_limited, teardown),
+        cmocka_unit_test_setup_teardown(what_was_opened_counts, setup_limited, teardown),
         cmocka_unit_test_setup_teardown(what_is_in_use_stays, setup_limited, teardown),
         cmocka_unit_test_setup_teardown(listings_bring_no_more, setup_limited, teardown),
     };
