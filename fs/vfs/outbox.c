@@ -14,6 +14,28 @@
 #include "base/sys.h"
 #include "cache/journal.h"
 
+int outgoing_set_doubts(struct outgoing *o, const struct outrec *rec)
+{
+    size_t size = rec->n_doubts * sizeof(rec->doubts[0]);
+    void *copy = NULL;
+
+    if (size > 0 && (copy = malloc(size)) == NULL)
+        return err_set(-ENOMEM, "no memory for the journal");
+    if (copy != NULL)
+        memcpy(copy, rec->doubts, size);
+    free(o->doubts);
+    o->doubts = copy;
+    o->n_doubts = rec->n_doubts;
+    return 0;
+}
+
+void outgoing_free(struct outgoing *o)
+{
+    if (o != NULL)
+        free(o->doubts);
+    free(o);
+}
+
 static void join_locked(struct vfs *v, struct inode *i, struct outgoing *o)
 {
     o->inode = i;
@@ -32,7 +54,7 @@ static void leave_locked(struct vfs *v, struct inode *i)
     *(o->next != NULL ? &o->next->prev : &v->locked.out_last) = o->prev;
     i->out = NULL;
     i->out_is_behind = false;
-    free(o);
+    outgoing_free(o);
     inode_unref_locked(v, i);
 }
 
@@ -93,7 +115,7 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(OUTREC_MAX);
     _cleanup_(outrec_done) struct outrec rec = {0};
-    struct outgoing *o = i->out != NULL ? i->out : calloc(1, sizeof(*o));
+    struct outgoing *o = i->out != NULL ? i->out : calloc(1, sizeof(*o)), next = {0};
     uint64_t seq = 0;
     int r;
 
@@ -107,20 +129,24 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     r = fill_locked(v, i, to, &rec);
     lock_drop(&v->tree);
     if (r == 0)
+        r = outgoing_set_doubts(&next, &rec); /* after the journal nothing may fail */
+    if (r == 0)
         r = data_state_get(i->data, &rec.bytes);
     if (r == 0)
         r = outrec_encode(&rec, &text);
     if (r == 0)
         r = data_journal(i->data, v->conf.journal, text.data, text.len, o->seq, &seq);
     if (r < 0) {
+        free(next.doubts);
         if (i->out == NULL)
             free(o);
         return r;
     }
     crash_point("local.journaled");
     memcpy(o->mark, rec.mark, sizeof(o->mark));
-    memcpy(o->doubts, rec.doubts, sizeof(o->doubts));
-    o->n_doubts = rec.n_doubts;
+    free(o->doubts);
+    o->doubts = next.doubts;
+    o->n_doubts = next.n_doubts;
     o->is_tried = o->is_replayed = false;
     lock_take(&v->tree);
     o->seq = seq;

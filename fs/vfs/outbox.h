@@ -25,7 +25,7 @@ struct outgoing {
     int64_t retry_ns;             /* not before */
     unsigned tries;               /* that failed */
     char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
-    char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE];
+    char (*doubts)[UPLOAD_MARK_SIZE]; /* malloc'd: most have none */
     unsigned n_doubts;
     bool is_done;     /* the bucket has it, and the journal would not drop it: tried again */
     bool is_tried;    /* the mark may be in the bucket */
@@ -85,6 +85,10 @@ size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in the journal */
+
+/* o's marks in doubt become a copy of the record's. -ENOMEM: they stay what they were. */
+int outgoing_set_doubts(struct outgoing *o, const struct outrec *rec);
+void outgoing_free(struct outgoing *o); /* NULL is fine */
 
 /* The bytes of an entry. Any locks of rank below LOCK_RANK_NO_BLOCK. */
 _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,

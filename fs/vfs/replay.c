@@ -140,8 +140,10 @@ static struct outgoing *marks_of(const struct outrec *rec)
     if (o == NULL)
         return NULL;
     memcpy(o->mark, rec->mark, sizeof(o->mark));
-    memcpy(o->doubts, rec->doubts, sizeof(o->doubts));
-    o->n_doubts = rec->n_doubts;
+    if (outgoing_set_doubts(o, rec) < 0) {
+        outgoing_free(o);
+        return NULL;
+    }
     return o;
 }
 
@@ -177,7 +179,7 @@ static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_f
     if (dir != NULL)
         inode_unref_locked(v, dir);
     lock_drop(&v->tree);
-    free(o);
+    outgoing_free(o);
     data_file_unref(f);
     return r;
 }
