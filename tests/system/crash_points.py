@@ -19,7 +19,7 @@ import traceback
 
 from harness import mount, procs
 from harness.case import Skip, check, equal, main, true
-from harness.world import Work, differs, look
+from harness.world import Work, differs, look, stored
 
 BACKENDS = "file"
 TIMEOUT = 1800
@@ -397,19 +397,6 @@ def recover(site, works, bad):
     m.unmount()
 
 
-def stored(site):
-    """What an independent reader finds: the files of the bucket."""
-    out = {}
-    for folder, dirs_, names_ in os.walk(site.bucket):
-        dirs_[:] = [d for d in dirs_ if d not in (".s3efs", ".s3efs-dir")]
-        for name in names_:
-            path = os.path.join(folder, name)
-            if name != ".s3efs-dir":
-                with open(path, "rb") as f:
-                    out[os.path.relpath(path, site.bucket)] = f.read()
-    return out
-
-
 def is_unacknowledged(f):
     """Bytes of a close that was not answered, kept for their owner."""
     return f["finding"] == "lost-found" and os.path.basename(f["name"]).startswith("journal-")
@@ -427,7 +414,7 @@ def fsck_finds(site, *args):
 def last_look(site, bad):
     """The bucket itself, a fresh mount of it, and what fsck says of both."""
     want = {p: e[1].encode() if e[0] == "l" else e[1] for c in site.works for p, e in c.world.now.items() if e[0] != "d"}
-    found = {p: b for p, b in stored(site).items() if not p.startswith("foreign-")}
+    found = {p: b for p, b in stored(site.bucket).items() if not p.startswith("foreign-")}
     if found != want:
         bad.append(f"{site.name}: in the bucket: {differs(found, [want])}")
     results = []

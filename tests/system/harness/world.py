@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a tree must look like after a daemon's death: the state that was told, or the one of the call under way."""
 import contextlib
-import itertools
 import os
 import stat
 
 from .case import read_file, short, write_file
-
-_groups = itertools.count()
 
 
 class World:
@@ -64,6 +61,18 @@ def look(root, top):
 
     if os.path.lexists(os.path.join(root, top)):
         add(top)
+    return out
+
+
+def stored(bucket):
+    """What an independent reader finds: the files of a file:// bucket."""
+    out = {}
+    for folder, dirs, names in os.walk(bucket):
+        dirs[:] = [d for d in dirs if d not in (".s3efs", ".s3efs-dir")]
+        for name in names:
+            path = os.path.join(folder, name)
+            if name != ".s3efs-dir":
+                out[os.path.relpath(path, bucket)] = read_file(path)
     return out
 
 
@@ -126,7 +135,7 @@ class Work:
     def _put(self, t, name, body, mode=0o644):
         old = t.get(self.key(name))
         if old is None:
-            t[self.key(name)] = ("f", body, mode, next(_groups))
+            t[self.key(name)] = ("f", body, mode, os.urandom(8))  # also in another process no two are one
             return
         for p, e in t.items():
             if e[0] == "f" and e[3] == old[3]:
