@@ -13,15 +13,18 @@
 
 pthread_mutex_t bad_disk_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct bad_disk bad_disk;
+bool bad_disk_is_forking;
 
 static void fork_before(void)
 {
-    pthread_mutex_lock(&bad_disk_mutex);
+    if (!bad_disk_is_forking)
+        pthread_mutex_lock(&bad_disk_mutex);
 }
 
 static void fork_after(void)
 {
-    pthread_mutex_unlock(&bad_disk_mutex);
+    if (!bad_disk_is_forking)
+        pthread_mutex_unlock(&bad_disk_mutex);
 }
 
 void baddisk_watch(const char *root, bool record)
@@ -34,8 +37,10 @@ void baddisk_watch(const char *root, bool record)
     if (!is_set)
         pthread_atfork(fork_before, fork_after, fork_after);
     is_set = true;
-    if (record)
+    if (record) {
         log_begin();
+        log_import(abs);
+    }
     bad_disk_link();
     bad_disk.record = record;
     snprintf(bad_disk.root, sizeof(bad_disk.root), "%s", abs);
@@ -138,8 +143,15 @@ bool bad_disk_sees(int fd)
     return bad_disk.root_len > 0 && fd >= 0 && fd < FDS && bad_disk.fds[fd].seen;
 }
 
+void bad_disk_at(enum bad_disk_at what)
+{
+    if (bad_disk.at != NULL)
+        bad_disk.at(what);
+}
+
 bool bad_disk_fails(void)
 {
+    bad_disk_at(AT_CALL);
     bad_disk.calls++;
     if (bad_disk.calls == bad_disk.kill_at)
         kill(getpid(), SIGKILL);

@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* From now on the calls below root (which exists) are seen. record: writes them down too; root must
- * be empty. */
+/* From now on the calls below root (which exists) are seen. record: writes them down too; what root
+ * has already is taken to be on the disk. */
 void baddisk_watch(const char *root, bool record);
 void baddisk_unwatch(void); /* forgets all, and all that is set below */
 

@@ -15,6 +15,7 @@
 
 #include "baddisk_int.h"
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define REAL(name)                                                                                 \
     static __typeof__(&name) real;                                                                 \
     if (real == NULL)                                                                              \
@@ -63,6 +64,8 @@ static int see_open(const char *path, int flags, mode_t mode)
 
 static int any_open(int dir, const char *path, int flags, mode_t mode)
 {
+    if (bad_disk.boot_id[0] != '\0' && strcmp(path, BOOT_ID) == 0)
+        return real_open(AT_FDCWD, bad_disk.boot_id, flags, mode);
     return bad_disk_below(path) != NULL ? see_open(path, flags, mode)
                                         : real_open(dir, path, flags, mode);
 }
@@ -135,9 +138,11 @@ static void log_write(int fd, const void *p, ssize_t n, off_t off)
     log_data(s, p, (size_t)n);
     if (!bad_disk.fds[fd].dsync || bad_disk_lies(bad_disk.fds[fd].path))
         return;
+    bad_disk_at(AT_SYNC);
     s = log_step(STEP_DSYNC, node);
     s->off = (uint64_t)off;
     s->len = (uint64_t)n;
+    bad_disk_at(AT_SYNCED);
 }
 
 static ssize_t any_pwrite(int fd, const void *p, size_t len, off_t off)
@@ -300,6 +305,7 @@ static int any_sync(int fd, int (*real)(int))
     if (on_sync != NULL)
         on_sync(on_sync_arg, bad_disk.fds[fd].path);
     pthread_mutex_lock(&bad_disk_mutex);
+    bad_disk_at(AT_SYNC);
     failing = bad_disk_fails();
     upto = baddisk_steps.n;
     pthread_mutex_unlock(&bad_disk_mutex);
@@ -311,6 +317,7 @@ static int any_sync(int fd, int (*real)(int))
     if (r == 0 && bad_disk.record && bad_disk.fds[fd].node != NO_NODE &&
         !bad_disk_lies(bad_disk.fds[fd].path))
         log_step(STEP_SYNC, bad_disk.fds[fd].node)->upto = upto;
+    bad_disk_at(AT_SYNCED);
     pthread_mutex_unlock(&bad_disk_mutex);
     return r;
 }

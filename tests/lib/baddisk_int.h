@@ -13,6 +13,7 @@
 #define FDS 1024
 #define SYNCS 65536
 
+enum bad_disk_at { AT_CALL, AT_SYNC, AT_SYNCED };
 struct bad_disk {
     char root[PATH_MAX];
     _Atomic size_t root_len; /* 0: nothing is watched, and root is not looked at */
@@ -23,6 +24,8 @@ struct bad_disk {
     enum baddisk_lie lie;
     void (*on_sync)(void *arg, const char *path);
     void *on_sync_arg;
+    void (*at)(enum bad_disk_at what); /* locked; of each call that changes */
+    char boot_id[PATH_MAX];            /* read in the place of the kernel's */
     struct {
         atomic_bool seen;
         bool dsync;
@@ -32,6 +35,7 @@ struct bad_disk {
     char *synced[SYNCS]; /* the path of each sync */
     size_t n_synced;
 };
+extern bool bad_disk_is_forking; /* with the lock, which the fork is to find taken */
 extern struct bad_disk bad_disk;
 extern pthread_mutex_t bad_disk_mutex; /* over each call that changes, so the log has their order */
 
@@ -41,6 +45,7 @@ bool bad_disk_sees(int fd);
 /* Locked. Each call that counts: true if it is to fail (errno is set). */
 bool bad_disk_fails(void);
 bool bad_disk_lies(const char *path);
+void bad_disk_at(enum bad_disk_at what);
 void bad_disk_link(void); /* pulls the calls out of the archive */
 
 enum step_kind {
@@ -70,6 +75,7 @@ extern struct steps baddisk_steps;
 
 /* All under baddisk.c's lock. Paths are below the root, "" is the root itself. */
 void log_begin(void);
+void log_import(const char *root); /* what is there already: on the disk for certain */
 void log_end(void);
 uint32_t log_find(const char *path); /* NO_NODE: there is none */
 uint32_t log_make(const char *path, bool is_dir);

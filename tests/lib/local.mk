@@ -17,7 +17,12 @@ libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib
 check_LIBRARIES += libtestbaddisk.a
 check_LIBRARIES += libtestbadalloc.a
 libtestbaddisk_a_SOURCES = %D%/baddisk.c %D%/baddisk.h %D%/baddisk_calls.c \
-	%D%/baddisk_crash.c %D%/baddisk_int.h %D%/baddisk_log.c
+	%D%/baddisk_crash.c %D%/baddisk_import.c %D%/baddisk_int.h %D%/baddisk_log.c
+# The same for a whole mount, by LD_PRELOAD.
+noinst_PROGRAMS += %D%/baddisk.so
+%C%_baddisk_so_SOURCES = $(libtestbaddisk_a_SOURCES) %D%/baddisk_preload.c
+%C%_baddisk_so_CFLAGS = $(AM_CFLAGS) -fPIC
+%C%_baddisk_so_LDFLAGS = -pthread -shared
 # What each test of "make check" is run with: one that hangs is ended, and says where. For a tool before the tests
 # (valgrind): make check LOG_FLAGS="valgrind -q --error-exitcode=1" S3EFS_TEST_LIMIT=3600
 EXTRA_DIST += %D%/stacks
