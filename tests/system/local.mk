@@ -43,3 +43,4 @@ EXTRA_DIST += %D%/soak/control.py
 EXTRA_DIST += %D%/soak/judge.py
 EXTRA_DIST += %D%/soak/owner.py
 EXTRA_DIST += %D%/soak/worker.py
+EXTRA_DIST += %D%/power.py
