@@ -157,6 +157,25 @@ static int leave_group(struct vfs *v, struct linking *l)
     return r;
 }
 
+/* The record has another generation than what is known here. 0: there is no newer file all the same (who raised it has
+ * died, or has not written yet); -ESTALE: look again; -errno. */
+static int check_newest(struct vfs *v, struct linking *l, const struct link_group *g)
+{
+    struct store_obj obj = {0};
+    uint64_t gen;
+    int r = link_member(v, l->id, l->from, &obj, &gen);
+
+    if (r == 0)
+        r = link_settle(v, l->id, l->from, g, &obj, &gen);
+    store_obj_done(&obj);
+    if (r < 0 || (r == 0 && gen == l->gen))
+        return r;
+    lock_take(&v->tree);
+    l->i->checked_ns = 0;
+    lock_drop(&v->tree);
+    return err_set(-ESTALE, "%s was changed by another mount", l->from);
+}
+
 /* The record says what is coming, and the source that it is a hard link. */
 static int prepare(struct vfs *v, struct linking *l, struct link_group *g)
 {
@@ -179,10 +198,7 @@ static int prepare(struct vfs *v, struct linking *l, struct link_group *g)
         return r;
     if (l->gen == 0 || is_made)
         return mark_source(v, l, g->generation);
-    lock_take(&v->tree);
-    l->i->checked_ns = 0;
-    lock_drop(&v->tree);
-    return err_set(-ESTALE, "%s was changed by another mount", l->from);
+    return check_newest(v, l, g);
 }
 
 /* In the bucket: the record in doubt, the objects, the record. */

@@ -286,6 +286,16 @@ static void b_renames_f(void)
     assert_int_equal(rig_rename(&b, "f", "new", 0), 0);
 }
 
+static void b_links_f(void)
+{
+    assert_int_equal(rig_link(&b, "f", "new"), 0);
+}
+
+static void b_links_g(void)
+{
+    assert_int_equal(rig_link(&b, "g", "new"), 0);
+}
+
 static void dies_in_link(void **state)
 {
     (void)state;
@@ -318,6 +328,9 @@ static void dies_in_commit(void **state)
     at_every_request(do_chmod, NULL);
     at_every_request_and(write_to_three, b_unlinks_f, NULL);
     at_every_request_and(do_write, b_renames_f, NULL);
+    at_every_request_and(do_write, b_links_f, NULL);
+    at_every_request_and(do_chmod, b_links_f, NULL);
+    at_every_request_and(do_write, b_links_g, NULL);
 }
 
 static void fails_in_link(void **state)
