@@ -4,6 +4,7 @@ libbase_a_SOURCES = %D%/buf.c %D%/clock.c %D%/err.c %D%/lock.c %D%/log.c %D%/map
 	%D%/sys.c %D%/sysfault.c %D%/sysfault.h %D%/workq.c \
 	include/base/buf.h include/base/clock.h include/base/err.h include/base/lock.h include/base/log.h \
 	include/base/macros.h include/base/map.h include/base/secret.h include/base/str.h include/base/sys.h include/base/workq.h
+libbase_a_SOURCES += %D%/busguard.c include/base/busguard.h
 libbase_a_SOURCES += %D%/sha256.c
 libbase_a_SOURCES += include/base/sha256.h
 libbase_a_SOURCES += %D%/budget.c include/base/budget.h
