@@ -149,9 +149,20 @@ static void index_fail(struct cache *c, int why)
     cache_evict_kick(c, true);
 }
 
+/* LMDB found it damaged, or the disk can't read it: once for each failure. */
+static void look_at_failure(struct cache *c)
+{
+    if (c->meta != NULL && meta_failed(c->meta) && atomic_load(&c->fail_errno) == 0)
+        index_fail(c, meta_lost(c->meta) ? EIO : EBADMSG);
+}
+
 int cache_index_read(struct cache *c, meta_fn fn, void *arg)
 {
-    return c->meta != NULL ? meta_read(c->meta, fn, arg) : -EIO;
+    int r = c->meta != NULL ? meta_read(c->meta, fn, arg) : -EIO;
+
+    if (r < 0)
+        look_at_failure(c);
+    return r;
 }
 
 int cache_index_try(struct cache *c, meta_fn fn, void *arg)
@@ -160,8 +171,7 @@ int cache_index_try(struct cache *c, meta_fn fn, void *arg)
 
     if (r < 0) {
         c->count.errors++;
-        if (c->meta != NULL && meta_failed(c->meta))
-            index_fail(c, EBADMSG); /* LMDB found it damaged */
+        look_at_failure(c);
     }
     return r;
 }

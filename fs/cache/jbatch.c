@@ -337,8 +337,10 @@ int jrn_do(struct journal *j, struct jrn_req *req)
         cond_broadcast(&j->changed);
     }
     lock_drop(&j->lock);
-    if (req->result < 0)
+    if (req->result < 0) {
+        cache_health_bad(j->cache, req->result, "journal");
         err_set(req->result, "%s", req->why != NULL ? req->why : "journal: out of memory");
+    }
     free(req->why);
     return req->result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index on LMDB. NOSYNC: a commit is in the page cache, not on the disk; what survives what is
  * told in seal.h. No WRITEMAP: a stray pointer must not reach the file. No NOMEMINIT: heap bytes
- * must not either. */
+ * must not either. A disk that fails under the map: mapped.h. */
 #include "meta.h"
 
 #include <errno.h>
@@ -11,42 +11,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/sys.h"
+#include "mapped.h"
+#include "metaint.h"
 
-#define FIRST_MAP ((size_t)16 << 20)
-#define MAX_MAP                                                                                    \
-    ((size_t)16 << 30) /* of address space, and the most that the index may take on the disk */
 #define MAX_READERS 1024
 #define LOCK_FILE (4096 + MAX_READERS * 64) /* LMDB's header and its readers */
-#define COPY_BATCH 16384                    /* records a transaction */
 
-struct meta {
-    char *path;
-    MDB_env
-        *env; /* changes only under the gate, held for writing; NULL after a reset that failed */
-    MDB_dbi dbi[META_DBS];
-    size_t first_map;
-    pthread_rwlock_t gate;
-    atomic_bool failed;
-};
+const char *const meta_db_names[META_DBS] = {[META_DENT] = "dent",
+                                             [META_DIR] = "dir",
+                                             [META_VER] = "ver",
+                                             [META_BLK] = "blk",
+                                             [META_NOTE] = "note"};
 
-struct meta_txn {
-    MDB_txn *txn;
-    struct meta *meta;
-    bool full; /* MDB_MAP_FULL was seen */
-};
-
-static const char *const db_names[META_DBS] = {[META_DENT] = "dent",
-                                               [META_DIR] = "dir",
-                                               [META_VER] = "ver",
-                                               [META_BLK] = "blk",
-                                               [META_NOTE] = "note"};
-
-/* LMDB's codes to errnos; what says that the environment is damaged fails the index. */
-static int fold(struct meta *m, int rc)
+int meta_fold(struct meta *m, int rc)
 {
     if (rc == 0)
         return 0;
@@ -58,23 +40,40 @@ static int fold(struct meta *m, int rc)
         return -EAGAIN;
     if (rc == MDB_BAD_VALSIZE)
         return -EINVAL;
+    if (m != NULL && rc == MAPPED_LOST)
+        atomic_store(&m->lost, true);
     if (m != NULL)
         atomic_store(&m->failed, true);
+    if (rc == MAPPED_LOST)
+        return err_set(-EIO, "cache index: the disk can't read a page of it");
     return err_set(-EIO, "cache index: %s", mdb_strerror(rc));
+}
+
+/* Closes it, or leaves it where it is. */
+static void give_up_env(struct meta *m, bool lost)
+{
+    if (m->env != NULL && lost) {
+        mapped_bury(m->env);
+        m->losses++;
+    } else if (m->env != NULL) {
+        mdb_env_close(m->env);
+    }
+    m->env = NULL;
 }
 
 static int open_databases(struct meta *m)
 {
     MDB_txn *txn;
-    int rc = mdb_txn_begin(m->env, NULL, 0, &txn);
+    int rc = mapped_begin(m->env, 0, &txn);
 
     if (rc != 0)
         return rc;
     for (int i = 0; i < META_DBS && rc == 0; i++)
-        rc = mdb_dbi_open(txn, db_names[i], MDB_CREATE, &m->dbi[i]);
+        rc = mapped_open_db(txn, meta_db_names[i], MDB_CREATE, &m->dbi[i]);
     if (rc == 0)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
+        return mapped_commit(txn);
+    if (rc != MAPPED_LOST)
+        mdb_txn_abort(txn);
     return rc;
 }
 
@@ -93,7 +92,7 @@ static int allocate_lock_file(const struct meta *m)
 
 static int open_env(struct meta *m)
 {
-    int rc = allocate_lock_file(m);
+    int rc = m->losses < MAPPED_LOST_MAX ? allocate_lock_file(m) : EIO;
 
     if (rc == 0)
         rc = mdb_env_create(&m->env);
@@ -105,13 +104,11 @@ static int open_env(struct meta *m)
     if (rc == 0)
         rc = mdb_env_set_mapsize(m->env, m->first_map);
     if (rc == 0)
-        rc = mdb_env_open(m->env, m->path, MDB_NOTLS | MDB_NOSYNC | MDB_NOMETASYNC, 0600);
+        rc = mapped_open(m->env, m->path, MDB_NOTLS | MDB_NOSYNC | MDB_NOMETASYNC, 0600);
     if (rc == 0)
         rc = open_databases(m);
-    if (rc != 0) {
-        mdb_env_close(m->env);
-        m->env = NULL;
-    }
+    if (rc != 0)
+        give_up_env(m, rc == MAPPED_LOST);
     return rc;
 }
 
@@ -133,6 +130,7 @@ static int init_gate(pthread_rwlock_t *gate)
 static void free_meta(struct meta *m)
 {
     pthread_rwlock_destroy(&m->gate);
+    pthread_mutex_destroy(&m->writer);
     free(m->path);
     free(m);
 }
@@ -144,7 +142,7 @@ int meta_open(const char *path, size_t first_map, struct meta **ret)
 
     if (m == NULL)
         return -ENOMEM;
-    m->first_map = first_map != 0 ? first_map : FIRST_MAP;
+    m->first_map = first_map != 0 ? first_map : META_FIRST_MAP;
     m->path = strdup(path);
     r = m->path != NULL ? init_gate(&m->gate) : -ENOMEM;
     if (r < 0) {
@@ -152,10 +150,12 @@ int meta_open(const char *path, size_t first_map, struct meta **ret)
         free(m);
         return r;
     }
+    pthread_mutex_init(&m->writer, NULL);
     r = open_env(m);
     if (r != 0) {
-        r = r > 0 ? err_set(-r, "cache index %s: %s", path, mdb_strerror(r))
-                  : err_set(-EBADMSG, "cache index %s: %s", path, mdb_strerror(r));
+        r = r > 0              ? err_set(-r, "cache index %s: %s", path, mdb_strerror(r))
+            : r == MAPPED_LOST ? err_set(-EIO, "cache index %s: the disk can't read it", path)
+                               : err_set(-EBADMSG, "cache index %s: %s", path, mdb_strerror(r));
         free_meta(m);
         return r;
     }
@@ -168,23 +168,27 @@ int meta_sync(struct meta *m)
     int rc;
 
     pthread_rwlock_rdlock(&m->gate);
-    rc = m->env != NULL && !atomic_load(&m->failed) ? mdb_env_sync(m->env, 1) : EIO;
+    rc = m->env != NULL && !atomic_load(&m->failed) ? mapped_sync(m->env) : EIO;
     pthread_rwlock_unlock(&m->gate);
-    return fold(m, rc);
+    return meta_fold(m, rc);
 }
 
 void meta_close(struct meta *m)
 {
     if (m == NULL)
         return;
-    if (m->env != NULL)
-        mdb_env_close(m->env);
+    give_up_env(m, atomic_load(&m->lost));
     free_meta(m);
 }
 
 bool meta_failed(const struct meta *m)
 {
     return atomic_load(&((struct meta *)(uintptr_t)m)->failed);
+}
+
+bool meta_lost(const struct meta *m)
+{
+    return atomic_load(&((struct meta *)(uintptr_t)m)->lost);
 }
 
 void meta_fail(struct meta *m)
@@ -197,12 +201,10 @@ int meta_reset(struct meta *m, int (*clear)(void *arg), void *arg)
     int r;
 
     pthread_rwlock_wrlock(&m->gate);
-    if (m->env != NULL)
-        mdb_env_close(m->env);
-    m->env = NULL;
+    give_up_env(m, atomic_exchange(&m->lost, false));
     r = clear(arg);
     if (r == 0)
-        r = fold(NULL, open_env(m));
+        r = meta_fold(NULL, open_env(m));
     atomic_store(&m->failed, r != 0);
     pthread_rwlock_unlock(&m->gate);
     return r;
@@ -213,8 +215,8 @@ size_t meta_map_size(struct meta *m)
     MDB_envinfo info = {0};
 
     pthread_rwlock_rdlock(&m->gate);
-    if (m->env != NULL)
-        mdb_env_info(m->env, &info);
+    if (m->env != NULL && !atomic_load(&m->failed))
+        (void)!meta_fold(m, mapped_info(m->env, &info));
     pthread_rwlock_unlock(&m->gate);
     return info.me_mapsize;
 }
@@ -226,14 +228,35 @@ static int grow(struct meta *m, size_t seen)
     int rc = 0;
 
     pthread_rwlock_wrlock(&m->gate);
-    if (m->env == NULL)
+    if (m->env == NULL || atomic_load(&m->failed))
         rc = EIO;
     else
-        mdb_env_info(m->env, &info);
+        rc = mapped_info(m->env, &info);
     if (rc == 0 && info.me_mapsize == seen)
-        rc = seen >= MAX_MAP ? ENOSPC : mdb_env_set_mapsize(m->env, 2 * seen);
+        rc = seen >= META_MAX_MAP ? ENOSPC : mapped_set_size(m->env, 2 * seen);
     pthread_rwlock_unlock(&m->gate);
-    return fold(m, rc);
+    return meta_fold(m, rc);
+}
+
+/* Ends a transaction that began: commits if it may. */
+static int finish(struct meta *m, struct meta_txn *t, int r, bool may_commit, bool *ret_full)
+{
+    int rc;
+
+    if (atomic_load(&m->lost)) { /* by this one or by another: nothing of it is touched again */
+        mapped_bury(t->txn);
+        return r < 0 ? r : -EIO;
+    }
+    if (r != 0 || t->full || !may_commit) {
+        mdb_txn_abort(t->txn);
+        *ret_full = t->full;
+        return t->full ? -ENOSPC : r;
+    }
+    rc = mapped_commit(t->txn);
+    if (rc == MAPPED_LOST)
+        mapped_bury(t->txn);
+    *ret_full = rc == MDB_MAP_FULL;
+    return meta_fold(m, rc);
 }
 
 /* One attempt, under the gate. */
@@ -246,21 +269,16 @@ static int run(struct meta *m, meta_fn fn, void *arg, unsigned flags, bool *ret_
 
     if (m->env == NULL || atomic_load(&m->failed))
         return -EIO;
-    mdb_env_info(m->env, &info);
+    r = meta_fold(m, mapped_info(m->env, &info));
     *ret_map = info.me_mapsize;
-    r = fold(m, mdb_txn_begin(m->env, NULL, flags, &t.txn));
+    if (r == 0)
+        r = meta_fold(m, mapped_begin(m->env, flags, &t.txn));
     if (r < 0)
         return r;
     r = fn(&t, arg);
-    if (r == 0 && !t.full && (flags & MDB_RDONLY) == 0) {
-        int rc = mdb_txn_commit(t.txn);
-
-        *ret_full = rc == MDB_MAP_FULL;
-        return fold(m, rc);
-    }
-    mdb_txn_abort(t.txn);
-    *ret_full = t.full;
-    return t.full ? -ENOSPC : r;
+    r = finish(m, &t, r, (flags & MDB_RDONLY) == 0, ret_full);
+    meta_free_copies(&t);
+    return r;
 }
 
 int meta_read(struct meta *m, meta_fn fn, void *arg)
@@ -283,7 +301,9 @@ int meta_write(struct meta *m, meta_fn fn, void *arg)
         int r;
 
         pthread_rwlock_rdlock(&m->gate);
+        pthread_mutex_lock(&m->writer);
         r = run(m, fn, arg, 0, &full, &map);
+        pthread_mutex_unlock(&m->writer);
         pthread_rwlock_unlock(&m->gate);
         if (!full)
             return r;
@@ -291,187 +311,4 @@ int meta_write(struct meta *m, meta_fn fn, void *arg)
         if (r < 0)
             return r;
     }
-}
-
-static MDB_val to_val(struct cache_bytes b)
-{
-    return (MDB_val){.mv_size = b.n, .mv_data = (void *)(uintptr_t)b.p};
-}
-
-static struct cache_bytes from_val(const MDB_val *v)
-{
-    return (struct cache_bytes){.p = v->mv_data, .n = v->mv_size};
-}
-
-static int fold_txn(struct meta_txn *t, int rc)
-{
-    if (rc == MDB_MAP_FULL)
-        t->full = true;
-    return fold(t->meta, rc);
-}
-
-int meta_get(struct meta_txn *t, enum meta_db db, struct cache_bytes key, struct cache_bytes *ret)
-{
-    MDB_val k = to_val(key), v;
-    int rc = mdb_get(t->txn, t->meta->dbi[db], &k, &v);
-
-    if (rc == MDB_NOTFOUND)
-        return META_NONE;
-    if (rc == 0)
-        *ret = from_val(&v);
-    return fold_txn(t, rc);
-}
-
-int meta_put(struct meta_txn *t, enum meta_db db, struct cache_bytes key, struct cache_bytes val)
-{
-    MDB_val k = to_val(key), v = to_val(val);
-
-    return fold_txn(t, mdb_put(t->txn, t->meta->dbi[db], &k, &v, 0));
-}
-
-int meta_del(struct meta_txn *t, enum meta_db db, struct cache_bytes key)
-{
-    MDB_val k = to_val(key);
-    int rc = mdb_del(t->txn, t->meta->dbi[db], &k, NULL);
-
-    return rc == MDB_NOTFOUND ? 0 : fold_txn(t, rc);
-}
-
-static void close_cursor(MDB_cursor **c)
-{
-    if (*c != NULL)
-        mdb_cursor_close(*c);
-}
-
-int meta_scan(struct meta_txn *t, enum meta_db db, struct cache_bytes prefix,
-              struct cache_bytes from, meta_scan_fn fn, void *arg)
-{
-    _cleanup_(close_cursor) MDB_cursor *c = NULL;
-    MDB_val k = to_val(from.n > 0 ? from : prefix), v;
-    int rc = mdb_cursor_open(t->txn, t->meta->dbi[db], &c);
-
-    if (rc == 0)
-        rc = mdb_cursor_get(c, &k, &v, k.mv_size > 0 ? MDB_SET_RANGE : MDB_FIRST);
-    for (; rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
-        int r;
-
-        if (k.mv_size < prefix.n || (prefix.n > 0 && memcmp(k.mv_data, prefix.p, prefix.n) != 0))
-            return 0;
-        r = fn(from_val(&k), from_val(&v), arg);
-        if (r != 0)
-            return r;
-    }
-    return rc == MDB_NOTFOUND ? 0 : fold_txn(t, rc);
-}
-
-/* --- the copy --- */
-
-struct copying {
-    MDB_txn *from;
-    MDB_env *to;
-    MDB_txn *txn; /* of to */
-    size_t n;     /* records in txn */
-};
-
-static int compare(const MDB_val *a, const MDB_val *b)
-{
-    size_t n = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
-    int r = memcmp(a->mv_data, b->mv_data, n);
-
-    if (r != 0)
-        return r;
-    return a->mv_size < b->mv_size ? -1 : a->mv_size > b->mv_size;
-}
-
-static int copy_record(struct copying *cp, MDB_dbi dbi, MDB_val *k, MDB_val *v)
-{
-    int rc = 0;
-
-    if (cp->txn == NULL)
-        rc = mdb_txn_begin(cp->to, NULL, 0, &cp->txn);
-    if (rc == 0)
-        rc = mdb_put(cp->txn, dbi, k, v, MDB_APPEND);
-    if (rc == 0 && ++cp->n % COPY_BATCH == 0) {
-        rc = mdb_txn_commit(cp->txn);
-        cp->txn = NULL;
-    }
-    return rc;
-}
-
-/* Every key is above the one before it (so no page is met twice), and there are as many as there
- * should be. */
-static int copy_database(struct copying *cp, MDB_dbi from, MDB_dbi to)
-{
-    _cleanup_(close_cursor) MDB_cursor *c = NULL;
-    MDB_val k, v, last = {0};
-    size_t n = 0;
-    MDB_stat st;
-    int rc = mdb_cursor_open(cp->from, from, &c);
-
-    if (rc != 0 || mdb_stat(cp->from, from, &st) != 0)
-        return -EBADMSG;
-    rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
-    for (; rc == 0; rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
-        if ((n++ > 0 && compare(&last, &k) >= 0) || v.mv_size > CACHE_REC_MAX + 4)
-            return -EBADMSG;
-        last = k;
-        if (copy_record(cp, to, &k, &v) != 0)
-            return -EIO;
-    }
-    return rc == MDB_NOTFOUND && n == st.ms_entries ? 0 : -EBADMSG;
-}
-
-static int copy_databases(struct copying *cp, struct meta *to)
-{
-    int r = 0;
-
-    for (int i = 0; i < META_DBS && r == 0; i++) {
-        MDB_dbi dbi;
-        int rc = mdb_dbi_open(cp->from, db_names[i], 0, &dbi);
-
-        /* A kill before the first commit leaves an environment without databases. */
-        if (rc != MDB_NOTFOUND)
-            r = rc == 0 ? copy_database(cp, dbi, to->dbi[i]) : -EBADMSG;
-    }
-    if (r == 0 && cp->txn != NULL && mdb_txn_commit(steal(&cp->txn)) != 0)
-        r = -EIO;
-    if (cp->txn != NULL)
-        mdb_txn_abort(cp->txn);
-    return r;
-}
-
-static int copy_env(MDB_env *env, const char *from, const char *to)
-{
-    struct copying cp = {0};
-    MDB_envinfo info;
-    MDB_stat st;
-    struct meta *m;
-    int r;
-
-    if (mdb_env_set_maxdbs(env, META_DBS) != 0 ||
-        mdb_env_open(env, from, MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK, 0600) != 0 ||
-        mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &st) != 0 || info.me_mapsize > MAX_MAP)
-        return -EBADMSG;
-    /* What is in use there fits here. Not the map: it would grow with each copy, to its limit. */
-    r = meta_open(to, FIRST_MAP + 2 * (info.me_last_pgno + 1) * st.ms_psize, &m);
-    if (r < 0)
-        return r;
-    cp.to = m->env;
-    r = mdb_txn_begin(env, NULL, MDB_RDONLY, &cp.from) == 0 ? copy_databases(&cp, m) : -EBADMSG;
-    if (cp.from != NULL)
-        mdb_txn_abort(cp.from);
-    meta_close(m);
-    return r;
-}
-
-int meta_copy(const char *from, const char *to)
-{
-    MDB_env *env;
-    int r;
-
-    if (mdb_env_create(&env) != 0)
-        return -EIO;
-    r = copy_env(env, from, to);
-    mdb_env_close(env);
-    return r;
 }

@@ -8,7 +8,11 @@
  * - META-3  A write that failed for good leaves the index failed: every later call is -EIO until
  *   meta_reset(), so a record that should have been replaced is never read.
  *
- * Threads: any. Values that a transaction gives are borrowed until it ends. */
+ * - META-4  What the disk can't read fails the index as well (mapped.h): nothing that a failing page
+ *   seemed to say is used, and it is begun anew as after any other failure.
+ *
+ * Threads: any. Values that a transaction gives are borrowed until it ends, those of a scan until
+ * its fn returns. */
 #ifndef S3EFS_CACHE_META_H
 #define S3EFS_CACHE_META_H
 
@@ -29,6 +33,7 @@ _must_check_ int meta_open(const char *path, size_t first_map, struct meta **ret
 _must_check_ int meta_sync(struct meta *m); /* to the disk, whatever the flags say */
 void meta_close(struct meta *m);            /* NULL is fine */
 bool meta_failed(const struct meta *m);
+bool meta_lost(const struct meta *m); /* it failed because the disk can't read a page of it */
 /* Every call fails from now on, until meta_reset(). */
 void meta_fail(struct meta *m);
 /* Waits for the transactions under way, closes, has `clear` empty the directory, and begins again.

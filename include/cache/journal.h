@@ -16,7 +16,8 @@
  *            waiting at the same time share the sync of the directory and of the index.
  * Errors: -ENOSPC (clean blocks were evicted first), -EIO, ...; err_text() has the cause. After an error the entry does
  * not stand and what it should have replaced does. After a failed write the index is opened anew by the next call.
- * Limits: an LMDB page that the disk can't read while the mount runs is a SIGBUS (as the cache's index). */
+ * A page of the index that the disk can't read while the mount runs (LMDB reads through a map) fails the call with -EIO;
+ * no entry is taken until the whole index has been read and has all that was acknowledged (fs/cache/mapped.h). */
 #ifndef S3EFS_CACHE_JOURNAL_H
 #define S3EFS_CACHE_JOURNAL_H
 

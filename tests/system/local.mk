@@ -44,3 +44,4 @@ EXTRA_DIST += %D%/soak/judge.py
 EXTRA_DIST += %D%/soak/owner.py
 EXTRA_DIST += %D%/soak/worker.py
 EXTRA_DIST += %D%/power.py
+EXTRA_DIST += %D%/bad_index.py

@@ -54,3 +54,6 @@ cache_tests += tests/unit/cache/test_stage_rest
 tests_unit_cache_test_stage_rest_SOURCES = %D%/test_stage_rest.c
 tests_unit_cache_test_stage_rest_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_cache_test_stage_rest_LDADD = libtestbaddisk.a $(LIBS_cache) $(CMOCKA_LIBS)
+cache_tests += tests/unit/cache/test_sigbus
+tests_unit_cache_test_sigbus_SOURCES = %D%/test_sigbus.c
+tests_unit_cache_test_sigbus_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
