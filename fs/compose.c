@@ -204,6 +204,7 @@ static int open_vfs(struct compose *m)
         .invalidate = m->front != NULL ? front_invalidate : NULL,
         .invalidate_arg = m->front,
         .names_max = m->memory.names,
+        .unsent_max = m->memory.unsent,
         .names_many = m->front != NULL ? front_prune : NULL,
         .names_many_arg = m->front,
     };

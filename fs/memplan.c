@@ -16,5 +16,6 @@ void memplan(uint64_t limit, unsigned threads, struct memplan *ret)
         .fetches = limit / 4,
         .bodies = limit / 8,
         .names = limit / 16 * 3,
+        .unsent = limit / 16 * 2,
     };
 }

@@ -4,8 +4,9 @@
  * MEM-1  The shares and what they leave over (an eighth: connections, stacks, listings, the heap's own) are together
  *        no more than the limit.
  * MEM-2  Who waits for room in a share holds nothing of the same share, and of others only such as stand before it in
- *        this order: replies, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
- *        that is read in. Who brings bytes needs neither.) So no wait is for ever. */
+ *        this order: unsent, replies, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
+ *        that is read in. Who brings bytes needs neither. Who waits for unsent ones holds nothing at all, no lock either: what
+ *        is unsent is sent by others.) So no wait is for ever. */
 #ifndef S3EFS_MEMPLAN_H
 #define S3EFS_MEMPLAN_H
 
@@ -19,6 +20,7 @@ struct memplan {
     uint64_t fetches; /* of the bucket's bytes: a call waits for room, reads ahead are left out */
     uint64_t bodies;  /* to send: a commit waits for room; what is larger is read from the disk as it is sent */
     uint64_t names;   /* inodes: the kernel is asked to forget the oldest */
+    uint64_t unsent;  /* of those: of files that are in the journal, so can't be forgotten: a close waits for room */
 };
 /* limit: at least threads * MEMPLAN_THREAD_MIN, and 32 MiB. */
 void memplan(uint64_t limit, unsigned threads, struct memplan *ret);

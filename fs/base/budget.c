@@ -97,6 +97,13 @@ bool budget_try(struct budget *b, uint64_t bytes, uint64_t limit)
     return has_room;
 }
 
+void budget_add(struct budget *b, uint64_t bytes)
+{
+    lock_take(&b->lock);
+    b->locked.used += bytes;
+    lock_drop(&b->lock);
+}
+
 void budget_give(struct budget *b, uint64_t bytes)
 {
     if (bytes == 0)

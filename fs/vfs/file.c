@@ -191,6 +191,7 @@ static int commit_handle(struct vfs *v, struct handle *h, bool is_fsync)
 {
     bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
                     (v->conf.commit == VFS_COMMIT_FSYNC && !is_fsync);
+    uint64_t room = is_local ? outroom_take(v, h->inode) : 0;
     int r;
 
     pthread_rwlock_rdlock(&v->names);
@@ -200,6 +201,7 @@ static int commit_handle(struct vfs *v, struct handle *h, bool is_fsync)
         h->has_written = h->is_fresh = false;
     inode_io_drop(v, h->inode);
     pthread_rwlock_unlock(&v->names);
+    outroom_give(v, room);
     inode_tell_kernel(v, h->inode);
     return r;
 }

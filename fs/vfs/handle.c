@@ -32,6 +32,7 @@ int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
     i->handles = h;
     h->fh = v->locked.next_fh++;
     map_insert(&v->locked.handles, &h->link, h->fh);
+    idle_charge_locked(v, i);
     lock_drop(&v->tree);
     *ret = h;
     return 0;

@@ -9,6 +9,7 @@
  * IDLE-3  Only a name that nothing here holds is told: no handle, no call, nothing unsent, no name
  * below it. */
 #include "idle.h"
+#include "outbox.h"
 
 #include <string.h>
 
@@ -29,6 +30,11 @@ static size_t hdrs_bytes(const struct store_hdrs *h)
 static size_t data_bytes(const struct inode *i)
 {
     return i->data != NULL ? data_memory(i->data) + BLOCK : 0;
+}
+
+static size_t out_bytes(const struct inode *i)
+{
+    return i->out != NULL ? OUTROOM_ENTRY : 0;
 }
 
 static uint64_t high_of(const struct vfs *v)
@@ -56,6 +62,7 @@ static void account_locked(struct vfs *v, struct inode *i, size_t bytes)
 {
     v->locked.names_bytes += bytes - i->charged; /* may go down: unsigned arithmetic wraps back */
     i->charged = bytes;
+    outroom_count_locked(v, i);
     if (v->conf.names_max == 0 || v->conf.names_many == NULL)
         return;
     if (v->locked.names_bytes < high_of(v))
@@ -69,7 +76,8 @@ void idle_charge_locked(struct vfs *v, struct inode *i)
     size_t name = i->name != NULL ? strlen(i->name) + 1 : 0;
 
     account_locked(v, i,
-                   NODE + name + hdrs_bytes(&i->hdrs) + hdrs_bytes(&i->edits) + data_bytes(i));
+                   NODE + name + hdrs_bytes(&i->hdrs) + hdrs_bytes(&i->edits) + data_bytes(i) +
+                       out_bytes(i));
 }
 
 void idle_add_locked(struct vfs *v, struct inode *i)

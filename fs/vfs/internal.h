@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/lock.h"
 #include "base/map.h"
@@ -176,6 +177,7 @@ struct vfs {
     struct cond writeback_due;
     pthread_t writeback_thread;
     struct cond out_due;
+    struct budget unsent; /* outroom.c */
     pthread_t out_threads[VFS_SENDERS];
     struct cond intents_due;
     pthread_t intents_thread;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The entries of unsent files: made, replaced, dropped (outbox.h). Who sends them is in sending.c,
  * what a start finds in replay.c. */
+#include "idle.h"
 #include "outbox.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ static void join_locked(struct vfs *v, struct inode *i, struct outgoing *o)
     v->locked.out_last = o;
     i->refs++;
     i->out = o;
+    idle_charge_locked(v, i);
 }
 
 static void leave_locked(struct vfs *v, struct inode *i)
@@ -52,8 +54,10 @@ static void leave_locked(struct vfs *v, struct inode *i)
 
     *(o->prev != NULL ? &o->prev->next : &v->locked.out_first) = o->next;
     *(o->next != NULL ? &o->next->prev : &v->locked.out_last) = o->prev;
+    budget_give(&v->unsent, o->counted);
     i->out = NULL;
     i->out_is_behind = false;
+    idle_charge_locked(v, i);
     outgoing_free(o);
     inode_unref_locked(v, i);
 }

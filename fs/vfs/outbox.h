@@ -22,6 +22,7 @@ struct outgoing {
     struct outgoing *prev, *next; /* in the order of acknowledgement; under v->tree, as seq, */
     uint64_t seq;                 /* of the entry */
     bool is_busy;                 /* a sender has it */
+    size_t counted;               /* of v->unsent */
     int64_t retry_ns;             /* not before */
     unsigned tries;               /* that failed */
     char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
@@ -77,6 +78,15 @@ int outbox_send(struct vfs *v, struct inode *i);
 
 /* Its data, referenced, if it is unsent and nobody has it open: for outbox_rest(). Else NULL. */
 struct data_file *outbox_resting_locked(const struct inode *i);
+
+/* --- outroom.c: how much memory the unsent files may take (vfs_conf.unsent_max) --- */
+#define OUTROOM_ENTRY (sizeof(struct outgoing) + 128) /* with what the journal keeps of it in memory */
+/* What the inode takes has changed, or who has it open. */
+void outroom_count_locked(struct vfs *v, struct inode *i);
+/* Before a close that may make one more: waits for room, with no lock held. The ticket goes back when the close is
+ * over: the entry counts by itself. */
+_must_check_ uint64_t outroom_take(struct vfs *v, struct inode *i);
+void outroom_give(struct vfs *v, uint64_t ticket);
 
 /* --- with no lock held --- */
 /* However many files are unsent, none of them needs a descriptor while nobody uses it. NULL is fine; consumed. */

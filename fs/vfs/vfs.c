@@ -80,6 +80,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     cond_init(&v->writeback_due);
     cond_init(&v->far_over);
     cond_init(&v->out_due);
+    budget_init(&v->unsent, conf->unsent_max);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -223,6 +224,7 @@ void vfs_free(struct vfs *v)
     cond_done(&v->writeback_due);
     cond_done(&v->far_over);
     cond_done(&v->out_due);
+    budget_done(&v->unsent);
     lock_done(&v->tree);
     free(v->prefix);
     free(v);
@@ -356,6 +358,8 @@ void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
     lock_take(&v->tree);
     map_each(&v->locked.by_node, count_inode, &c);
     ret->names_bytes = v->locked.names_bytes;
+    ret->unsent_memory = budget_used(&v->unsent);
+    ret->closes_waiting = budget_waiting(&v->unsent);
     intents_stats_locked(v, ret);
     memcpy(ret->last_error, v->locked.last_error, sizeof(ret->last_error));
     lock_drop(&v->tree);

@@ -96,6 +96,9 @@ struct vfs_conf {
     uint64_t names_max;
     void (*names_many)(void *arg);
     void *names_many_arg;
+    /* Bytes that inodes of unsent files (commit=local) may take, of names_max: above it a close that would make one more
+     * waits until some are sent. 0: any. */
+    uint64_t unsent_max;
     /* Is another descriptor of this file open in process pid (protocol 1)? And whose thread is tid?
      * NULL: /proc is asked. Tests give their own. */
     int (*proc_tgid)(pid_t tid);                 /* > 0, or 0: can't be seen */
@@ -283,6 +286,8 @@ void vfs_unsent_done(struct vfs_unsent *u); /* idempotent; legal on a zeroed str
 
 struct vfs_stats {
     uint64_t names_bytes; /* what the inodes take */
+    uint64_t unsent_memory;  /* of it, those of unsent files */
+    uint64_t closes_waiting; /* for room among those */
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
     uint64_t renames;        /* that are under way and known here, other mounts' too */

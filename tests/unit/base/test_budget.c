@@ -219,6 +219,22 @@ static void in_the_order_of_coming(void **state)
     budget_give(&t.budget, SIZE);
 }
 
+static void what_only_counts(void **state)
+{
+    struct one waits;
+
+    (void)state;
+    budget_init(&t.budget, SIZE);
+    budget_add(&t.budget, 2 * SIZE);
+    assert_int_equal(budget_used(&t.budget), 2 * SIZE);
+    start(&waits, 1, 1);
+    budget_give(&t.budget, SIZE);
+    assert_int_equal(budget_waiting(&t.budget), 1);
+    budget_give(&t.budget, 1);
+    assert_int_equal(turn_of(&waits), 1);
+    budget_give(&t.budget, SIZE);
+}
+
 /* What comes back in one piece goes to as many as it is enough for. */
 static void one_piece_for_many(void **state)
 {
@@ -248,7 +264,7 @@ int main(void)
         T(who_waits_asks_for_what_is_idle),
         T(a_large_one_is_not_passed_by),
         T(in_the_order_of_coming),
-        T(one_piece_for_many),
+        T(one_piece_for_many), T(what_only_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

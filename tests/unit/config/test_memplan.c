@@ -21,6 +21,7 @@ static void test_shares(void **state)
             assert_true((uint64_t)p.request * threads + p.replies + p.fetches + p.bodies + p.names <= limit / 8 * 7);
             assert_true(p.request >= 64 * 1024 && p.request <= MIB && p.request % 4096 == 0);
             assert_true(p.replies >= p.request && p.fetches >= 8 * MIB && p.bodies >= 4 * MIB && p.names >= 6 * MIB);
+            assert_true(p.unsent < p.names / 4 * 3); /* where names begin to be forgotten */
         }
     }
 }
@@ -36,6 +37,7 @@ static void test_default(void **state)
     assert_int_equal(p.fetches, 128 * MIB);
     assert_int_equal(p.bodies, 64 * MIB);
     assert_int_equal(p.names, 96 * MIB);
+    assert_int_equal(p.unsent, 64 * MIB);
 }
 
 int main(void)

@@ -222,3 +222,7 @@ vfs_tests += tests/unit/vfs/test_local_torn
 tests_unit_vfs_test_local_torn_SOURCES = %D%/test_local_torn.c %D%/localmount.h
 tests_unit_vfs_test_local_torn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_torn_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_unsent_room
+tests_unit_vfs_test_unsent_room_SOURCES = %D%/test_unsent_room.c %D%/localmount.h
+tests_unit_vfs_test_unsent_room_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_unsent_room_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory of unsent files. An inode that has an entry in the journal can't be forgotten, so while
+ * the bucket can't be reached their number would grow without bound: a close that would make one
+ * more waits for room, holding nothing, while the senders go on. Who replaces an entry of his own
+ * needs none, nor does a rename: their files are counted already.
+ *
+ * A file that is open for writing counts as an open file, not here: what it is changed to is sent
+ * only after its next close, and who waits for room must not wait for a file that waits for him. */
+#include "idle.h"
+#include "outbox.h"
+
+void outroom_count_locked(struct vfs *v, struct inode *i)
+{
+    size_t now = i->n_writers == 0 ? i->charged : 0;
+
+    if (i->out == NULL)
+        return;
+    if (now > i->out->counted)
+        budget_add(&v->unsent, now - i->out->counted);
+    else
+        budget_give(&v->unsent, i->out->counted - now);
+    i->out->counted = now;
+}
+
+uint64_t outroom_take(struct vfs *v, struct inode *i)
+{
+    uint64_t bytes = 0;
+
+    if (v->conf.journal == NULL || v->conf.unsent_max == 0)
+        return 0;
+    lock_take(&v->tree);
+    if (i->out == NULL && inode_is_owed_locked(v, i)) {
+        idle_charge_locked(v, i); /* it was written to */
+        bytes = i->charged + OUTROOM_ENTRY;
+    }
+    lock_drop(&v->tree);
+    if (bytes > 0)
+        budget_take(&v->unsent, bytes);
+    return bytes;
+}
+
+void outroom_give(struct vfs *v, uint64_t ticket)
+{
+    budget_give(&v->unsent, ticket);
+}
