@@ -82,7 +82,7 @@ static int find_endpoint(struct compose *m)
 static int start_http(struct compose *m)
 {
     const struct config *c = m->config;
-    struct http_conf conf = {.ca_bundle = c->ca_bundle};
+    struct http_conf conf = {.ca_bundle = c->ca_bundle, .max_connections = c->max_requests};
     int r;
 
     if (conf.ca_bundle == NULL && m->settings.ca_bundle[0] != '\0')

@@ -2,6 +2,8 @@
 #include "memplan.h"
 
 #define REQUEST_MAX (UINT64_C(1) << 20)
+#define REQUEST_MEMORY (UINT64_C(128) << 10)
+#define REQUESTS_MAX 256
 #define PAGE UINT64_C(4096)
 
 void memplan(uint64_t limit, unsigned threads, struct memplan *ret)
@@ -18,4 +20,11 @@ void memplan(uint64_t limit, unsigned threads, struct memplan *ret)
         .names = limit / 16 * 3,
         .unsent = limit / 16 * 2,
     };
+}
+
+unsigned memplan_requests(uint64_t limit)
+{
+    uint64_t n = limit / 8 / REQUEST_MEMORY;
+
+    return n < REQUESTS_MAX ? (unsigned)n : REQUESTS_MAX;
 }

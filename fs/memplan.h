@@ -24,5 +24,7 @@ struct memplan {
 };
 /* limit: at least threads * MEMPLAN_THREAD_MIN, and 32 MiB. */
 void memplan(uint64_t limit, unsigned threads, struct memplan *ret);
+/* Requests under way at once that a limit has memory for: one with TLS takes about 100 KiB of what the shares leave over. */
+unsigned memplan_requests(uint64_t limit);
 
 #endif

@@ -42,7 +42,7 @@ struct config {
     unsigned weak, sse, commit, lookupcache, excl, devices, local_lock, log_target, log_level; /* enums above, enum log_level */
     uint32_t uid, gid, umask, file_mode, dir_mode;
     int64_t acregmin_s, acregmax_s, acdirmin_s, acdirmax_s, drain_timeout_s, flush_after_s;
-    unsigned timeo, retrans, threads;
+    unsigned timeo, retrans, threads, max_requests;
     uint64_t cache_size, cache_free, mem_limit;
     struct { /* posix_user, where it is given */
         uint32_t uid, gid, groups[CONFIG_GROUPS_MAX];

@@ -45,3 +45,4 @@ EXTRA_DIST += %D%/soak/owner.py
 EXTRA_DIST += %D%/soak/worker.py
 EXTRA_DIST += %D%/power.py
 EXTRA_DIST += %D%/bad_index.py
+EXTRA_DIST += %D%/connections.py

@@ -40,9 +40,19 @@ static void test_default(void **state)
     assert_int_equal(p.unsent, 64 * MIB);
 }
 
+static void test_requests(void **state)
+{
+    (void)state;
+    assert_int_equal(memplan_requests(32 * MIB), 32);
+    assert_int_equal(memplan_requests(100 * MIB), 100);
+    assert_int_equal(memplan_requests(512 * MIB), 256);
+    assert_int_equal(memplan_requests(64 * 1024 * MIB), 256);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_default)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_default),
+                                       cmocka_unit_test(test_requests)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
