@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The allocations of a program that can fail. See badalloc.h. */
-#include "badalloc.h"
+#include "badalloc_int.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,31 +11,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-static atomic_uint_fast64_t seen;
-static atomic_uint_fast64_t fail_at; /* 0: never */
-static atomic_bool persists;
+/* Forked processes count on. */
+static struct {
+    atomic_uint_fast64_t seen;
+    atomic_uint_fast64_t fail_at; /* 0: never */
+    atomic_bool persists;
+    _Atomic(const void *) where;
+} *shared;
 static atomic_int_fast64_t live;
-static _Atomic(const void *) where;
 static _Thread_local unsigned paused;
+
+void *badalloc_shared(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        abort();
+    return p;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    shared = badalloc_shared(sizeof(*shared));
+}
 
 void badalloc_fail(uint64_t nth, bool persistent)
 {
-    atomic_store(&fail_at, 0);
-    atomic_store(&where, NULL);
-    atomic_store(&persists, persistent);
+    atomic_store(&shared->fail_at, 0);
+    atomic_store(&shared->where, NULL);
+    atomic_store(&shared->persists, persistent);
     if (nth > 0)
-        atomic_store(&fail_at, atomic_load(&seen) + nth);
+        atomic_store(&shared->fail_at, atomic_load(&shared->seen) + nth);
 }
 
 uint64_t badalloc_calls(void)
 {
-    return atomic_load(&seen);
+    return atomic_load(&shared->seen);
 }
 
 const void *badalloc_where(void)
 {
-    return atomic_load(&where);
+    return atomic_load(&shared->where);
 }
 
 void badalloc_pause(void)
@@ -53,17 +71,18 @@ int64_t badalloc_live(void)
     return atomic_load(&live);
 }
 
+static bool is_nth(void)
+{
+    uint64_t n = atomic_fetch_add(&shared->seen, 1) + 1, at = atomic_load(&shared->fail_at);
+
+    return at != 0 && (n == at || (n > at && atomic_load(&shared->persists)));
+}
+
 static bool fails(const void *caller)
 {
-    uint64_t n, at;
-
-    if (paused > 0)
+    if (paused > 0 || shared == NULL || (!is_nth() && !badalloc_is_next()))
         return false;
-    n = atomic_fetch_add(&seen, 1) + 1;
-    at = atomic_load(&fail_at);
-    if (at == 0 || n < at || (n > at && !atomic_load(&persists)))
-        return false;
-    atomic_store(&where, caller);
+    atomic_store(&shared->where, caller);
     errno = ENOMEM;
     return true;
 }

@@ -143,17 +143,33 @@ static inline void goes_on(void)
     assert_int_equal(look("after", "goes on"), 0);
 }
 
-/* The nth allocation of fn fails: was there one? */
-static inline bool fails_at(uint64_t n, void (*fn)(void))
-{
-    const void *where;
+/* --- each allocation of a function fails once --- */
 
-    which = (unsigned)n;
-    badalloc_fail(n, false);
-    fn();
-    where = badalloc_where();
+#define QUIET 3 /* runs in which nothing fails that did not fail before: so all have */
+
+static unsigned quiet;
+
+static inline void begin(const char *fault)
+{
+    what = fault;
+    which = 0;
+    quiet = 0;
+    badalloc_each_begin(ALLOC_STRIDE);
+}
+
+static inline bool has_more(void)
+{
+    return quiet < QUIET;
+}
+
+static inline void one_fails(void (*fn)(void))
+{
+    which++;
     badalloc_fail(0, false);
-    return where != NULL;
+    badalloc_each(true);
+    fn();
+    badalloc_each(false);
+    quiet = badalloc_where() != NULL ? 0 : quiet + 1;
 }
 
 static inline void look_at_all(void)

@@ -14,17 +14,15 @@ static void each_allocation_fails_once(void **state)
     unsigned tried = 0;
 
     (void)state;
-    what = "failing allocation";
     for (only = 0; only < STEPS; only++) {
-        bool met = true;
-
-        for (uint64_t n = 1; met; n += ALLOC_STRIDE) {
+        begin("failing allocation");
+        while (has_more()) {
             seed();
-            met = fails_at(n, run_all);
+            one_fails(run_all);
             no_other_error(only);
             look_at_all();
-            tried += met;
         }
+        tried += badalloc_each_tried();
     }
     only = STEPS;
     print_message("%s: %u tried\n", what, tried);
