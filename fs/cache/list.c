@@ -5,47 +5,27 @@
 #include <errno.h>
 #include <string.h>
 
-void cache_listing_done(struct cache_listing *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free(l->v[i].name);
-    free(l->v);
-    *l = (struct cache_listing){0};
-}
-
 struct get {
     struct cache_dir_key dir;
     struct cache_rec_dir rec;
     struct cache_listing out;
-    size_t cap;
 };
 
 static int add_dirent(struct get *g, const struct cache_name *name,
                       const struct cache_rec_dent *rec)
 {
-    struct cache_dirent *e;
+    bool is_prefix = name->type == CACHE_DENT_PREFIX;
+    struct cache_dirent *e =
+        cache_listing_add(&g->out, name->name, name->len, is_prefix ? "" : rec->obj.etag.s);
 
-    if (g->out.n == g->cap) {
-        size_t cap = g->cap != 0 ? 2 * g->cap : 64;
-
-        e = reallocarray(g->out.v, cap, sizeof(*e));
-        if (e == NULL)
-            return -ENOMEM;
-        g->out.v = e;
-        g->cap = cap;
-    }
-    e = &g->out.v[g->out.n];
-    *e = (struct cache_dirent){.name = strndup(name->name, name->len),
-                               .is_prefix = name->type == CACHE_DENT_PREFIX};
-    if (e->name == NULL)
+    if (e == NULL)
         return -ENOMEM;
-    if (!e->is_prefix) {
-        e->etag = rec->obj.etag;
+    e->is_prefix = is_prefix;
+    if (!is_prefix) {
         e->size = rec->obj.size;
         e->mtime_ns = rec->obj.mtime_ns;
         e->has_hdrs = rec->has_hdrs;
     }
-    g->out.n++;
     return 0;
 }
 
@@ -79,7 +59,7 @@ static int get_listing(struct meta_txn *t, void *arg)
 
 int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret)
 {
-    struct get g = {.cap = 0};
+    struct get g = {.rec = {0}};
     int r;
 
     cache_dir_key(dir, strlen(dir), &g.dir);

@@ -25,11 +25,6 @@
 enum phase { PHASE_PUT, PHASE_REMOVE, PHASE_DONE };
 enum step_outcome { STEP_OUTDATED = 2 };
 
-struct entry {
-    struct cache_name name;
-    const struct store_entry *e;
-};
-
 struct progress {
     enum phase phase;
     size_t next;                /* PUT: entry */
@@ -40,7 +35,7 @@ struct list_put {
     struct cache *c;
     struct cache_dir_key dir;
     int64_t listed_ns, date_ns;
-    struct entry *v; /* sorted as the index is */
+    const struct cache_dirent **v; /* sorted as the index is */
     size_t n;
     struct progress at, then; /* before and after the transaction */
     size_t budget;
@@ -50,38 +45,52 @@ struct list_put {
     struct buf out;
 };
 
-static int compare_entries(const void *a, const void *b)
+static struct cache_name name_of(const struct cache_dirent *d)
 {
-    const struct entry *x = a, *y = b;
-    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
-    int r = memcmp(x->name.name, y->name.name, n);
+    return (struct cache_name){.name = d->name,
+                               .len = strlen(d->name),
+                               .type = d->is_prefix ? CACHE_DENT_PREFIX : CACHE_DENT_OBJ};
+}
+
+static int compare_names(const struct cache_name *x, const struct cache_name *y)
+{
+    size_t n = x->len < y->len ? x->len : y->len;
+    int r = memcmp(x->name, y->name, n);
 
     if (r != 0)
         return r;
-    if (x->name.len != y->name.len)
-        return x->name.len < y->name.len ? -1 : 1;
-    return (int)x->name.type - (int)y->name.type;
+    if (x->len != y->len)
+        return x->len < y->len ? -1 : 1;
+    return (int)x->type - (int)y->type;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct cache_dirent *const *x = a, *const *y = b;
+    struct cache_name m = name_of(*x), n = name_of(*y);
+
+    return compare_names(&m, &n);
+}
+
+static int compare_with_name(const void *a, const void *b)
+{
+    const struct cache_dirent *const *y = b;
+    struct cache_name n = name_of(*y);
+
+    return compare_names(a, &n);
 }
 
 /* Entries that can't be kept are left out. */
-static int sort_entries(struct list_put *p, const char *dir, const struct store_list *l)
+static int sort_entries(struct list_put *p, const struct cache_listing *l)
 {
-    size_t dir_len = strlen(dir);
-
-    p->v = l->n > 0 ? calloc(l->n, sizeof(*p->v)) : NULL;
+    p->v = l->n > 0 ? calloc(l->n, sizeof(const struct cache_dirent *)) : NULL;
     if (l->n > 0 && p->v == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < l->n; i++) {
-        struct entry *e = &p->v[p->n];
-        const char *key = l->v[i].key;
-
-        e->e = &l->v[i];
-        if (str_starts(key, dir) && cache_name_split(key, strlen(key), &e->name) == 0 &&
-            e->name.dir_len == dir_len && (e->name.type == CACHE_DENT_PREFIX) == l->v[i].is_prefix)
-            p->n++;
-    }
+    for (size_t i = 0; i < l->n; i++)
+        if (cache_name_ok(l->v[i].name, strlen(l->v[i].name)))
+            p->v[p->n++] = &l->v[i];
     if (p->n > 0)
-        qsort(p->v, p->n, sizeof(*p->v), compare_entries);
+        qsort(p->v, p->n, sizeof(const struct cache_dirent *), compare_entries);
     return 0;
 }
 
@@ -116,16 +125,19 @@ static bool is_our_put(const struct list_put *p, const struct cache_rec_dent *re
 
 /* LIST-2: what is to be known of an entry, given what was. *rec is the old record, and becomes the
  * new one. */
-static void merge(const struct list_put *p, const struct store_entry *e, struct cache_rec_dent *rec)
+static void merge(const struct list_put *p, const struct cache_dirent *e,
+                  struct cache_rec_dent *rec)
 {
-    bool same = rec->has_obj && store_etag_equal(&rec->obj.etag, &e->etag) &&
+    struct store_etag etag = {.s = ""};
+    bool is_whole = str_copy(etag.s, sizeof(etag.s), e->etag) == 0;
+    bool same = is_whole && rec->has_obj && store_etag_equal(&rec->obj.etag, &etag) &&
                 rec->obj.size == e->size &&
                 (same_time(rec->obj.mtime_ns, e->mtime_ns) || is_our_put(p, rec, e->mtime_ns));
 
     if (!same || e->mtime_ns + RACY_NS >= p->date_ns) {
         store_obj_done(&rec->obj);
         *rec = (struct cache_rec_dent){
-            .has_obj = true, .obj = {.etag = e->etag, .size = e->size, .mtime_ns = e->mtime_ns}};
+            .has_obj = true, .obj = {.etag = etag, .size = e->size, .mtime_ns = e->mtime_ns}};
     }
     rec->obj.mtime_ns = e->mtime_ns;
     rec->boot = p->c->boot;
@@ -142,15 +154,16 @@ static int put_record(struct meta_txn *t, struct list_put *p, struct cache_bytes
                             (struct cache_bytes){.p = p->out.data, .n = p->out.len});
 }
 
-static int put_entry(struct meta_txn *t, struct list_put *p, const struct entry *e)
+static int put_entry(struct meta_txn *t, struct list_put *p, const struct cache_dirent *e)
 {
-    struct cache_dent_key k = cache_dent_key(&p->dir, e->name.name, e->name.len, e->name.type);
+    struct cache_name name = name_of(e);
+    struct cache_dent_key k = cache_dent_key(&p->dir, name.name, name.len, name.type);
     struct cache_rec_dent rec = {0};
     struct cache_bytes val, key = CACHE_DENT_BYTES(k);
     bool had;
     int r;
 
-    if (cache_drop_set_has(&p->drops, &e->name))
+    if (cache_drop_set_has(&p->drops, &name))
         return 0;
     r = meta_get(t, META_DENT, key, &val);
     if (r == 0)
@@ -159,13 +172,13 @@ static int put_entry(struct meta_txn *t, struct list_put *p, const struct entry 
         return r;
     had = r == 0;
     r = 0;
-    if (e->e->is_prefix) { /* nothing new is told of one that is known */
+    if (e->is_prefix) { /* nothing new is told of one that is known */
         if (!had) {
             rec = (struct cache_rec_dent){.boot = p->c->boot, .checked_ns = p->listed_ns};
             r = put_record(t, p, key, &rec);
         }
     } else if (!had || !is_newer(p, &rec)) {
-        merge(p, e->e, &rec);
+        merge(p, e, &rec);
         r = put_record(t, p, key, &rec);
     }
     store_obj_done(&rec.obj);
@@ -176,7 +189,7 @@ static int look_for_gone(struct cache_bytes key, struct cache_bytes val, void *a
 {
     struct list_put *p = arg;
     struct cache_rec_dent rec;
-    struct entry e;
+    struct cache_name name;
 
     if (p->budget == 0) {
         memcpy(p->then.from.b, key.p, key.n);
@@ -186,8 +199,9 @@ static int look_for_gone(struct cache_bytes key, struct cache_bytes val, void *a
     p->budget--;
     if (key.n > sizeof(p->gone->b))
         return -EIO;
-    if (cache_dent_key_parse(key.p, key.n, &e.name)) {
-        if (p->n > 0 && bsearch(&e, p->v, p->n, sizeof(e), compare_entries) != NULL)
+    if (cache_dent_key_parse(key.p, key.n, &name)) {
+        if (p->n > 0 && bsearch(&name, p->v, p->n, sizeof(const struct cache_dirent *),
+                                compare_with_name) != NULL)
             return 0;
         if (cache_rec_dent_decode(val, key, false, &rec) == 0 && is_newer(p, &rec))
             return 0;
@@ -264,7 +278,7 @@ static int step(struct meta_txn *t, void *arg)
         if (p->then.next == p->n)
             p->then.phase = PHASE_REMOVE;
         else
-            r = put_entry(t, p, &p->v[p->then.next++]);
+            r = put_entry(t, p, p->v[p->then.next++]);
     }
     if (r == 0 && p->then.phase == PHASE_REMOVE && p->budget > 0)
         r = remove_gone(t, p);
@@ -286,7 +300,7 @@ static int run(struct list_put *p)
     return r;
 }
 
-void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries,
+void cache_list_put(struct cache *c, const char *dir, const struct cache_listing *entries,
                     int64_t listed_ns, int64_t date_ns)
 {
     struct list_put p = {
@@ -297,7 +311,7 @@ void cache_list_put(struct cache *c, const char *dir, const struct store_list *e
         return;
     cache_dir_key(dir, strlen(dir), &p.dir);
     p.gone = calloc(STEP, sizeof(*p.gone));
-    if (p.gone != NULL && sort_entries(&p, dir, entries) == 0) {
+    if (p.gone != NULL && sort_entries(&p, entries) == 0) {
         stripe = &c->listing[p.dir.b[0] % CACHE_STRIPES];
         lock_take(stripe);
         (void)!run(&p);

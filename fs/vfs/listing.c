@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/str.h"
 
 void listing_free(struct dir_snapshot *s)
 {
@@ -20,55 +21,69 @@ void listing_free(struct dir_snapshot *s)
     free(s);
 }
 
-static int by_key(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
-    const struct store_entry *x = a, *y = b;
+    const struct cache_dirent *x = a, *y = b;
+    int r = strcmp(x->name, y->name);
 
-    return strcmp(x->key, y->key);
+    return r != 0
+               ? r
+               : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
 }
 
-/* Moves the entries of a page over, without those that have no name here. */
-static int take_page(struct vfs *v, const char *dir_key, struct store_list *all,
-                     struct store_list *page)
+static void sort(struct cache_listing *l)
 {
-    size_t skip = strlen(dir_key);
-    uint64_t since = 0;
+    if (l->n > 0)
+        qsort(l->v, l->n, sizeof(*l->v), by_name);
+}
 
-    if (all->n + page->n > all->cap) {
-        size_t cap = all->n + page->n > 2 * all->cap ? all->n + page->n : 2 * all->cap;
-        struct store_entry *more = realloc(all->v, cap * sizeof(*more));
+static int take_entry(struct cache_listing *all, const struct store_entry *e, const char *name,
+                      size_t len)
+{
+    struct cache_dirent *d = cache_listing_add(all, name, len, e->is_prefix ? "" : e->etag.s);
 
-        if (more == NULL)
-            return -ENOMEM;
-        all->v = more;
-        all->cap = cap;
-    }
-    for (size_t i = 0; i < page->n; i++) {
-        struct store_entry *e = &page->v[i];
-        size_t n = strlen(e->key);
-        char *name = n >= skip ? e->key + skip : e->key + n;
-        bool hidden, ours;
-
-        if (e->is_prefix && n > skip)
-            e->key[n - 1] = '\0';
-        hidden = name_is_hidden(v, dir_key, name);
-        ours = hidden && name_is_ours(v, dir_key, name);
-        if (e->is_prefix && n > skip)
-            e->key[n - 1] = '/';
-        if (intents_hide(v, e->key, &since))
-            continue;
-        if (hidden) {
-            if (name[0] != '\0' && !ours)
-                atomic_fetch_add(&v->hidden, 1);
-            continue;
-        }
-        all->v[all->n++] = *e;
-        *e = (struct store_entry){0};
+    if (d == NULL)
+        return -ENOMEM;
+    d->is_prefix = e->is_prefix;
+    if (!e->is_prefix) {
+        d->size = e->size;
+        d->mtime_ns = e->mtime_ns;
     }
     return 0;
 }
 
-static int list_bucket(struct vfs *v, const char *dir_key, struct store_list *ret,
+/* Takes the entries of a page, without those that have no name here. */
+static int take_page(struct vfs *v, const char *dir_key, struct cache_listing *all,
+                     struct store_list *page)
+{
+    size_t skip = strlen(dir_key);
+    uint64_t since = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < page->n && r == 0; i++) {
+        struct store_entry *e = &page->v[i];
+        size_t n = strlen(e->key), end = e->is_prefix && n > skip ? n - 1 : n;
+        char *name, last = e->key[end];
+        bool hidden, ours;
+
+        if (!str_starts(e->key, dir_key)) /* not what was asked for */
+            continue;
+        name = e->key + skip;
+        e->key[end] = '\0';
+        hidden = name_is_hidden(v, dir_key, name);
+        ours = hidden && name_is_ours(v, dir_key, name);
+        e->key[end] = last;
+        if (intents_hide(v, e->key, &since))
+            continue;
+        if (!hidden)
+            r = take_entry(all, e, name, (size_t)(e->key + end - name));
+        else if (name[0] != '\0' && !ours)
+            atomic_fetch_add(&v->hidden, 1);
+    }
+    return r;
+}
+
+static int list_bucket(struct vfs *v, const char *dir_key, struct cache_listing *ret,
                        int64_t *ret_date)
 {
     _cleanup_free_ char *token = NULL;
@@ -93,67 +108,61 @@ static int list_bucket(struct vfs *v, const char *dir_key, struct store_list *re
     return err_fold(r);
 }
 
-/* The entry of a key in a list sorted by key, or NULL. */
-static struct store_entry *find_entry(struct store_list *l, const char *key)
+static int add_entry(struct vfs *v, struct cache_listing *l, const char *name, const char *key,
+                     bool is_dir)
 {
-    struct store_entry want = {.key = (char *)(uintptr_t)key};
-
-    return l->n > 0 ? bsearch(&want, l->v, l->n, sizeof(*l->v), by_key) : NULL;
-}
-
-static int add_entry(struct vfs *v, struct store_list *l, const char *key, bool is_dir)
-{
-    struct store_entry *e = store_list_add(l, key, strlen(key));
     struct cache_obj known = {0};
+    bool is_known = !is_dir && cache_obj_get(v->cache, key, &known) == 0;
+    struct cache_dirent *d =
+        cache_listing_add(l, name, strlen(name), is_known ? known.obj.etag.s : "");
 
-    if (e == NULL)
-        return -ENOMEM;
-    e->is_prefix = is_dir;
-    if (!is_dir && cache_obj_get(v->cache, key, &known) == 0) {
-        e->etag = known.obj.etag;
-        e->size = known.obj.size;
-        e->mtime_ns = known.obj.mtime_ns;
-        cache_obj_done(&known);
+    if (d != NULL)
+        d->is_prefix = is_dir;
+    if (d != NULL && is_known) {
+        d->size = known.obj.size;
+        d->mtime_ns = known.obj.mtime_ns;
     }
-    return 0;
+    if (is_known)
+        cache_obj_done(&known);
+    return d != NULL ? 0 : -ENOMEM;
 }
 
-static void remove_entry(struct store_list *l, const char *key)
+/* From a sorted listing. */
+static void remove_entry(struct cache_listing *l, const char *name, bool is_dir)
 {
-    struct store_entry *e = find_entry(l, key);
+    struct cache_dirent want = {.name = name, .is_prefix = is_dir};
+    struct cache_dirent *d = l->n > 0 ? bsearch(&want, l->v, l->n, sizeof(want), by_name) : NULL;
 
-    if (e == NULL)
+    if (d == NULL)
         return;
-    free(e->key);
-    memmove(e, e + 1, (size_t)(l->v + l->n - (e + 1)) * sizeof(*e));
+    memmove(d, d + 1, (size_t)(l->v + l->n - (d + 1)) * sizeof(*d));
     l->n--;
 }
 
 /* Names that changed here since the bucket was asked are as they are here. */
-static int apply_changes(struct vfs *v, const char *dir_key, struct store_list *l,
+static int apply_changes(struct vfs *v, const char *dir_key, struct cache_listing *l,
                          const struct asking_change *changes)
 {
     char key[VFS_KEY_MAX + VFS_NAME_MAX + 3];
     int r = 0;
 
     for (const struct asking_change *c = changes; c != NULL; c = c->next) {
-        for (int slash = 0; slash < 2; slash++) {
-            snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, slash ? "/" : "");
-            remove_entry(l, key);
-        }
+        remove_entry(l, c->name, false);
+        remove_entry(l, c->name, true);
     }
     for (const struct asking_change *c = changes; c != NULL && r == 0; c = c->next) {
-        snprintf(key, sizeof(key), "%s%s%s", dir_key, c->name, c->is_dir ? "/" : "");
+        snprintf(key, sizeof(key), "%s%s", dir_key, c->name);
         if (c->exists)
-            r = add_entry(v, l, key, c->is_dir);
+            r = add_entry(v, l, c->name, key, c->is_dir);
     }
-    if (changes != NULL && l->n > 0)
-        qsort(l->v, l->n, sizeof(*l->v), by_key);
+    if (changes != NULL)
+        sort(l);
     return r;
 }
 
 /* Lists the bucket and lets what changed here meanwhile win. The list is also kept in the cache. */
-static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct store_list *list)
+static int refresh(struct vfs *v, struct inode *dir, const char *dir_key,
+                   struct cache_listing *list)
 {
     int64_t listed = clock_boot_ns(), date = 0;
     struct asking_change *seen;
@@ -165,6 +174,7 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     asking_begin_locked(v, &a, dir, NULL);
     lock_drop(&v->tree);
     r = list_bucket(v, dir_key, list, &date);
+    sort(list);
     lock_take(&v->tree);
     seen = a.changes;
     a.changes = NULL;
@@ -186,7 +196,7 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
 
 /* A directory is as young as the youngest of what is in it; but what came before its last change of
  * attributes does not undo a time that was set (tar, cp -a and rsync set it after the files). */
-static void note_youngest(struct vfs *v, struct inode *dir, const struct store_list *list)
+static void note_youngest(struct vfs *v, struct inode *dir, const struct cache_listing *list)
 {
     int64_t youngest = 0;
 
@@ -202,69 +212,24 @@ static void note_youngest(struct vfs *v, struct inode *dir, const struct store_l
     lock_drop(&v->tree);
 }
 
-/* Entries of the bucket become entries of the directory: the keys' memory is taken over as names.
- */
-static int to_listing(const char *dir_key, struct store_list *from, struct cache_listing *ret)
-{
-    size_t skip = strlen(dir_key);
-
-    ret->v = calloc(from->n + 1, sizeof(*ret->v));
-    if (ret->v == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->n; i++) {
-        struct store_entry *e = &from->v[i];
-        struct cache_dirent *d = &ret->v[ret->n++];
-
-        *d = (struct cache_dirent){.is_prefix = e->is_prefix,
-                                   .etag = e->etag,
-                                   .size = e->size,
-                                   .mtime_ns = e->mtime_ns,
-                                   .name = steal(&e->key)};
-        memmove(d->name, d->name + skip, strlen(d->name + skip) + 1);
-        if (d->is_prefix)
-            d->name[strlen(d->name) - 1] = '\0';
-    }
-    return 0;
-}
-
 static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct cache_listing *ret)
 {
-    struct store_list list = {0};
-    int r = refresh(v, dir, key, &list);
+    int r = refresh(v, dir, key, ret);
 
     if (r == 0) {
-        note_youngest(v, dir, &list);
-        r = to_listing(key, &list, ret);
+        note_youngest(v, dir, ret);
         ret->listed_ns = clock_boot_ns();
     }
-    store_list_done(&list);
     return r;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct cache_dirent *x = a, *y = b;
-    int r = strcmp(x->name, y->name);
-
-    return r != 0
-               ? r
-               : (int)y->is_prefix - (int)x->is_prefix; /* a directory hides a file of its name */
 }
 
 static int append(struct cache_listing *l, const struct dentry *d)
 {
-    struct cache_dirent e = {.name = strdup(d->name), .is_prefix = inode_is_dir(d->inode)};
-    struct cache_dirent *more;
+    struct cache_dirent *e = cache_listing_add(l, d->name, strlen(d->name), "");
 
-    if (e.name == NULL)
+    if (e == NULL)
         return -ENOMEM;
-    more = realloc(l->v, (l->n + 1) * sizeof(*more));
-    if (more == NULL) {
-        free(e.name);
-        return -ENOMEM;
-    }
-    l->v = more;
-    l->v[l->n++] = e;
+    e->is_prefix = inode_is_dir(d->inode);
     return 0;
 }
 
@@ -283,13 +248,11 @@ static void sort_and_hide(struct vfs *v, struct cache_listing *l)
 {
     size_t n = 0;
 
-    if (l->n > 0)
-        qsort(l->v, l->n, sizeof(*l->v), by_name);
+    sort(l);
     for (size_t i = 0; i < l->n; i++) {
         if (n > 0 && strcmp(l->v[n - 1].name, l->v[i].name) == 0) {
             if (l->v[n - 1].is_prefix && !l->v[i].is_prefix)
                 atomic_fetch_add(&v->hidden, 1);
-            free(l->v[i].name);
         } else {
             l->v[n++] = l->v[i];
         }

@@ -98,7 +98,7 @@ static bool cached_attrs(struct vfs *v, const struct cache_dirent *d, const char
     *ret = (struct cache_obj){0};
     if (d->is_prefix || cache_obj_get(v->cache, key, ret) != 0)
         return false;
-    if (ret->has_hdrs && store_etag_equal(&ret->obj.etag, &d->etag) && ret->obj.size == d->size)
+    if (ret->has_hdrs && strcmp(ret->obj.etag.s, d->etag) == 0 && ret->obj.size == d->size)
         return true;
     cache_obj_done(ret);
     *ret = (struct cache_obj){0};

@@ -58,27 +58,33 @@ void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj
 void cache_obj_drop(struct cache *c, const char *key);
 
 /* --- listings. dir is "" or ends in '/'. --- */
+/* A directory of a million names is listed in one piece: an entry takes 40 bytes, and its name and ETag as long as they
+ * are, not what they might be. */
 struct cache_dirent {
-    char *name; /* last component, no '/' */
-    bool is_prefix;
-    struct store_etag etag; /* these three for objects only */
+    const char *name; /* last component, no '/' */
+    const char *etag; /* these three for objects only; "" for a prefix */
     uint64_t size;
     int64_t mtime_ns;
-    bool has_hdrs;
+    bool is_prefix, has_hdrs;
 };
+struct cache_text;
 struct cache_listing {
-    struct cache_dirent *v; /* by name; an object and a prefix may share one, the object is first */
-    size_t n;
+    struct cache_dirent *v; /* of cache_list_get(): by name; an object and a prefix may share one, the object is first */
+    size_t n, cap;
+    struct cache_text *text; /* what they point into */
     int64_t listed_ns; /* CLOCK_BOOTTIME; 0: in an earlier boot */
 };
-void cache_listing_done(struct cache_listing *l);
+void cache_listing_done(struct cache_listing *l); /* idempotent; legal on a zeroed struct */
+/* Appends an entry with copies of both texts, else zeroed. NULL: no memory. Valid until the next one. */
+struct cache_dirent *cache_listing_add(struct cache_listing *l, const char *name, size_t name_len, const char *etag);
+size_t cache_listing_memory(const struct cache_listing *l); /* bytes that it takes */
 /* Replaces what is kept of a directory by a complete delimited listing. Headers known of an entry stay if its
  * ETag, size and Last-Modified are the same and Last-Modified is older than date_ns by 2 s (git's racily-clean
  * rule; compared by the second where one of the two times is whole seconds). listed_ns is the time when the listing
  * was ASKED for: what cache_obj_put was told with a later checked_ns, and what was dropped since, stays as it is.
- * date_ns 0 (unknown): no headers stay. Entries whose names are "", ".", "..", over 255 bytes or have a NUL or '/'
- * are the caller's to drop. */
-void cache_list_put(struct cache *c, const char *dir, const struct store_list *entries,
+ * date_ns 0 (unknown): no headers stay. Entries in any order, no two of one name and kind; names that are "", ".", "..",
+ * over 255 bytes or have a '/' are left out. */
+void cache_list_put(struct cache *c, const char *dir, const struct cache_listing *entries,
                     int64_t listed_ns, int64_t date_ns);
 _must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret);
 void cache_list_drop(struct cache *c, const char *dir); /* not complete any more; entries stay known */

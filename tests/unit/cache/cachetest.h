@@ -182,4 +182,29 @@ static inline void put_obj(struct cache *c, const char *key, uint64_t n, uint64_
     store_obj_done(&o);
 }
 
+/* cache_list_put() of what a bucket lists; keys that are not below dir are left out. */
+static inline void put_store_list(struct cache *c, const char *dir, const struct store_list *l,
+                                  int64_t listed_ns, int64_t date_ns)
+{
+    struct cache_listing names = {0};
+    size_t skip = strlen(dir);
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct store_entry *e = &l->v[i];
+        size_t len = strlen(e->key);
+        struct cache_dirent *d;
+
+        if (strncmp(e->key, dir, skip) != 0)
+            continue;
+        d = cache_listing_add(&names, e->key + skip, len - skip - (e->is_prefix && len > skip),
+                              e->etag.s);
+        assert_non_null(d);
+        d->is_prefix = e->is_prefix;
+        d->size = e->size;
+        d->mtime_ns = e->mtime_ns;
+    }
+    cache_list_put(c, dir, &names, listed_ns, date_ns);
+    cache_listing_done(&names);
+}
+
 #endif

@@ -46,7 +46,7 @@ static void list_empty(struct cache *c, const char *dir)
 {
     struct store_list none = {0};
 
-    cache_list_put(c, dir, &none, 1, 1);
+    put_store_list(c, dir, &none, 1, 1);
 }
 
 static void test_put_get(void **state)

@@ -45,7 +45,7 @@ static void list_some(struct cache *c, unsigned dir, unsigned round)
         e[l.n++].mtime_ns = 5;
     }
     snprintf(prefix, sizeof(prefix), "d%u/", dir);
-    cache_list_put(c, prefix, &l, 0, 1);
+    put_store_list(c, prefix, &l, 0, 1);
     for (size_t i = 0; i < l.n; i++)
         free(e[i].key);
 }
@@ -323,7 +323,7 @@ static void test_reboot(void **state)
     strcpy(c->boot_id, "another-boot");
     put_obj(c, "k", 1, 10, 5, 12345);
     write_whole(c, "k", 1, 10);
-    cache_list_put(c, "e/", &none, 777, 1);
+    put_store_list(c, "e/", &none, 777, 1);
     cache_close(c);
     c = cache_open_at(dir, 0);
     assert_int_equal(cache_obj_get(c, "k", &o), 0);
@@ -335,7 +335,7 @@ static void test_reboot(void **state)
     assert_int_equal(l.listed_ns, 0);
     cache_listing_done(&l);
     /* And what an earlier boot listed late is not newer than what this one lists early. */
-    cache_list_put(c, "e/", &none, 5, 1);
+    put_store_list(c, "e/", &none, 5, 1);
     assert_int_equal(cache_list_get(c, "e/", &l), 0);
     assert_int_equal(l.listed_ns, 5);
     cache_listing_done(&l);

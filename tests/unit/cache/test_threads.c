@@ -70,7 +70,7 @@ static void list(struct cache *c, unsigned n)
     e[0].etag = etag_of(0);
     e[1].etag = etag_of(5);
     if (n % 4 == 0)
-        cache_list_put(c, "d/", &put, clock_boot_ns(), 1);
+        put_store_list(c, "d/", &put, clock_boot_ns(), 1);
     if (cache_list_get(c, "d/", &l) == 0) {
         for (size_t i = 1; i < l.n; i++)
             assert_true(strcmp(l.v[i - 1].name, l.v[i].name) <= 0);
