@@ -157,7 +157,8 @@ static void test_contradictions(void **state)
 {
     static const char *const bad[] = {
         "acregmin=9,acregmax=3", "acdirmin=9,acdirmax=3", "sse=c",           "sse_c_key_file=/k",
-        "sse_kms_key_id=k",      "sse=c,sse_kms_key_id=k", "threads=1",      "max_concurrent_requests=3",      "mem_limit=1M", "threads=256,mem_limit=32M",
+        "sse_kms_key_id=k",      "sse=c,sse_kms_key_id=k", "threads=1",      "mem_limit=1M", "threads=256,mem_limit=32M",
+        "max_concurrent_requests=3",
         "soft,timeo=0",          "cache_dir=rel/ative",   "state_prefix=x",  "state_prefix=/x/",
         "state_prefix=a//b/",    "state_prefix=../",
         "posix_user=1000",       "posix_user=a:b",        "posix_user=1:2:",  "posix_user=:1",
