@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The allocations of a program that can fail. See badalloc.h. */
-#include "badalloc_int.h"
+#include "badalloc.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <lmdb.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "each.h"
 
 /* Forked processes count on. */
 static struct {
@@ -23,18 +25,9 @@ static struct {
 static atomic_int_fast64_t live;
 static _Thread_local unsigned paused;
 
-void *badalloc_shared(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        abort();
-    return p;
-}
-
 __attribute__((constructor)) static void begin(void)
 {
-    shared = badalloc_shared(sizeof(*shared));
+    shared = each_shared(sizeof(*shared));
 }
 
 void badalloc_fail(uint64_t nth, bool persistent)
@@ -80,7 +73,7 @@ static bool is_nth(void)
 
 static bool fails(const void *caller)
 {
-    if (paused > 0 || shared == NULL || (!is_nth() && !badalloc_is_next()))
+    if (paused > 0 || shared == NULL || (!is_nth() && !each_is_next()))
         return false;
     atomic_store(&shared->where, caller);
     errno = ENOMEM;
@@ -196,6 +189,14 @@ WRAP(void, free, void *p)
     if (p != NULL)
         atomic_fetch_sub(&live, 1);
     __real_free(p);
+}
+
+/* A thread's stack is another way to the same allocations. */
+WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+     void *arg)
+{
+    each_thread_begins(fn);
+    return __real_pthread_create(thread, attr, fn, arg);
 }
 
 /* --- LMDB's --- */

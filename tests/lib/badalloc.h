@@ -3,7 +3,7 @@
  * allocations (and those of the tests' libraries) counted, and one of them fails; the linker turns
  * them over (--wrap), so a sanitizer's malloc stays below. Counted with them: libcrypto's
  * allocations, and the calls of LMDB that allocate, each as one. What a paused thread allocates is
- * not seen. Threads: any. */
+ * not seen. each.h's is_next is asked, too. Threads: any. */
 #ifndef S3EFS_TESTS_BADALLOC_H
 #define S3EFS_TESTS_BADALLOC_H
 
@@ -18,13 +18,6 @@ void badalloc_fail(uint64_t nth, bool persistent);
 /* Where the last one failed, also in a forked process: the address of a call, for addr2line. NULL:
  * none did since badalloc_fail(). */
 const void *badalloc_where(void);
-/* One after the other, whatever the order of threads: in each run the first allocation fails that
- * did not fail in one before. It is known by its stack of calls, and by how often that one came
- * before in the run; that of a forked process, too. Of those that are met only the 1st, the
- * (stride + 1)th... fail. */
-void badalloc_each_begin(unsigned stride); /* forgets all that is known */
-void badalloc_each(bool on);               /* a run begins, ends */
-unsigned badalloc_each_tried(void);        /* how many have failed */
 /* Of the calling thread; they nest. */
 void badalloc_pause(void);
 void badalloc_resume(void);

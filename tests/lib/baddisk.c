@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "baddisk_int.h"
+#include "each.h"
 
 pthread_mutex_t bad_disk_mutex = PTHREAD_MUTEX_INITIALIZER;
 struct bad_disk bad_disk;
@@ -67,6 +68,13 @@ void baddisk_fail(uint64_t nth, int err, bool persistent)
     bad_disk.fail_at = nth == 0 ? 0 : bad_disk.calls + nth;
     bad_disk.err = err;
     bad_disk.persistent = persistent;
+    pthread_mutex_unlock(&bad_disk_mutex);
+}
+
+void baddisk_fail_each(int err)
+{
+    pthread_mutex_lock(&bad_disk_mutex);
+    bad_disk.each_err = err;
     pthread_mutex_unlock(&bad_disk_mutex);
 }
 
@@ -155,6 +163,10 @@ bool bad_disk_fails(void)
     bad_disk.calls++;
     if (bad_disk.calls == bad_disk.kill_at)
         kill(getpid(), SIGKILL);
+    if (bad_disk.each_err != 0 && each_is_next()) {
+        errno = bad_disk.each_err;
+        return true;
+    }
     if (bad_disk.fail_at == 0 || bad_disk.calls < bad_disk.fail_at ||
         (bad_disk.calls > bad_disk.fail_at && !bad_disk.persistent))
         return false;

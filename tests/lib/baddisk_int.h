@@ -20,7 +20,7 @@ struct bad_disk {
     bool record, persistent;
     atomic_bool quick, read_only;
     uint64_t calls, fail_at, kill_at;
-    int err;
+    int err, each_err;
     enum baddisk_lie lie;
     void (*on_sync)(void *arg, const char *path);
     void *on_sync_arg;

@@ -17,7 +17,7 @@ libtestrig_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) -I$(top_srcdir)/tests/lib
 check_LIBRARIES += libtestbaddisk.a
 check_LIBRARIES += libtestbadalloc.a
 libtestbaddisk_a_SOURCES = %D%/baddisk.c %D%/baddisk.h %D%/baddisk_calls.c \
-	%D%/baddisk_crash.c %D%/baddisk_import.c %D%/baddisk_int.h %D%/baddisk_log.c
+	%D%/baddisk_crash.c %D%/baddisk_import.c %D%/baddisk_int.h %D%/baddisk_log.c %D%/each.c %D%/each.h
 # The same for a whole mount, by LD_PRELOAD.
 noinst_PROGRAMS += %D%/baddisk.so
 %C%_baddisk_so_SOURCES = $(libtestbaddisk_a_SOURCES) %D%/baddisk_preload.c
@@ -31,6 +31,6 @@ check_PROGRAMS += %D%/limit
 %C%_limit_LDADD =
 LOG_COMPILER = $(top_builddir)/%D%/limit$(EXEEXT)
 $(TEST_LOGS): %D%/limit$(EXEEXT)
-libtestbadalloc_a_SOURCES = %D%/badalloc.c %D%/badalloc.h %D%/badalloc_each.c %D%/badalloc_int.h
+libtestbadalloc_a_SOURCES = %D%/badalloc.c %D%/badalloc.h %D%/each.c %D%/each.h
 BAD_ALLOC_WRAPS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=asprintf -Wl,--wrap=__asprintf_chk -Wl,--wrap=realpath -Wl,--wrap=opendir -Wl,--wrap=fdopendir -Wl,--wrap=free -Wl,--wrap=pthread_create -Wl,--wrap=mdb_env_create -Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_txn_commit
 # Allocations that fail: LDADD libtestbadalloc.a (after what allocates) and LDFLAGS with BAD_ALLOC_WRAPS.

@@ -4,12 +4,10 @@
 #ifndef S3EFS_TESTS_ALLOCMOUNT_H
 #define S3EFS_TESTS_ALLOCMOUNT_H
 
-#include "workload.h"
+#include "eachfails.h"
 
-#include <pthread.h>
+#include <unistd.h>
 
-#include "base/lock.h"
-#include "fs/vfs/outbox.h"
 #include "tests/lib/badalloc.h"
 
 /* The sanitizers' builds try a part of them: they are slow, and look for something else. */
@@ -18,6 +16,20 @@
 #else
 #define ALLOC_STRIDE 1
 #endif
+
+/* A mount's death is a copy of its directory here, to which a sync adds nothing but time: the calls
+ * of this program, and LMDB's, come here. */
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+int fdatasync(int fd)
+{
+    (void)fd;
+    return 0;
+}
 
 /* --- the bucket's own memory does not run out --- */
 
@@ -113,71 +125,6 @@ static inline int tear_down_all(void **state)
     if (badalloc_live() != live_before)
         fail_msg("%d blocks are left", (int)(badalloc_live() - live_before));
     return 0;
-}
-
-/* Debug builds say by their ranks which lock is left; the names' has none. */
-static inline void no_lock_is_left(void)
-{
-    lock_assert_may_block();
-    assert_int_equal(pthread_rwlock_trywrlock(&a.vfs->names), 0);
-    pthread_rwlock_unlock(&a.vfs->names);
-}
-
-/* commit=local: what is acknowledged reaches the bucket. */
-static inline void send_all(void)
-{
-    for (int i = 0; i < 10; i++) {
-        (void)outbox_run(a.vfs);
-        clock_fake_add(100 * NS_PER_S);
-    }
-    assert_null(a.vfs->locked.out_first);
-}
-
-static inline void goes_on(void)
-{
-    char text[64] = "";
-
-    assert_int_equal(put(&a, "after", "goes on"), 0);
-    assert_int_equal(rig_get(&a, at("after"), text, sizeof(text) - 1), 7);
-    send_all();
-    assert_int_equal(look("after", "goes on"), 0);
-}
-
-/* --- each allocation of a function fails once --- */
-
-#define QUIET 3 /* runs in which nothing fails that did not fail before: so all have */
-
-static unsigned quiet;
-
-static inline void begin(const char *fault)
-{
-    what = fault;
-    which = 0;
-    quiet = 0;
-    badalloc_each_begin(ALLOC_STRIDE);
-}
-
-static inline bool has_more(void)
-{
-    return quiet < QUIET;
-}
-
-static inline void one_fails(void (*fn)(void))
-{
-    which++;
-    badalloc_fail(0, false);
-    badalloc_each(true);
-    fn();
-    badalloc_each(false);
-    quiet = badalloc_where() != NULL ? 0 : quiet + 1;
-}
-
-static inline void look_at_all(void)
-{
-    no_lock_is_left();
-    settle();
-    check_all();
-    goes_on();
 }
 
 static inline void no_other_error(int step)

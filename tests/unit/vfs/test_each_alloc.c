@@ -15,14 +15,14 @@ static void each_allocation_fails_once(void **state)
 
     (void)state;
     for (only = 0; only < STEPS; only++) {
-        begin("failing allocation");
+        begin("failing allocation", ALLOC_STRIDE);
         while (has_more()) {
             seed();
             one_fails(run_all);
             no_other_error(only);
             look_at_all();
         }
-        tried += badalloc_each_tried();
+        tried += each_tried();
     }
     only = STEPS;
     print_message("%s: %u tried\n", what, tried);

@@ -3,22 +3,6 @@
  * start that finds what is unsent. What was acknowledged arrives. */
 #include "allocmount.h"
 
-#include <unistd.h>
-
-/* A mount's death is a copy of its directory here, to which a sync adds nothing but time: the calls
- * of this program, and LMDB's, come here. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-int fdatasync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -35,7 +19,7 @@ static void each_allocation_of_a_local_close(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         only = steps[i];
-        begin("failing allocation under commit=local");
+        begin("failing allocation under commit=local", ALLOC_STRIDE);
         while (has_more()) {
             seed();
             one_fails(run_all);
@@ -45,7 +29,7 @@ static void each_allocation_of_a_local_close(void **state)
             send_all();
             look_at_all();
         }
-        tried += badalloc_each_tried();
+        tried += each_tried();
     }
     only = STEPS;
     print_message("%s: %u tried\n", what, tried);
@@ -89,14 +73,14 @@ static void send(void)
 static void each_allocation_of_sending(void **state)
 {
     (void)state;
-    begin("failing allocation while it is sent");
+    begin("failing allocation while it is sent", ALLOC_STRIDE);
     while (has_more()) {
         seed_files();
         close_files();
         one_fails(send);
         check_files();
     }
-    print_message("%s: %u tried\n", what, badalloc_each_tried());
+    print_message("%s: %u tried\n", what, each_tried());
 }
 
 static int started;
@@ -110,7 +94,7 @@ static void start_again(void)
 static void each_allocation_of_a_start(void **state)
 {
     (void)state;
-    begin("failing allocation of a start");
+    begin("failing allocation of a start", ALLOC_STRIDE);
     while (has_more()) {
         rig_close(&a); /* a cache of its own for each: the next start has no more to do */
         open_a(VFS_COMMIT_LOCAL);
@@ -123,7 +107,7 @@ static void each_allocation_of_a_start(void **state)
             assert_int_equal(rig_remount(&a), 0);
         check_files();
     }
-    print_message("%s: %u tried\n", what, badalloc_each_tried());
+    print_message("%s: %u tried\n", what, each_tried());
 }
 
 int main(void)

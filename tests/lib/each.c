@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which allocation fails next: the first that did not fail before. What is known of them is shared
- * with forked processes, which ask, too. */
-#include "badalloc_int.h"
+/* Which call fails next: the first that did not fail before. See each.h. */
+#include "each.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unwind.h>
 
 #define STACKS 8192    /* that are met in one run */
@@ -33,9 +33,18 @@ struct each {
 static struct each *each;
 static _Atomic uintptr_t starts[STARTS];
 
+void *each_shared(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        abort();
+    return p;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
-    each = badalloc_shared(sizeof(*each));
+    each = each_shared(sizeof(*each));
 }
 
 static void take(void)
@@ -49,7 +58,7 @@ static void drop(void)
     atomic_store(&each->is_taken, false);
 }
 
-void badalloc_each_begin(unsigned stride)
+void each_begin(unsigned stride)
 {
     take();
     memset(each->stacks, 0, sizeof(each->stacks));
@@ -60,16 +69,23 @@ void badalloc_each_begin(unsigned stride)
     drop();
 }
 
-void badalloc_each(bool on)
+void each_run(bool on)
 {
     take();
     each->is_on = on;
-    each->failed = false;
-    each->run++;
+    if (on) {
+        each->failed = false;
+        each->run++;
+    }
     drop();
 }
 
-unsigned badalloc_each_tried(void)
+bool each_failed(void)
+{
+    return each->failed;
+}
+
+unsigned each_tried(void)
 {
     return each->tried;
 }
@@ -80,8 +96,6 @@ static uint64_t mix(uint64_t h, uint64_t x)
     return h ^ h >> 29;
 }
 
-/* A thread's stack begins where the thread does; so does that of a caller who takes a turn in the
- * same function. */
 static bool is_start(uintptr_t fn)
 {
     for (size_t i = 0; i < STARTS && starts[i] != 0; i++)
@@ -90,19 +104,13 @@ static bool is_start(uintptr_t fn)
     return false;
 }
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-                          void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-                          void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-                          void *arg)
+void each_thread_begins(void *(*fn)(void *))
 {
     uintptr_t it = (uintptr_t)fn, none = 0;
 
     for (size_t i = 0; i < STARTS; i++, none = 0)
-        if (starts[i] == it || atomic_compare_exchange_strong(&starts[i], &none, it) || none == it)
+        if (atomic_compare_exchange_strong(&starts[i], &none, it) || none == it)
             break;
-    return __real_pthread_create(thread, attr, fn, arg);
 }
 
 struct walk {
@@ -155,7 +163,7 @@ static bool is_new(uint64_t place)
     abort();
 }
 
-bool badalloc_is_next(void)
+bool each_is_next(void)
 {
     uint64_t id;
     bool is_it = false;
