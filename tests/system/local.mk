@@ -34,6 +34,7 @@ noinst_PROGRAMS += %D%/stormy
 EXTRA_DIST += %D%/local.py
 EXTRA_DIST += %D%/crash_points.py
 EXTRA_DIST += %D%/harness/world.py
+EXTRA_DIST += %D%/harness/buckets.py
 EXTRA_DIST += %D%/limits.py
 EXTRA_DIST += %D%/soak.py
 EXTRA_DIST += %D%/soak/README.md
