@@ -71,6 +71,14 @@ void baddisk_fail(uint64_t nth, int err, bool persistent)
     pthread_mutex_unlock(&bad_disk_mutex);
 }
 
+void baddisk_here(bool on)
+{
+    pthread_mutex_lock(&bad_disk_mutex);
+    bad_disk.only_here = on;
+    bad_disk.here = pthread_self();
+    pthread_mutex_unlock(&bad_disk_mutex);
+}
+
 void baddisk_fail_each(int err)
 {
     pthread_mutex_lock(&bad_disk_mutex);
@@ -160,6 +168,8 @@ void bad_disk_at(enum bad_disk_at what)
 bool bad_disk_fails(void)
 {
     bad_disk_at(AT_CALL);
+    if (bad_disk.only_here && !pthread_equal(bad_disk.here, pthread_self()))
+        return false;
     bad_disk.calls++;
     if (bad_disk.calls == bad_disk.kill_at)
         kill(getpid(), SIGKILL);

@@ -28,6 +28,8 @@ void baddisk_unwatch(void); /* forgets all, and all that is set below */
 uint64_t baddisk_calls(void); /* seen so far; those that only read do not count */
 /* The nth call from now (and all later ones) fails with err and does nothing. 0: none. */
 void baddisk_fail(uint64_t nth, int err, bool persistent);
+/* Only what the calling thread does counts and fails: a degraded cache looks at its disk in a thread of its own. */
+void baddisk_here(bool on);
 /* Those that each_is_next() names fail with err. 0: none. */
 void baddisk_fail_each(int err);
 /* The process ends by SIGKILL in the place of the nth call. */

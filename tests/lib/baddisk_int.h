@@ -17,7 +17,8 @@ enum bad_disk_at { AT_CALL, AT_SYNC, AT_SYNCED };
 struct bad_disk {
     char root[PATH_MAX];
     _Atomic size_t root_len; /* 0: nothing is watched, and root is not looked at */
-    bool record, persistent;
+    bool record, persistent, only_here;
+    pthread_t here;
     atomic_bool quick, read_only;
     uint64_t calls, fail_at, kill_at;
     int err, each_err;

@@ -276,6 +276,7 @@ static void test_no_room_for_a_copy(void **state)
     assert_int_equal(data_write(f, 0, bytes, sizeof(bytes)), 0);
     assert_int_equal(data_journal(f, l.j, "r", 1, 0, &seq), 0);
     int r;
+    baddisk_here(true);
     do {
         baddisk_fail(++n, EIO, false);
         r = data_write(f, 10, "xyz", 3);
@@ -285,6 +286,7 @@ static void test_no_room_for_a_copy(void **state)
             memcpy(bytes + 10, "xyz", 3);
         fx_expect(f, bytes, sizeof(bytes));
     } while (r != 0);
+    baddisk_here(false);
     assert_true(n >= 3); /* a new file, its size, its bytes */
     data_file_unref(f);
     close_at(&l.x, l.j);
