@@ -125,6 +125,15 @@ void rig_defaults(struct vfs_conf *ret)
     };
 }
 
+/* In TMPDIR, if its name is short enough. */
+static void name_dir(char ret[64])
+{
+    const char *top = getenv("TMPDIR");
+
+    if (top == NULL || snprintf(ret, 64, "%s/s3efs-rig-XXXXXX", top) >= 64)
+        snprintf(ret, 64, "/tmp/s3efs-rig-XXXXXX");
+}
+
 static int set_up(struct rig *r, const struct vfs_conf *conf)
 {
     if (conf != NULL)
@@ -137,7 +146,7 @@ static int set_up(struct rig *r, const struct vfs_conf *conf)
     r->conf.proc_tgid = default_tgid;
     r->conf.proc_has_fd = default_has_fd;
     r->ctx = (struct vfs_ctx){.pid = RIG_PID, .umask = 022};
-    snprintf(r->dir, sizeof(r->dir), "/tmp/s3efs-rig-XXXXXX");
+    name_dir(r->dir);
     if (mkdtemp(r->dir) == NULL)
         return -errno;
     return start(r);
@@ -220,8 +229,9 @@ static int copy_one(const char *path, const struct stat *st, int type, struct FT
 
 int rig_snapshot(struct rig *r)
 {
-    char dir[] = "/tmp/s3efs-rig-XXXXXX";
+    char dir[sizeof(r->dir)];
 
+    name_dir(dir);
     if (r->next_dir[0] != '\0')
         nftw(r->next_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     if (mkdtemp(dir) == NULL)

@@ -230,3 +230,7 @@ vfs_tests += tests/unit/vfs/test_each_fault_local
 tests_unit_vfs_test_each_fault_local_SOURCES = %D%/test_each_fault_local.c %D%/eachfails.h %D%/faultgate.h %D%/workload.h
 tests_unit_vfs_test_each_fault_local_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_each_fault_local_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_order
+tests_unit_vfs_test_local_order_SOURCES = %D%/test_local_order.c %D%/localmount.h
+tests_unit_vfs_test_local_order_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_order_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit=local and several names: renames over what is unsent, stored, or both, unlinks, names that
+ * come back, directories; and the mount dies (the disk is kept) before and after each of its
+ * requests and at each sync of its disk. Then the tree, and the bucket when all is sent, is what it
+ * was after the last call that was answered, or after the one under way: no name without its bytes,
+ * none with another's, none twice. */
+#include "localmount.h"
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "tests/lib/baddisk.h"
+
+#define NAMES 12u
+#define STEPS 14u
+
+enum op { END, PUT, APPEND, RENAME, UNLINK, MKDIR, RMDIR, SEND };
+static const char *const ops[] = {"end",    "put",   "append", "rename",
+                                  "unlink", "mkdir", "rmdir",  "send"};
+struct step {
+    enum op op;
+    char a[16], b[16]; /* put, append: b is the text */
+};
+static const char *const scenarios[] = {
+    "put a A, put b B, put c C, rename a c, unlink b, send",
+    "put c old, send, put a 1, rename a c, put a 2, rename a c, unlink c, put c 3, send",
+    "put a 1, send, put a 2, rename a b, put a 3, send",
+    "put a A, put b B, rename a t, rename b a, rename t b, send",
+    "put a A, put b B, send, put a A2, rename a t, rename b a, rename t b, send",
+    "put g G, send, put f F, rename g f, put g G2, send",
+    "put f 1, send, put f 2, unlink f, put f 3, unlink f, put g 4, rename g f, send",
+    "put log 1, send, append log 2, rename log log.1, put log 3, append log.1 4, append log 5, "
+    "send",
+    "mkdir d, put d/f F, rename d/f f, put d/f F2, rename d e, put e/g G, send",
+    "put a A, unlink a, mkdir a, put a/f F, send",
+    "mkdir d, put d/f F, unlink d/f, rmdir d, put d D, send",
+    "put a A, rename a b, send, rename b a, put b B, rename b a, send",
+};
+
+static void parse(const char *script, struct step steps[STEPS])
+{
+    size_t n = 0;
+
+    for (const char *at = script; at != NULL; at = strchr(at, ',')) {
+        char word[16];
+        enum op op = PUT;
+
+        at += strspn(at, ", ");
+        assert_true(n + 1 < STEPS);
+        steps[n] = (struct step){.op = END};
+        assert_true(sscanf(at, "%15[a-z] %15[^, ] %15[^, ]", word, steps[n].a, steps[n].b) >= 1);
+        while (strcmp(ops[op], word) != 0)
+            assert_true(++op <= SEND);
+        steps[n++].op = op;
+    }
+    steps[n] = (struct step){.op = END};
+}
+
+/* --- what must be there --- */
+
+struct world {
+    struct {
+        char name[16], text[32]; /* a directory has "/" */
+    } v[NAMES];
+    size_t n;
+};
+
+static size_t find(const struct world *w, const char *name)
+{
+    size_t k = 0;
+
+    while (k < w->n && strcmp(w->v[k].name, name) != 0)
+        k++;
+    return k;
+}
+
+static void set(struct world *w, const char *name, const char *text)
+{
+    size_t k = find(w, name);
+
+    assert_true(k < NAMES);
+    w->n += k == w->n;
+    snprintf(w->v[k].name, sizeof(w->v[k].name), "%s", name);
+    snprintf(w->v[k].text, sizeof(w->v[k].text), "%s", text);
+}
+
+static void unset(struct world *w, const char *name)
+{
+    size_t k = find(w, name);
+
+    if (k < w->n)
+        w->v[k] = w->v[--w->n];
+}
+
+static void move(struct world *w, const char *from, const char *to)
+{
+    size_t len = strlen(from);
+
+    unset(w, to);
+    for (size_t k = 0; k < w->n; k++) {
+        char rest[16];
+
+        if (strncmp(w->v[k].name, from, len) != 0 || strchr("/", w->v[k].name[len]) == NULL)
+            continue;
+        snprintf(rest, sizeof(rest), "%s", w->v[k].name + len);
+        assert_true(snprintf(w->v[k].name, sizeof(w->v[k].name), "%s%s", to, rest) < 16);
+    }
+}
+
+static void apply(struct world *w, const struct step *s)
+{
+    char text[32];
+
+    if (s->op == PUT)
+        set(w, s->a, s->b);
+    if (s->op == APPEND) {
+        snprintf(text, sizeof(text), "%.14s%.14s", w->v[find(w, s->a)].text, s->b);
+        set(w, s->a, text);
+    }
+    if (s->op == RENAME)
+        move(w, s->a, s->b);
+    if (s->op == UNLINK || s->op == RMDIR)
+        unset(w, s->a);
+    if (s->op == MKDIR)
+        set(w, s->a, "/");
+}
+
+/* --- death --- */
+
+static struct {
+    struct store store;
+    struct store *inner;
+    atomic_uint requests, syncs;
+    unsigned at_request, at_sync; /* 0: never */
+    bool after;
+    atomic_bool is_dead;
+} gate;
+
+static void die(void)
+{
+    atomic_store(&gate.is_dead, true);
+    assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+static void gate_submit(struct store *s, struct store_req *req, struct store_rsp *rsp)
+{
+    void (*done)(void *arg, int result) = req->done;
+    void *arg = req->done_arg;
+    bool is_it =
+        !atomic_load(&gate.is_dead) && atomic_fetch_add(&gate.requests, 1) + 1 == gate.at_request;
+
+    (void)s;
+    if (is_it && gate.after) {
+        if (store_call(gate.inner, req, rsp) < 0)
+            err_clear();
+        store_rsp_done(rsp);
+    }
+    if (is_it)
+        die();
+    if (atomic_load(&gate.is_dead))
+        done(arg, err_set(-EIO, "nobody is there any more"));
+    else
+        store_submit(gate.inner, req, rsp, done, arg);
+}
+
+static const struct store_ops gate_ops = {.submit = gate_submit};
+
+static void on_sync(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+    if (!atomic_load(&gate.is_dead) && atomic_fetch_add(&gate.syncs, 1) + 1 == gate.at_sync)
+        die();
+}
+
+struct death {
+    size_t scenario;
+    unsigned at_request, at_sync;
+    bool after;
+    struct step step; /* under way */
+};
+
+static void begin(const struct death *d)
+{
+    struct vfs_conf conf;
+
+    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
+    rig_set_has_fd(NULL);
+    rig_defaults(&conf);
+    conf.commit = VFS_COMMIT_LOCAL;
+    assert_int_equal(memstore_new(NULL, &gate.inner), 0);
+    gate.store.ops = &gate_ops;
+    gate.at_request = gate.at_sync = 0;
+    atomic_store(&gate.is_dead, false);
+    assert_int_equal(rig_open_on(&rig, &gate.store, &conf), 0);
+    baddisk_watch(rig.dir, false);
+    baddisk_quick_syncs(true);
+    assert_int_equal(rig_remount(&rig), 0);
+    baddisk_on_sync(on_sync, NULL);
+    atomic_store(&gate.requests, 0);
+    atomic_store(&gate.syncs, 0);
+    gate.at_request = d->at_request;
+    gate.after = d->after;
+    gate.at_sync = d->at_sync;
+}
+
+static void end(void)
+{
+    rig_close(&rig);
+    baddisk_unwatch();
+    store_stop(gate.inner);
+    store_free(gate.inner);
+    clock_fake_off();
+}
+
+/* --- a case --- */
+
+static int run_step(const struct step *s)
+{
+    uint64_t fh;
+    int r;
+
+    clock_fake_add(10 * NS_PER_S);
+    switch (s->op) {
+    case PUT:
+        return rig_put(&rig, s->a, s->b, strlen(s->b));
+    case APPEND:
+        r = rig_open_file(&rig, s->a, O_WRONLY | O_APPEND, &fh);
+        if (r == 0 && vfs_write(rig.vfs, &rig.ctx, fh, 0, s->b, strlen(s->b)) < 0)
+            r = -EIO;
+        return r == 0 ? rig_shut(&rig, fh) : r;
+    case RENAME:
+        return rig_rename(&rig, s->a, s->b, 0);
+    case UNLINK:
+        return rig_unlink(&rig, s->a);
+    case MKDIR:
+        return rig_mkdir(&rig, s->a, 0755);
+    case RMDIR:
+        return rig_rmdir(&rig, s->a);
+    case SEND:
+        (void)outbox_run(rig.vfs);
+        return 0;
+    case END:
+        break;
+    }
+    return 0;
+}
+
+static bool same_text(const char *got, size_t n, const char *want)
+{
+    return n == strlen(want) && memcmp(got, want, n) == 0;
+}
+
+/* What differs between the mount (or, when all is sent, the bucket) and w; NULL: nothing. */
+static const char *compare(const struct world *w, bool in_bucket)
+{
+    static const char *const all[] = {"a",   "b", "c", "d",   "d/f", "e",   "e/f",
+                                      "e/g", "f", "g", "log", "t",   "a/f", "log.1"};
+
+    for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+        size_t at = find(w, all[k]);
+        const char *want = at < w->n ? w->v[at].text : NULL;
+        bool is_dir = want != NULL && strcmp(want, "/") == 0, ok;
+        char buf[64] = "", *data = NULL;
+        struct store_obj obj = {0};
+        struct stat st;
+        int r = 0;
+
+        if (in_bucket) {
+            r = memstore_get(gate.inner, all[k], &obj, &data);
+            ok = want == NULL || is_dir ? r == STORE_NOT_FOUND
+                                        : r == 0 && same_text(data, (size_t)obj.size, want);
+            store_obj_done(&obj);
+            free(data);
+        } else if (want == NULL || is_dir) {
+            r = rig_stat(&rig, all[k], &st);
+            ok = is_dir ? r == 0 && S_ISDIR(st.st_mode) : r == -ENOENT || r == -ENOTDIR;
+        } else {
+            ssize_t n = rig_get(&rig, all[k], buf, sizeof(buf));
+
+            r = (int)n;
+            ok = n >= 0 && same_text(buf, (size_t)n, want);
+        }
+        if (!ok)
+            return all[k];
+    }
+    return NULL;
+}
+
+/* What there is to send, and a rename of the dead mount when its lease is over. */
+static void finish(void)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        clock_fake_add(60 * NS_PER_S);
+        (void)outbox_run(rig.vfs);
+        (void)rig_mend(&rig);
+    }
+    assert_int_equal(entries(), 0);
+}
+
+/* What is there is w[0], or else w[1]: that is what happened. */
+static void settle(struct world w[2], bool in_bucket, const struct death *d)
+{
+    const char *wrong = compare(&w[0], in_bucket);
+
+    if (wrong == NULL)
+        return;
+    if (compare(&w[1], in_bucket) != NULL)
+        fail_msg("scenario %zu, request %u%s, sync %u, in %s %s %s: %s is wrong", d->scenario,
+                 d->at_request, d->after ? " done" : "", d->at_sync, ops[d->step.op], d->step.a,
+                 d->step.b, wrong);
+    w[0] = w[1];
+}
+
+/* A rename that was under way is finished by and by, and an unlink may come to light when the file
+ * is to be sent; all else is there at once. */
+static void judge(struct world w[2], const struct death *d)
+{
+    if (d->step.op != RENAME)
+        settle(w, false, d);
+    finish();
+    settle(w, true, d);
+    w[1] = w[0];
+    settle(w, false, d);
+    /* a death in the middle of a put of the journal leaves what it was about there */
+    if (d->at_sync == 0 && (d->step.op == SEND || d->step.op == END))
+        assert_int_equal(kept(), 0);
+}
+
+/* True: it died. */
+static bool try_one(struct death *d)
+{
+    struct world w[2] = {0};
+    struct step steps[STEPS];
+    const struct step *s = steps;
+    bool died;
+
+    parse(scenarios[d->scenario], steps);
+    begin(d);
+    for (; s->op != END && !atomic_load(&gate.is_dead); s++) {
+        int r;
+
+        w[0] = w[1];
+        apply(&w[1], s);
+        d->step = *s;
+        r = run_step(s);
+        if (!atomic_load(&gate.is_dead) && r != 0)
+            fail_msg("scenario %zu, %s %s: %s", d->scenario, ops[s->op], s->a, err_text());
+    }
+    died = atomic_load(&gate.is_dead);
+    gate.at_request = gate.at_sync = 0;
+    baddisk_on_sync(NULL, NULL);
+    if (died) {
+        rig.store = gate.inner; /* the next mount has a network */
+        assert_int_equal(rig_crash(&rig), 0);
+    } else {
+        w[0] = w[1];
+        d->step.op = END;
+    }
+    judge(w, d);
+    end();
+    return died;
+}
+
+/* All of them take a while: else every other one. */
+static unsigned stride(void)
+{
+    return getenv("S3EFS_TEST_LONG") != NULL ? 1 : 2;
+}
+
+static void at_each_request(void **state)
+{
+    unsigned tried = 0;
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(scenarios); n++)
+        for (unsigned after = 0; after < 2; after++)
+            for (unsigned k = 1 + (after + (unsigned)n) % stride();
+                 try_one(&(struct death){.scenario = n, .at_request = k, .after = after == 1});
+                 k += stride())
+                tried++;
+    print_message("deaths at a request: %u\n", tried);
+}
+
+static void at_each_sync(void **state)
+{
+    unsigned tried = 0;
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(scenarios); n++)
+        for (unsigned k = 1 + (unsigned)n % stride();
+             try_one(&(struct death){.scenario = n, .at_sync = k}); k += stride())
+            tried++;
+    print_message("deaths at a sync: %u\n", tried);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(at_each_request),
+        cmocka_unit_test(at_each_sync),
+    };
+
+    if (access("/dev/shm", W_OK) == 0) /* many directories, and syncs are not waited for anyway */
+        setenv("TMPDIR", "/dev/shm", 0);
+    return cmocka_run_group_tests_name("vfs/local_order", tests, NULL, NULL);
+}
