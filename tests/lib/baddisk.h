@@ -9,6 +9,11 @@
  * reordered), and any of the sizes. Names: those whose directory was fsync'd; of the changes since,
  * the first few in their order (as a file system with a journal) or any of them. An fsync of a file
  * keeps its bytes and not its name. Writes through O_DSYNC descriptors are kept when they return.
+ * That is what POSIX leaves open (fsync(2): "does not necessarily ensure that the entry in the
+ * directory has also reached disk"), and more than ext4's data=ordered or XFS can do: they keep the
+ * order of names (a third of the states here), and a new size does not show bytes that were never
+ * written (as ext2 and data=writeback do). What was seen of real ones: Pillai et al., "All File
+ * Systems Are Not Created Equal", OSDI 2014.
  *
  * Not seen: mmap'd writes (LMDB without WRITEMAP makes them to its lock file only),
  * posix_fallocate, copy_file_range. FICLONE says EOPNOTSUPP. Threads: any, but watch and unwatch.

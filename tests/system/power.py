@@ -4,7 +4,8 @@
 and before other changes of the disk. The disk is tests/lib/baddisk.so below the daemon: of what was not synced any part
 is there, torn and in any order, LMDB's pages included (tests/lib/baddisk.h). Then the machine comes back, with another boot id:
 what was told is there, whole and once, what was under way is old or new, and the bucket has the same. Some lose power
-again while they recover. S3EFS_TEST_LONG: every sync. S3EFS_TEST_SEED=N. S3EFS_TEST_AT=MODE:AT[:AT]: one case.
+again while they recover. --long (or S3EFS_TEST_LONG): every sync. S3EFS_TEST_SEED=N: the same choice. S3EFS_TEST_AT=MODE:AT[:AT], with the
+seed that its failure told: one case.
 S3EFS_TEST_LIE=N (enum baddisk_lie): a kind of sync that does nothing; the test must fail. --write: the figures go to docs/reliability.md."""
 import collections
 import contextlib
@@ -26,7 +27,7 @@ from harness.world import Work, differs, look, stored
 
 BACKENDS = "file"
 FLAGS = [a for a in sys.argv if a.startswith("--")]
-LONG = "S3EFS_TEST_LONG" in os.environ
+LONG = "S3EFS_TEST_LONG" in os.environ or "--long" in FLAGS
 SEED = int(os.environ.get("S3EFS_TEST_SEED") or random.randrange(1 << 31))
 LIE = os.environ.get("S3EFS_TEST_LIE", "0")
 ONE = os.environ.get("S3EFS_TEST_AT")
@@ -275,7 +276,7 @@ def in_child(rig, name, case, results):
     bad += [line for line in log.splitlines() if re.search("level=error|Assertion|baddisk:|runtime error:", line)]
     if bad:
         print(f"--- log of {label(case)} (end)\n{log[-6000:]}\n---", file=sys.stderr, flush=True)
-    results.put((label(case), times, [f"{label(case)} S3EFS_TEST_SEED={SEED}: {b}" for b in bad]))
+    results.put((times, [f"S3EFS_TEST_AT={label(case)} S3EFS_TEST_SEED={case.seed}: {b}" for b in bad]))
 
 
 def counted(rig, mode):
@@ -328,7 +329,7 @@ def power(rig):
             p.start()
             procs.at_exit(p.terminate)
             running += 1
-        name, times, wrong = results.get()
+        times, wrong = results.get()
         running -= 1
         losses += times > 0
         again += times > 1
