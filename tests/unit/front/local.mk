@@ -1,10 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 # On a real mount, over a fake vfs: needs /dev/fuse and root, else it is skipped.
-check_PROGRAMS += tests/unit/front/test_front
-TESTS += tests/unit/front/test_front
-tests_unit_front_test_front_SOURCES = %D%/test_front.c %D%/fakevfs.c %D%/fakevfs.h
+front_fake = %D%/fakevfs.c %D%/fakevfs.h %D%/frontmount.h
+front_tests =
+front_tests += tests/unit/front/test_front
+tests_unit_front_test_front_SOURCES = %D%/test_front.c $(front_fake)
 tests_unit_front_test_front_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_front_test_front_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_pages
+tests_unit_front_test_pages_SOURCES = %D%/test_pages.c $(front_fake)
+tests_unit_front_test_pages_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_pages_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_end
+tests_unit_front_test_end_SOURCES = %D%/test_end.c $(front_fake)
+tests_unit_front_test_end_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_end_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_front_locks
+tests_unit_front_test_front_locks_SOURCES = %D%/test_front_locks.c $(front_fake)
+tests_unit_front_test_front_locks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_front_locks_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_signals
+tests_unit_front_test_signals_SOURCES = %D%/test_signals.c $(front_fake)
+tests_unit_front_test_signals_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_signals_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_prune
+tests_unit_front_test_prune_SOURCES = %D%/test_prune.c $(front_fake)
+tests_unit_front_test_prune_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_prune_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += $(front_tests)
+TESTS += $(front_tests)
 
 check_PROGRAMS += tests/unit/front/test_kill
 TESTS += tests/unit/front/test_kill
