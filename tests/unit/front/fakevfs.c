@@ -135,17 +135,24 @@ size_t vfs_idle_get(struct vfs *v, struct vfs_idle *ret, size_t max)
     size_t n = 0;
 
     lock_take(&v->lock);
+    v->idle_held++;
+    cond_broadcast(&v->changed);
+    while (v->hold_idle)
+        cond_wait(&v->changed, &v->lock);
+    v->idle_held--;
     for (; n < max && v->idle_first < v->idle_end; v->idle_first++, n++) {
         ret[n] = (struct vfs_idle){.node = FAKE_FIRST_MANY + v->idle_first, .dir = FAKE_MANY_DIR};
         snprintf(ret[n].name, sizeof(ret[n].name), "f%u", v->idle_first);
     }
+    cond_broadcast(&v->changed);
     lock_drop(&v->lock);
     return n;
 }
 
 void vfs_idle_stop(struct vfs *v)
 {
-    (void)v;
+    if (v->on_idle_stop != NULL)
+        v->on_idle_stop(v);
 }
 
 int vfs_mkdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, mode_t mode,

@@ -40,6 +40,9 @@ struct vfs {
     int fail_lock; /* errno, 0: none; -1: who can wait does */
     unsigned posix_closes, flock_closes, lock_stops;
     unsigned idle_first, idle_end; /* vfs_idle_get() tells these of the many, each once */
+    bool hold_idle;                /* who asks for them waits until it is false */
+    unsigned idle_held;            /* how many wait */
+    void (*on_idle_stop)(struct vfs *v); /* in vfs_idle_stop(), no lock held */
     unsigned many_forgotten;
     uint64_t falloc_off, falloc_len, copied_from, copied_to;
 };
