@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 s3_tests = tests/unit/s3/test_body \
 	tests/unit/s3/test_call \
+	tests/unit/s3/test_call_replies \
+	tests/unit/s3/test_call_signed \
 	tests/unit/s3/test_checksum \
 	tests/unit/s3/test_crc \
 	tests/unit/s3/test_error \
@@ -21,8 +23,12 @@ tests_unit_s3_test_no_memory_LDFLAGS = $(AM_LDFLAGS) $(BAD_ALLOC_WRAPS)
 tests_unit_s3_test_no_memory_LDADD = $(LIBS_s3) libtestbadalloc.a $(LMDB_LIBS) $(CMOCKA_LIBS)
 tests_unit_s3_test_body_SOURCES = %D%/test_body.c %D%/check.h %D%/fake_http.h
 tests_unit_s3_test_body_LDADD = $(s3_test_libs)
-tests_unit_s3_test_call_SOURCES = %D%/test_call.c %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_call_SOURCES = %D%/test_call.c %D%/callrig.h %D%/check.h %D%/rig.c %D%/rig.h
 tests_unit_s3_test_call_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
+tests_unit_s3_test_call_replies_SOURCES = %D%/test_call_replies.c %D%/callrig.h %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_call_replies_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
+tests_unit_s3_test_call_signed_SOURCES = %D%/test_call_signed.c %D%/callrig.h %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_call_signed_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
 tests_unit_s3_test_checksum_SOURCES = %D%/test_checksum.c %D%/check.h
 tests_unit_s3_test_checksum_LDADD = $(s3_test_libs)
 tests_unit_s3_test_crc_SOURCES = %D%/test_crc.c %D%/check.h
