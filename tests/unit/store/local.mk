@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # libtest.a (the memory store, the conformance test) comes before libstore.a in the link order.
 store_tests = tests/unit/store/test_store tests/unit/store/test_backend tests/unit/store/test_meter \
-	tests/unit/store/test_memstore tests/unit/store/test_dir tests/unit/store/test_dir_key \
+	tests/unit/store/test_memstore tests/unit/store/test_dir tests/unit/store/test_dir_uploads tests/unit/store/test_dir_key \
 	tests/unit/store/test_dir_race tests/unit/store/test_dir_crash tests/unit/store/test_probe
 if FAULTS
 store_tests += tests/unit/store/test_fault
@@ -23,9 +23,12 @@ tests_unit_store_test_meter_LDADD = $(store_test_ldadd)
 tests_unit_store_test_memstore_SOURCES = %D%/test_memstore.c
 tests_unit_store_test_memstore_CPPFLAGS = $(store_test_cppflags)
 tests_unit_store_test_memstore_LDADD = $(store_test_ldadd)
-tests_unit_store_test_dir_SOURCES = %D%/test_dir.c
+tests_unit_store_test_dir_SOURCES = %D%/test_dir.c %D%/dirfixture.h
 tests_unit_store_test_dir_CPPFLAGS = $(store_test_cppflags)
 tests_unit_store_test_dir_LDADD = $(store_test_ldadd)
+tests_unit_store_test_dir_uploads_SOURCES = %D%/test_dir_uploads.c %D%/dirfixture.h
+tests_unit_store_test_dir_uploads_CPPFLAGS = $(store_test_cppflags)
+tests_unit_store_test_dir_uploads_LDADD = $(store_test_ldadd)
 tests_unit_store_test_dir_key_SOURCES = %D%/test_dir_key.c
 tests_unit_store_test_dir_key_CPPFLAGS = $(store_test_cppflags)
 tests_unit_store_test_dir_key_LDADD = $(store_test_ldadd)

@@ -1,61 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The directory store keeps the contract, and what a user may do to its files by hand is harmless.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
-#include "base/err.h"
-#include "base/str.h"
-#include "base/sys.h"
-#include "conformance.h"
-#include "dirtest.h"
-
-struct fixture {
-    char dir[256];
-    struct meter *meter;
-    struct store *s;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    dirtest_make(f->dir);
-    f->meter = meter_new();
-    assert_int_equal(store_dir_new(f->dir, false, f->meter, &f->s), 0);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_stop(f->s);
-    store_free(f->s);
-    meter_free(f->meter);
-    dirtest_remove(f->dir);
-    free(f);
-    return 0;
-}
-
-static char *path_of(const struct fixture *f, const char *name)
-{
-    static char out[2][1600];
-    static int turn;
-    char *p = out[turn++ % 2];
-    snprintf(p, sizeof(out[0]), "%s/%s", f->dir, name);
-    return p;
-}
+#include "dirfixture.h"
 
 static bool exists(const struct fixture *f, const char *name)
 {
@@ -69,14 +15,6 @@ static void write_file(const struct fixture *f, const char *name, const char *te
     assert_true(fd >= 0);
     assert_int_equal(sys_write_all(fd, text, strlen(text)), 0);
     close(fd);
-}
-
-static void expect_text(struct fixture *f, const char *key, const char *text)
-{
-    char *data = NULL;
-    assert_int_equal(dirtest_get(f->s, key, 1000, &data, NULL, NULL), 0);
-    assert_string_equal(data, text);
-    free(data);
 }
 
 /* The keys of a listing, one a line, prefixes with '*'. */
@@ -315,75 +253,6 @@ static void test_bad_requests(void **state)
     assert_false(exists(f, "a"));
 }
 
-/* An upload of one small part. */
-static char *start_upload(struct store *s, const char *key, struct store_part *part)
-{
-    char text[] = "part";
-    struct store_mem m = {.data = text, .size = 4};
-    struct store_src src = store_src_mem(&m);
-    struct store_req create = {.op = STORE_MPU_CREATE, .key = key};
-    struct store_rsp rsp = {0};
-    assert_int_equal(store_call(s, &create, &rsp), 0);
-    char *id = steal(&rsp.upload_id);
-    struct store_req put = {
-        .op = STORE_MPU_PART, .key = key, .upload_id = id, .part_number = 1, .src = &src};
-    assert_int_equal(store_call(s, &put, &rsp), 0);
-    *part = rsp.part;
-    store_rsp_done(&rsp);
-    return id;
-}
-
-static int complete_upload(struct store *s, const char *key, const char *id,
-                           const struct store_part *part, struct store_etag *ret)
-{
-    struct store_req req = {.op = STORE_MPU_COMPLETE,
-                            .key = key,
-                            .upload_id = id,
-                            .parts = part,
-                            .n_parts = 1,
-                            .cond = {.kind = STORE_IF_ABSENT}};
-    struct store_rsp rsp = {0};
-    int r = store_call(s, &req, &rsp);
-    *ret = rsp.obj.etag;
-    store_rsp_done(&rsp);
-    return r;
-}
-
-/* A Complete whose reply was lost, or whose process died when the object had its name, is answered
- * as the first. */
-static void test_complete_again(void **state)
-{
-    struct fixture *f = *state;
-    struct store_part part;
-    struct store_etag one = {.s = ""}, two = {.s = ""};
-    char *id = start_upload(f->s, "a", &part);
-    assert_int_equal(complete_upload(f->s, "a", id, &part, &one), 0);
-    assert_int_equal(complete_upload(f->s, "a", id, &part, &two), 0);
-    assert_string_equal(one.s, two.s);
-    /* Another key's upload it never was. */
-    assert_int_equal(complete_upload(f->s, "b", id, &part, &two), STORE_NO_UPLOAD);
-    /* Once another version is there, nobody can say. */
-    assert_int_equal(dirtest_puts(f->s, "a", "other"), 0);
-    assert_int_equal(complete_upload(f->s, "a", id, &part, &two), STORE_NO_UPLOAD);
-    free(id);
-#ifdef S3EFS_CRASH_POINTS
-    int status = 0;
-    id = start_upload(f->s, "c", &part);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        setenv("S3EFS_CRASH_AT", "dir.after_rename", 1);
-        _exit(complete_upload(f->s, "c", id, &part, &one));
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    assert_int_equal(complete_upload(f->s, "c", id, &part, &two), 0);
-    expect_text(f, "c", "part");
-    assert_int_equal(rmdir(path_of(f, ".s3efs-dir/uploads")), 0); /* and its parts are gone now */
-    free(id);
-#endif
-}
-
 static int failing_read(void *ctx, uint64_t off, void *buf, size_t len)
 {
     (void)ctx;
@@ -611,7 +480,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_place_is_kept_while_the_object_lives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty_directories_are_no_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_requests, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_complete_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_body_leaves_the_old_object, setup, teardown),
         cmocka_unit_test_setup_teardown(test_meter, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_dead_writers_left_is_swept, setup, teardown),
