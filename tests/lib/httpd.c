@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The scripted HTTP server of the unit tests: see httpd.h. */
-#include "httpd.h"
+#include "httpd_int.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,57 +17,17 @@
 
 enum { HEAD_MAX = 256 * 1024, BODY_MAX = 256 * 1024 * 1024 };
 
-struct conn {
-    struct httpd *h;
-    struct conn *next;
-    pthread_t thread;
-    int fd;
-    void *io;
-    unsigned number;
-};
-
-struct entry {
-    struct httpd_req req;
-    bool whole;
-    struct entry *next;
-};
-
-struct script {
-    const struct httpd_step *steps;
-    size_t n, at;
-    struct script *next;
-};
-
-struct httpd {
-    int fd;
-    unsigned port;
-    char url[64];
-    struct httpd_io io;
-    pthread_t thread;
-    pthread_mutex_t lock; /* all below */
-    pthread_cond_t changed;
-    bool stopping, released;
-    struct conn *conns;
-    unsigned n_conns;
-    struct entry *first, *last;
-    size_t n_requests, n_whole;
-    struct script *scripts;
-    httpd_handler handler;
-    void *handler_ctx;
-    char mismatch[512];
-};
-
-static void die(const char *what)
+void httpd_die(const char *what)
 {
     fprintf(stderr, "httpd: %s: %s\n", what, strerror(errno));
     abort();
 }
 
-static void *must_calloc(size_t n, size_t size)
+void *httpd_calloc(size_t n, size_t size)
 {
     void *p = calloc(n, size);
     if (!p)
-        die("calloc");
+        httpd_die("calloc");
     return p;
 }
 
@@ -77,7 +37,7 @@ static void *must_calloc(size_t n, size_t size)
 static void *plain_open(void *ctx, int fd)
 {
     (void)ctx;
-    int *p = must_calloc(1, sizeof(*p));
+    int *p = httpd_calloc(1, sizeof(*p));
     *p = fd;
     return p;
 }
@@ -169,7 +129,7 @@ static const struct httpd_step *step_take_locked(struct httpd *h, const struct h
 static char *read_head(struct conn *c, size_t *ret_used, size_t *ret_got)
 {
     size_t cap = 8192, len = 0;
-    char *buf = must_calloc(1, cap + 1);
+    char *buf = httpd_calloc(1, cap + 1);
     for (;;) {
         char *end = strstr(buf, "\r\n\r\n");
         if (end) {
@@ -181,7 +141,7 @@ static char *read_head(struct conn *c, size_t *ret_used, size_t *ret_got)
             cap *= 2;
             buf = cap <= HEAD_MAX ? realloc(buf, cap + 1) : NULL;
             if (!buf)
-                die("request head");
+                httpd_die("request head");
         }
         long n = c->h->io.read(c->io, buf + len, cap - len);
         if (n <= 0) {
@@ -197,7 +157,7 @@ static char *copy_range(const char *from, const char *to)
 {
     char *s = strndup(from, (size_t)(to - from));
     if (!s)
-        die("strndup");
+        httpd_die("strndup");
     return s;
 }
 
@@ -222,8 +182,8 @@ static bool read_body(struct conn *c, struct entry *e, const char *early, size_t
     const char *s = httpd_req_header(&e->req, "content-length", value, sizeof(value));
     size_t want = s ? strtoull(s, NULL, 10) : 0;
     if (want > BODY_MAX)
-        die("request body");
-    char *body = want || s ? must_calloc(1, want + 1) : NULL;
+        httpd_die("request body");
+    char *body = want || s ? httpd_calloc(1, want + 1) : NULL;
     size_t limit = cut && cut < want ? cut : want, len = n_early < limit ? n_early : limit;
     if (body)
         memcpy(body, early, len);
@@ -261,7 +221,7 @@ static char *reply_bytes(const struct httpd_req *req, const struct httpd_reply *
 {
     size_t body_len = rep->body_len ? rep->body_len : rep->body ? strlen(rep->body) : 0;
     if (rep->raw) {
-        char *all = must_calloc(1, body_len + 1);
+        char *all = httpd_calloc(1, body_len + 1);
         memcpy(all, rep->body, body_len);
         *ret_len = body_len;
         return all;
@@ -272,7 +232,7 @@ static char *reply_bytes(const struct httpd_req *req, const struct httpd_reply *
     if (!strcasestr(more, "content-length:") && status != 204 && status != 304)
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", body_len);
     size_t cap = strlen(more) + body_len + 256;
-    char *all = must_calloc(1, cap);
+    char *all = httpd_calloc(1, cap);
     int head =
         snprintf(all, cap, "HTTP/1.1 %d %s\r\n%s%s\r\n", status, reason(status), length, more);
     size_t len = (size_t)head;
@@ -341,10 +301,10 @@ static bool serve_one(struct conn *c)
     char *head = read_head(c, &used, &got);
     if (!head)
         return false;
-    struct entry *e = must_calloc(1, sizeof(*e));
+    struct entry *e = httpd_calloc(1, sizeof(*e));
     e->req.connection = c->number;
     if (!parse_head(head, used, &e->req))
-        die("request line");
+        httpd_die("request line");
     pthread_mutex_lock(&h->lock);
     entry_add_locked(h, e);
     const struct httpd_step *step = step_take_locked(h, &e->req);
@@ -401,7 +361,7 @@ static void *accept_main(void *arg)
             return NULL;
         int one = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        struct conn *c = must_calloc(1, sizeof(*c));
+        struct conn *c = httpd_calloc(1, sizeof(*c));
         c->h = h;
         c->fd = fd;
         pthread_mutex_lock(&h->lock);
@@ -415,14 +375,14 @@ static void *accept_main(void *arg)
         c->next = h->conns;
         h->conns = c;
         if (pthread_create(&c->thread, NULL, conn_main, c) != 0)
-            die("pthread_create");
+            httpd_die("pthread_create");
         pthread_mutex_unlock(&h->lock);
     }
 }
 
 struct httpd *httpd_start_io(const struct httpd_io *io)
 {
-    struct httpd *h = must_calloc(1, sizeof(*h));
+    struct httpd *h = httpd_calloc(1, sizeof(*h));
     struct sockaddr_in sa = {.sin_family = AF_INET};
     socklen_t len = sizeof(sa);
     sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -430,13 +390,13 @@ struct httpd *httpd_start_io(const struct httpd_io *io)
     h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (h->fd < 0 || bind(h->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
         listen(h->fd, 512) != 0 || getsockname(h->fd, (struct sockaddr *)&sa, &len) != 0)
-        die("listen");
+        httpd_die("listen");
     h->port = ntohs(sa.sin_port);
     snprintf(h->url, sizeof(h->url), "%s://127.0.0.1:%u", io->ctx ? "https" : "http", h->port);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
     if (pthread_create(&h->thread, NULL, accept_main, h) != 0)
-        die("pthread_create");
+        httpd_die("pthread_create");
     return h;
 }
 
@@ -488,114 +448,4 @@ void httpd_stop(struct httpd *h)
     pthread_cond_destroy(&h->changed);
     pthread_mutex_destroy(&h->lock);
     free(h);
-}
-
-/* --- what tests ask ----------------------------------------------------------------------------
- */
-
-unsigned httpd_port(const struct httpd *h)
-{
-    return h->port;
-}
-
-const char *httpd_url(const struct httpd *h)
-{
-    return h->url;
-}
-
-void httpd_script(struct httpd *h, const struct httpd_step *steps, size_t n)
-{
-    struct script *s = must_calloc(1, sizeof(*s));
-    *s = (struct script){.steps = steps, .n = n};
-    pthread_mutex_lock(&h->lock);
-    struct script **at = &h->scripts;
-    while (*at)
-        at = &(*at)->next;
-    *at = s;
-    pthread_mutex_unlock(&h->lock);
-}
-
-void httpd_handle(struct httpd *h, httpd_handler fn, void *ctx)
-{
-    pthread_mutex_lock(&h->lock);
-    h->handler = fn;
-    h->handler_ctx = ctx;
-    pthread_mutex_unlock(&h->lock);
-}
-
-void httpd_release(struct httpd *h)
-{
-    pthread_mutex_lock(&h->lock);
-    h->released = true;
-    pthread_cond_broadcast(&h->changed);
-    pthread_mutex_unlock(&h->lock);
-}
-
-unsigned httpd_connections(struct httpd *h)
-{
-    pthread_mutex_lock(&h->lock);
-    unsigned n = h->n_conns;
-    pthread_mutex_unlock(&h->lock);
-    return n;
-}
-
-size_t httpd_requests(struct httpd *h)
-{
-    pthread_mutex_lock(&h->lock);
-    size_t n = h->n_requests;
-    pthread_mutex_unlock(&h->lock);
-    return n;
-}
-
-size_t httpd_steps_left(struct httpd *h)
-{
-    size_t n = 0;
-    pthread_mutex_lock(&h->lock);
-    for (struct script *s = h->scripts; s; s = s->next)
-        n += s->n - s->at;
-    pthread_mutex_unlock(&h->lock);
-    return n;
-}
-
-void httpd_wait_requests(struct httpd *h, size_t n)
-{
-    pthread_mutex_lock(&h->lock);
-    while (h->n_whole < n)
-        pthread_cond_wait(&h->changed, &h->lock);
-    pthread_mutex_unlock(&h->lock);
-}
-
-const struct httpd_req *httpd_request(struct httpd *h, size_t i)
-{
-    pthread_mutex_lock(&h->lock);
-    struct entry *e = h->first;
-    while (e && i-- > 0)
-        e = e->next;
-    pthread_mutex_unlock(&h->lock);
-    return e ? &e->req : NULL;
-}
-
-const char *httpd_req_header(const struct httpd_req *req, const char *name, char *buf, size_t size)
-{
-    size_t n = strlen(name);
-    for (const char *line = req->headers; line && *line; line = strstr(line, "\r\n") + 2) {
-        if (strncasecmp(line, name, n) != 0 || line[n] != ':')
-            continue;
-        const char *v = line + n + 1 + strspn(line + n + 1, " \t");
-        size_t len = strcspn(v, "\r");
-        if (len >= size)
-            len = size - 1;
-        memcpy(buf, v, len);
-        buf[len] = '\0';
-        return buf;
-    }
-    return NULL;
-}
-
-const char *httpd_mismatch(struct httpd *h)
-{
-    pthread_mutex_lock(&h->lock);
-    const char *text = h->mismatch[0] ? h->mismatch : NULL;
-    pthread_mutex_unlock(&h->lock);
-    return text;
 }

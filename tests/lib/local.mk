@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The scripted HTTP server: LDADD libtesthttpd.a (and -lssl $(CRYPTO_LIBS) for its TLS half).
 check_LIBRARIES += libtesthttpd.a
-libtesthttpd_a_SOURCES = %D%/httpd.c %D%/httpd.h %D%/httpd_tls.c
+libtesthttpd_a_SOURCES = %D%/httpd.c %D%/httpd.h %D%/httpd_ask.c %D%/httpd_int.h %D%/httpd_tls.c
 # What tests of several layers share. libtest.a: the bucket in memory and the store's conformance test.
 check_LIBRARIES += libtest.a
 libtest_a_SOURCES = %D%/memstore.c %D%/memstore.h %D%/memstore_int.h %D%/memstore_knobs.c \
