@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mem_limit= holds: what is judged is RssAnon of the daemon, seen all the time, and that no call fails. With
 S3EFS_TEST_LONG=1 (tools/check --long) a million names in a thousand directories, 200,000 in one, and 64 streams of 1 GiB
-(their first 64 MiB and their ends: 64 GiB would tell no more) beside as many of 64 MiB that are written."""
+(their first 32 MiB and their ends: 64 GiB would tell no more) beside as many of 32 MiB that are written."""
 import concurrent.futures
 import contextlib
 import os
@@ -19,8 +19,8 @@ DIRS = 1000 if LONG else 27
 FLAT = 200 * 1000 if LONG else 20 * 1000  # of a directory on file:// each page reads all names
 STREAMS = 64
 READ = 1024 * MIB if LONG else 3 * MIB
-READ_FIRST = 64 * MIB if LONG else READ  # read in a row of each; then its end
-WRITE = 64 * MIB if LONG else 2 * MIB
+READ_FIRST = 32 * MIB if LONG else READ  # read in a row of each; then its end
+WRITE = 32 * MIB if LONG else 2 * MIB
 OPEN = 500
 THREADS = 128
 if LONG:
@@ -107,7 +107,7 @@ def streams(rig):
             f.truncate(READ)  # sparse, but for its last block
             f.seek(READ - 65536)
             f.write(block(i, 1))
-    m = limited(rig, cache_size="1G")
+    m = limited(rig, cache_size="4G" if LONG else "1G")  # room for all that is written at once
 
     def write(i):
         fd = os.open(m.path(f"out{i}"), os.O_WRONLY | os.O_CREAT, 0o644)
