@@ -211,7 +211,9 @@ static int copy_file(const char *from, const char *to)
         if (write(out, buf, (size_t)n) != n)
             n = -1;
     close(in);
-    return out < 0 || close(out) < 0 || n < 0 ? -EIO : 0;
+    if (out < 0)
+        return -errno;
+    return close(out) < 0 || n < 0 ? -EIO : 0;
 }
 
 static int copy_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -227,7 +229,7 @@ static int copy_one(const char *path, const struct stat *st, int type, struct FT
     return copying.error;
 }
 
-int rig_snapshot(struct rig *r)
+static int copy_all(struct rig *r)
 {
     char dir[sizeof(r->dir)];
 
@@ -241,8 +243,18 @@ int rig_snapshot(struct rig *r)
     copying.to = r->next_dir;
     copying.error = 0;
     if (nftw(r->dir, copy_one, 16, FTW_PHYS) != 0)
-        return copying.error != 0 ? copying.error : -EIO;
+        return copying.error != 0 ? copying.error : -errno;
     return 0;
+}
+
+/* The cache's threads go on meanwhile: a name that goes, or is met again (made anew), is no state of a directory. */
+int rig_snapshot(struct rig *r)
+{
+    int x = copy_all(r);
+
+    for (int tries = 0; tries < 100 && (x == -ENOENT || x == -EEXIST); tries++)
+        x = copy_all(r);
+    return x;
 }
 
 int rig_crash(struct rig *r)

@@ -295,7 +295,9 @@ static void test_parallel_lookups(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_mount_table), TEST(test_errors), TEST(test_link), TEST(test_ranges), TEST(test_xattr), TEST(test_create), TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes), TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups),
+        TEST(test_mount_table), TEST(test_errors), TEST(test_link), TEST(test_ranges), TEST(test_xattr), TEST(test_create),
+        TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
+        TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups),
     };
 
     return run(tests, ARRAY_LEN(tests));
