@@ -29,8 +29,7 @@ static const char *const scenarios[] = {
     "put a A, put b B, send, put a A2, rename a t, rename b a, rename t b, send",
     "put g G, send, put f F, rename g f, put g G2, send",
     "put f 1, send, put f 2, unlink f, put f 3, unlink f, put g 4, rename g f, send",
-    "put log 1, send, append log 2, rename log log.1, put log 3, append log.1 4, append log 5, "
-    "send",
+    "put log 1, send, append log 2, rename log log.1, put log 3, append log.1 4, append log 5, send",
     "mkdir d, put d/f F, rename d/f f, put d/f F2, rename d e, put e/g G, send",
     "put a A, unlink a, mkdir a, put a/f F, send",
     "mkdir d, put d/f F, unlink d/f, rmdir d, put d D, send",
