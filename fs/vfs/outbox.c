@@ -156,6 +156,7 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     o->seq = seq;
     if (o->is_done) { /* it waited for the journal, not for the bucket */
         o->is_done = false;
+        outroom_count_locked(v, i);
         o->retry_ns = 0;
         o->tries = 0;
     }
@@ -166,9 +167,7 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     return 0;
 }
 
-/* What is no plain file of this mount alone goes by the bucket; and what is torn is refused there.
- */
-static bool can_wait_locked(const struct vfs *v, const struct inode *i)
+bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i)
 {
     return v->conf.journal != NULL && S_ISREG(atomic_load(&i->type)) && i->attr.link_gen == 0 &&
            !inode_is_stale_locked(v, i) && i->torn == 0 && !i->is_barred && i->strict == NULL;
@@ -184,7 +183,7 @@ int outbox_commit(struct vfs *v, struct inode *i)
     lock_take(&v->tree);
     is_tried = outbox_waits(i) && i->out->is_tried;
     is_needed = inode_is_owed_locked(v, i) && !(i->out != NULL && !i->out_is_behind);
-    can_wait = can_wait_locked(v, i);
+    can_wait = outbox_can_wait_locked(v, i);
     lock_drop(&v->tree);
     if (!is_needed)
         return 0;
@@ -275,6 +274,7 @@ static void done_with(struct vfs *v, struct inode *i)
              (unsigned long long)i->node, LOG_Q(err_text()));
     lock_take(&v->tree);
     i->out->is_done = true;
+    outroom_count_locked(v, i);
     i->out_is_behind = false;
     lock_drop(&v->tree);
 }

@@ -47,6 +47,9 @@ struct outbox_place {
 /* What a close, or under commit=local an fsync, waits for: what is dirty is in the journal. What
  * can't be, and has no entry, is committed. 0, or the errno of the close. */
 int outbox_commit(struct vfs *v, struct inode *i);
+/* Can its close be over before it is sent? What is no plain file of this mount alone goes by the bucket; and what is
+ * torn is refused there. */
+bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i);
 /* Closed and unsent: a change of its attributes is as safe as its bytes when it is journaled, too.
  */
 bool outbox_holds(struct vfs *v, const struct inode *i);

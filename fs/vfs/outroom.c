@@ -5,16 +5,19 @@
  * needs none, nor does a rename: their files are counted already.
  *
  * A file that is open for writing counts as an open file, not here: what it is changed to is sent
- * only after its next close, and who waits for room must not wait for a file that waits for him. */
+ * only after its next close, and who waits for room must not wait for a file that waits for him. Nor does one that
+ * the bucket has: a journal that can't drop entries takes no new ones either, so these grow no more, and closes go
+ * by the bucket. */
 #include "idle.h"
 #include "outbox.h"
 
 void outroom_count_locked(struct vfs *v, struct inode *i)
 {
-    size_t now = i->n_writers == 0 ? i->charged : 0;
+    size_t now;
 
     if (i->out == NULL)
         return;
+    now = i->n_writers == 0 && !i->out->is_done ? i->charged : 0;
     if (now > i->out->counted)
         budget_add(&v->unsent, now - i->out->counted);
     else
@@ -29,7 +32,7 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
     if (v->conf.journal == NULL || v->conf.unsent_max == 0)
         return 0;
     lock_take(&v->tree);
-    if (i->out == NULL && inode_is_owed_locked(v, i)) {
+    if (i->out == NULL && inode_is_owed_locked(v, i) && outbox_can_wait_locked(v, i)) {
         idle_charge_locked(v, i); /* it was written to */
         bytes = i->charged + OUTROOM_ENTRY;
     }

@@ -2,6 +2,7 @@
 /* commit=local: unsent files take no more memory than they may. A close that would make one more
  * waits until some are sent or removed, and does not fail; who makes none does not wait. */
 #include "localmount.h"
+#include "tests/lib/baddisk.h"
 
 #define ROOM (16 * 1024)
 #define ONE (4 * 1024) /* more than a file takes */
@@ -203,6 +204,63 @@ static void what_a_start_finds_counts(void **state)
     assert_object("f000", "f000");
 }
 
+static void fail_index(void *arg, const char *path)
+{
+    size_t n = strlen(path);
+
+    (void)arg;
+    if (n >= 6 && strcmp(path + n - 6, "/index") == 0)
+        baddisk_fail(1, EIO, false);
+}
+
+/* The bucket has what waited, and the journal can't say so: closes go by the bucket from then on, none waits. */
+static void a_journal_that_drops_nothing(void **state)
+{
+    static const unsigned files = FILES;
+    pthread_t thread;
+    unsigned n;
+
+    (void)state;
+    baddisk_watch(rig.dir, false);
+    assert_int_equal(rig_remount(&rig), 0); /* what is opened from now on is seen */
+    assert_int_equal(pthread_create(&thread, NULL, put_all, (void *)(uintptr_t)&files), 0);
+    wait_for_a_wait();
+    n = closed();
+    baddisk_on_sync(fail_index, NULL);
+    while (!is_done()) {
+        (void)outbox_run(rig.vfs);
+        usleep(1000);
+    }
+    pthread_join(thread, NULL);
+    baddisk_on_sync(NULL, NULL);
+    baddisk_unwatch();
+    assert_int_equal(t.error, 0);
+    assert_true(n < FILES && stats().unsent_memory <= ROOM + ONE);
+    for (unsigned i = 0; i < FILES; i++)
+        assert_object(name_of(i), name_of(i));
+}
+
+/* A hard link's commit never gets into the journal. */
+static void what_goes_by_the_bucket_does_not_wait(void **state)
+{
+    static const unsigned files = FILES;
+    pthread_t thread;
+
+    (void)state;
+    put_text("two", "x");
+    outbox_run(rig.vfs);
+    assert_int_equal(rig_link(&rig, "two", "names"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, put_all, (void *)(uintptr_t)&files), 0);
+    wait_for_a_wait();
+    put_text("names", "both");
+    assert_object("two", "both");
+    while (!is_done())
+        if (outbox_run(rig.vfs) == 0)
+            usleep(1000);
+    pthread_join(thread, NULL);
+    assert_int_equal(t.error, 0);
+}
+
 #define U(f) cmocka_unit_test_setup_teardown(f, setup_limited, teardown_limited)
 
 int main(void)
@@ -212,6 +270,8 @@ int main(void)
         U(who_makes_none_does_not_wait),
         U(open_files_do_not_count),
         U(what_a_start_finds_counts),
+        U(a_journal_that_drops_nothing),
+        U(what_goes_by_the_bucket_does_not_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
