@@ -12,19 +12,24 @@ static _Thread_local struct bus_guard *innermost;
 static _Thread_local bool is_unblocked;
 static struct sigaction before;
 
-/* si_code > 0: it is the kernel's, for what this thread has just read. */
+/* What this thread has just read is not there: no process' signal, none for a page that it does not ask for (BUS_MCEERR_AO). */
+static bool is_a_read(const siginfo_t *info)
+{
+    return info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR;
+}
+
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
     struct bus_guard *g = innermost;
 
     (void)context;
-    if (g != NULL && info->si_code > 0) {
+    if (g != NULL && is_a_read(info)) {
         innermost = g->outer;
         g->addr = info->si_addr;
         siglongjmp(g->jump, 1);
     }
     sigaction(SIGBUS, &before, NULL); /* the read is tried again, and ends us */
-    if (info->si_code <= 0)
+    if (info->si_code <= 0 || info->si_code == BUS_MCEERR_AO) /* there is no read to try again */
         raise(sig);
 }
 

@@ -165,12 +165,12 @@ int meta_open(const char *path, size_t first_map, struct meta **ret)
 
 int meta_sync(struct meta *m)
 {
-    int rc;
+    int r;
 
     pthread_rwlock_rdlock(&m->gate);
-    rc = m->env != NULL && !atomic_load(&m->failed) ? mapped_sync(m->env) : EIO;
+    r = meta_fold(m, m->env != NULL && !atomic_load(&m->failed) ? mapped_sync(m->env) : EIO);
     pthread_rwlock_unlock(&m->gate);
-    return meta_fold(m, rc);
+    return r;
 }
 
 void meta_close(struct meta *m)
@@ -225,7 +225,7 @@ size_t meta_map_size(struct meta *m)
 static int grow(struct meta *m, size_t seen)
 {
     MDB_envinfo info = {0};
-    int rc = 0;
+    int r, rc = 0;
 
     pthread_rwlock_wrlock(&m->gate);
     if (m->env == NULL || atomic_load(&m->failed))
@@ -234,8 +234,9 @@ static int grow(struct meta *m, size_t seen)
         rc = mapped_info(m->env, &info);
     if (rc == 0 && info.me_mapsize == seen)
         rc = seen >= META_MAX_MAP ? ENOSPC : mapped_set_size(m->env, 2 * seen);
+    r = meta_fold(m, rc); /* who comes next shall know that it is lost */
     pthread_rwlock_unlock(&m->gate);
-    return meta_fold(m, rc);
+    return r;
 }
 
 /* Ends a transaction that began: commits if it may. */
