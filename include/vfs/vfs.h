@@ -109,8 +109,9 @@ struct vfs_conf {
 _must_check_ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cache,
                          struct data *data, struct upload *upload,
                          struct coord *coord, struct vfs **ret);
-/* Ends the vfs' own threads, and those who wait for locks: none of conf's functions is called any more. What is under
- * way in the bucket is waited for. No call may follow or run but vfs_free(); not twice at once. */
+/* Ends the vfs' own threads, and those who wait for locks: when it returns none of conf's functions is called any more.
+ * What is under way in the bucket is waited for. Of the calls only vfs_lock_stop(), vfs_forget(), vfs_idle_get() and
+ * vfs_idle_stop() may follow or run, and vfs_free() at last; not twice at once. */
 void vfs_stop(struct vfs *v);
 void vfs_free(struct vfs *v); /* NULL is fine; stops */
 /* It is mounted, as this device: files of others that have a number of ours are told apart by it. */
