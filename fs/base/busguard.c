@@ -51,7 +51,6 @@ int bus_guard_install(void)
     return r;
 }
 
-/* Many threads here have all signals blocked, and a blocked SIGBUS ends the process. */
 static void unblock(void)
 {
     sigset_t set;
@@ -59,13 +58,13 @@ static void unblock(void)
     sigemptyset(&set);
     sigaddset(&set, SIGBUS);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    is_unblocked = true;
 }
 
 sigjmp_buf *bus_guard_enter(struct bus_guard *g)
 {
-    if (!is_unblocked)
+    if (!is_unblocked) /* many threads here have all signals blocked, and a blocked SIGBUS ends the process */
         unblock();
+    is_unblocked = true;
     g->outer = innermost;
     g->addr = NULL;
     innermost = g;
@@ -75,4 +74,10 @@ sigjmp_buf *bus_guard_enter(struct bus_guard *g)
 void bus_guard_leave(struct bus_guard *g)
 {
     innermost = g->outer;
+}
+
+void bus_guard_end(void)
+{
+    unblock(); /* a sanitizer's handler, which the jump has left, had it blocked */
+    raise(SIGBUS);
 }

@@ -65,6 +65,15 @@ static void give_up_env(struct jindex *ix, bool lost)
     ix->is_doubtful = ix->is_doubtful || lost;
 }
 
+static int begin_txn(struct jindex *ix, unsigned flags, MDB_txn **ret)
+{
+    int rc = mapped_begin(ix->env, flags, ret);
+
+    if (rc == MAPPED_LOST)
+        give_up_env(ix, true);
+    return rc;
+}
+
 /* rc of a transaction that is not committed. */
 static int abort_txn(struct jindex *ix, MDB_txn *txn, int rc)
 {
@@ -224,10 +233,8 @@ static int try_apply(struct jindex *ix, const struct jindex_op *ops, size_t n,
     MDB_val k = {.mv_size = 1, .mv_data = (void *)(uintptr_t)JINDEX_STATE_KEY};
     MDB_val v = {.mv_size = sizeof(sv), .mv_data = &sv};
     MDB_txn *txn;
-    int rc = mapped_begin(ix->env, 0, &txn);
+    int rc = begin_txn(ix, 0, &txn);
 
-    if (rc == MAPPED_LOST)
-        give_up_env(ix, true);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < n && rc == 0; i++)
@@ -313,10 +320,8 @@ static int read_whole(struct jindex *ix, const struct jindex_state *state)
     MDB_cursor *c = NULL;
     MDB_val k, v;
     MDB_txn *txn;
-    int rc = mapped_begin(ix->env, MDB_RDONLY, &txn);
+    int rc = begin_txn(ix, MDB_RDONLY, &txn);
 
-    if (rc == MAPPED_LOST)
-        give_up_env(ix, true);
     if (rc != 0)
         return rc;
     rc = mapped_cursor(txn, ix->dbi, &c);
@@ -325,10 +330,7 @@ static int read_whole(struct jindex *ix, const struct jindex_state *state)
         if (rc == 0)
             rc = add_up(&k, &v, &sum);
     }
-    if (c != NULL && rc == MAPPED_LOST)
-        mapped_bury(c);
-    else if (c != NULL)
-        mdb_cursor_close(c);
+    mapped_end_cursor(c, rc == MAPPED_LOST);
     rc = abort_txn(ix, txn, rc);
     if (rc == 0 || rc == MDB_NOTFOUND)
         rc = sum.count == state->count && sum.digest == state->digest ? 0 : MDB_CORRUPTED;
@@ -392,9 +394,7 @@ int jindex_next(struct jindex *ix, uint64_t from, uint64_t *ret_seq, void **ret,
 
     if (ix->sick)
         return err_set(-EIO, "journal: the index could not be written before");
-    rc = mapped_begin(ix->env, MDB_RDONLY, &txn);
-    if (rc == MAPPED_LOST)
-        give_up_env(ix, true);
+    rc = begin_txn(ix, MDB_RDONLY, &txn);
     if (rc != 0)
         return fold(rc);
     rc = mapped_cursor(txn, ix->dbi, &c);
@@ -402,10 +402,7 @@ int jindex_next(struct jindex *ix, uint64_t from, uint64_t *ret_seq, void **ret,
         rc = mapped_cursor_get(c, &k, &v, MDB_SET_RANGE);
     if (rc == 0)
         rc = copy_record(&k, &v, ret_seq, ret, ret_len);
-    if (c != NULL && rc == MAPPED_LOST)
-        mapped_bury(c);
-    else if (c != NULL)
-        mdb_cursor_close(c);
+    mapped_end_cursor(c, rc == MAPPED_LOST);
     rc = abort_txn(ix, txn, rc);
     return rc == MDB_NOTFOUND ? JINDEX_END : fold(rc);
 }

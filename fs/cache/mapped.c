@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,17 +34,6 @@ static const char *map_of(char *maps, const void *addr)
     return NULL;
 }
 
-/* Outside a guard it ends us as ever; also where the jump has left it blocked, as out of a sanitizer's handler. */
-static void end_by_bus(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGBUS);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    raise(SIGBUS);
-}
-
 static int lost(const struct bus_guard *g)
 {
     _cleanup_free_ char *maps = NULL;
@@ -56,7 +44,7 @@ static int lost(const struct bus_guard *g)
     if (line != NULL && strstr(line, "lock.mdb") != NULL) { /* MAPPED-3 */
         log_error("cache.index.lock", "cause=\"the disk can't read the index's lock file\" map=%s",
                   LOG_Q(line));
-        end_by_bus();
+        bus_guard_end();
     }
     return MAPPED_LOST;
 }
@@ -186,6 +174,14 @@ void mapped_bury(void *part)
     g->next = graves;
     graves = g;
     pthread_mutex_unlock(&lock);
+}
+
+void mapped_end_cursor(MDB_cursor *c, bool is_lost)
+{
+    if (c != NULL && is_lost)
+        mapped_bury(c);
+    else if (c != NULL)
+        mdb_cursor_close(c);
 }
 
 int mapped_can_read(const char *path, uint64_t size)

@@ -18,6 +18,7 @@
 #define S3EFS_CACHE_MAPPED_H
 
 #include <lmdb.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MAPPED_LOST (-32000) /* none of LMDB's codes, and no errno */
@@ -38,6 +39,8 @@ int mapped_copy(void *to, const MDB_val *v);
 
 /* What is never freed, because it can't be: NULL is fine. */
 void mapped_bury(void *part);
+/* Closes it, or buries it with an environment that is lost. NULL is fine. */
+void mapped_end_cursor(MDB_cursor *c, bool is_lost);
 /* How often an owner may lose its environment: each keeps its descriptors and its map. */
 #define MAPPED_LOST_MAX 64u
 /* The file is read by calls, which fail as they should: 0 if that can be done and there are at

@@ -100,10 +100,7 @@ static int scan_to(struct scan *s, MDB_val *k, MDB_cursor_op op)
 
 static void scan_end(struct meta_txn *t, struct scan *s)
 {
-    if (s->cursor != NULL && !is_usable(t))
-        mapped_bury(s->cursor);
-    else if (s->cursor != NULL)
-        mdb_cursor_close(s->cursor);
+    mapped_end_cursor(s->cursor, !is_usable(t));
     free(s->copy);
 }
 

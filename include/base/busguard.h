@@ -29,5 +29,8 @@ struct bus_guard {
 int bus_guard_install(void);
 sigjmp_buf *bus_guard_enter(struct bus_guard *g);
 void bus_guard_leave(struct bus_guard *g);
+/* After a guard was left by a jump, outside any other: SIGBUS as ever, so the process ends unless somebody has made it
+ * ignore that. */
+void bus_guard_end(void);
 
 #endif
