@@ -9,7 +9,6 @@ seed that its failure told: one case.
 S3EFS_TEST_LIE=N (enum baddisk_lie): a kind of sync that does nothing; the test must fail. --write: the figures go to docs/reliability.md."""
 import collections
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import random
@@ -21,6 +20,7 @@ import traceback
 import uuid
 
 from harness import mount, procs
+from harness.buckets import no_writes_in
 from harness.case import Skip, check, equal, main, true
 from harness.proxy import BUILD
 from harness.world import Work, differs, look, stored
@@ -90,19 +90,6 @@ class Site:
         d = self.path("cache")
         os.mkdir(d, 0o700)
         return d
-
-    @contextlib.contextmanager
-    def held(self):
-        """The bucket takes no PUT and no DELETE meanwhile."""
-        fds = []
-        try:
-            for i in range(256):
-                fds.append(os.open(os.path.join(self.bucket, ".s3efs-dir", "locks", f"{i:02x}"), os.O_RDONLY | os.O_CREAT, 0o666))
-                fcntl.flock(fds[-1], fcntl.LOCK_EX)
-            yield
-        finally:
-            for fd in fds:
-                os.close(fd)
 
 
 # --- the workload: two processes, so that closes wait for the disk together ---
@@ -177,7 +164,7 @@ def life(site, m):
     why = together(site, m, prepare)
     if why is None and site.mode == "held":
         m.drain()
-        with site.held():
+        with no_writes_in(site.bucket):
             why = together(site, m, busy) or together(site, m, change)
             if why:
                 m.proc.wait(procs.PATIENCE)  # before the bucket takes anything

@@ -8,6 +8,20 @@ from . import proxy
 from .world import stored
 
 
+@contextlib.contextmanager
+def no_writes_in(bucket):
+    """The bucket in that directory takes no PUT and no DELETE meanwhile."""
+    fds = []
+    try:
+        for i in range(256):
+            fds.append(os.open(os.path.join(bucket, ".s3efs-dir", "locks", f"{i:02x}"), os.O_RDONLY | os.O_CREAT, 0o666))
+            fcntl.flock(fds[-1], fcntl.LOCK_EX)
+        yield
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
 class Directory:
     """file://"""
 
@@ -27,18 +41,9 @@ class Directory:
         """{key: bytes} of the user's files."""
         return stored(self.dir)
 
-    @contextlib.contextmanager
     def no_writes(self):
         """It takes no PUT and no DELETE meanwhile: who makes one hangs."""
-        fds = []
-        try:
-            for i in range(256):
-                fds.append(os.open(os.path.join(self.dir, ".s3efs-dir", "locks", f"{i:02x}"), os.O_RDONLY | os.O_CREAT, 0o666))
-                fcntl.flock(fds[-1], fcntl.LOCK_EX)
-            yield
-        finally:
-            for fd in fds:
-                os.close(fd)
+        return no_writes_in(self.dir)
 
 
 class Remote:
