@@ -12,6 +12,7 @@ struct cache_stage {
     atomic_bool is_read_only; /* fd is: the disk was, when it was opened again */
     uint64_t accounted; /* its part of used.staged */
     uint64_t shared;    /* what a journal's entry accounts for */
+    uint64_t kept;      /* its number in the takeover table; 0: not there */
     bool bad;           /* a sync failed: what is on the disk of it is not known */
 };
 

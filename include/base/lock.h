@@ -12,6 +12,8 @@
 enum lock_rank {
     LOCK_INODE_IO = 30,    /* vfs: bytes of one file; held over store calls */
     LOCK_FILE_LOCKS = 40,  /* vfs: what the owners of one file hold; held over store calls */
+    LOCK_KEEP = 45,        /* vfs: writing the takeover table; waits for no store call */
+    LOCK_TABLE = 46,       /* cache: the takeover table itself */
     LOCK_RANK_NO_BLOCK = 50,
     LOCK_TREE = 50,        /* vfs: inode table, dentries, attributes */
     LOCK_LOCK_TABLE = 55,  /* vfs: who holds and who waits */

@@ -57,3 +57,6 @@ tests_unit_cache_test_stage_rest_LDADD = libtestbaddisk.a $(LIBS_cache) $(CMOCKA
 cache_tests += tests/unit/cache/test_sigbus
 tests_unit_cache_test_sigbus_SOURCES = %D%/test_sigbus.c
 tests_unit_cache_test_sigbus_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)
+cache_tests += tests/unit/cache/test_table
+tests_unit_cache_test_table_SOURCES = %D%/test_table.c
+tests_unit_cache_test_table_LDADD = $(LIBS_cache) $(CMOCKA_LIBS)

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See cache/table.h. */
+#include "cache/table.h"
+
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "stage.h"
+
+#define FIRST_MAP ((size_t)64 << 20)
+#define MAP_MAX ((size_t)16 << 30)
+#define KEY_SIZE 9
+
+struct table {
+    struct cache *cache;
+    struct lock lock; /* one writer or reader at a time: the map may move under a write */
+    char dir[PATH_MAX];
+    MDB_env *env; /* NULL: a write has failed (TABLE-2) */
+    MDB_dbi dbi;
+    size_t map;
+    uint64_t next_file;
+};
+
+static int fold(int rc)
+{
+    if (rc == MDB_MAP_FULL)
+        return err_set(-ENOSPC, "takeover table: %s", mdb_strerror(rc));
+    return rc > 0 ? err_set(-rc, "takeover table: %s", strerror(rc))
+                  : err_set(-EIO, "takeover table: %s", mdb_strerror(rc));
+}
+
+static void file_path(const struct table *t, const char *name, char ret[PATH_MAX])
+{
+    (void)snprintf(ret, PATH_MAX, "%.*s/%.200s", PATH_MAX - 210, t->dir, name);
+}
+
+static void stage_path(const struct table *t, uint64_t id, char ret[PATH_MAX])
+{
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "f%llu", (unsigned long long)id);
+    file_path(t, name, ret);
+}
+
+/* Every staged file that is kept: removed (fresh), or its number is not given again. */
+static void look_at_files(struct table *t, bool fresh)
+{
+    DIR *d = opendir(t->dir);
+    const struct dirent *e;
+
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        char path[PATH_MAX];
+        uint64_t id;
+
+        if (e->d_name[0] != 'f' || str_u64(e->d_name + 1, 10, &id) < 0)
+            continue;
+        file_path(t, e->d_name, path);
+        if (fresh)
+            (void)!sys_unlink(path);
+        else if (id >= t->next_file)
+            t->next_file = id + 1;
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
+static int open_env(struct table *t, const char *path)
+{
+    MDB_envinfo info;
+    MDB_txn *txn;
+    int rc = mdb_env_create(&t->env);
+
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(t->env, t->map);
+    if (rc == 0)
+        rc = mdb_env_open(t->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | MDB_NOSYNC | MDB_NORDAHEAD, 0600);
+    if (rc == 0)
+        rc = mdb_env_info(t->env, &info);
+    if (rc == 0)
+        rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+    if (rc == 0) {
+        t->map = info.me_mapsize;
+        rc = mdb_dbi_open(txn, NULL, 0, &t->dbi);
+        if (rc == 0)
+            rc = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    return rc == 0 ? 0 : fold(rc);
+}
+
+int table_open(struct cache *c, bool fresh, struct table **ret)
+{
+    struct table *t = calloc(1, sizeof(*t));
+    char path[PATH_MAX];
+    int r;
+
+    if (t == NULL)
+        return err_set(-ENOMEM, "takeover table: out of memory");
+    t->cache = c;
+    t->map = FIRST_MAP;
+    t->next_file = 1;
+    lock_init(&t->lock, LOCK_TABLE);
+    (void)snprintf(t->dir, sizeof(t->dir), "%.*s/takeover", PATH_MAX - 300, c->dir);
+    r = sys_mkdirs(t->dir, 0700);
+    if (r < 0)
+        err_set(r, "%s: %s", t->dir, strerror(-r));
+    file_path(t, "index", path);
+    if (r == 0 && fresh && sys_unlink(path) == -ENOENT)
+        err_clear();
+    if (r == 0)
+        r = open_env(t, path);
+    if (r < 0) {
+        table_close(t);
+        return r;
+    }
+    look_at_files(t, fresh);
+    *ret = t;
+    return 0;
+}
+
+void table_close(struct table *t)
+{
+    if (t == NULL)
+        return;
+    if (t->env != NULL)
+        mdb_env_close(t->env);
+    lock_done(&t->lock);
+    free(t);
+}
+
+static void make_key(unsigned char kind, uint64_t id, unsigned char ret[KEY_SIZE])
+{
+    uint64_t be = htobe64(id);
+
+    ret[0] = kind;
+    memcpy(ret + 1, &be, sizeof(be));
+}
+
+static int change(struct table *t, MDB_txn *txn, const struct table_item *i)
+{
+    unsigned char key[KEY_SIZE];
+    MDB_val k = {.mv_size = sizeof(key), .mv_data = key};
+    MDB_val v = {.mv_size = i->len, .mv_data = (void *)(uintptr_t)i->data};
+    int rc;
+
+    make_key(i->kind, i->id, key);
+    if (i->data != NULL)
+        return mdb_put(txn, t->dbi, &k, &v, 0);
+    rc = mdb_del(txn, t->dbi, &k, NULL);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int write_once(struct table *t, const struct table_item *items, size_t n)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = change(t, txn, &items[i]);
+    if (rc == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* Nobody shall believe in it (TABLE-2). */
+static void give_up(struct table *t)
+{
+    char path[PATH_MAX];
+
+    if (t->env == NULL)
+        return;
+    mdb_env_close(t->env);
+    t->env = NULL;
+    file_path(t, "index", path);
+    (void)!sys_unlink(path);
+    log_error("takeover.table", "dir=%s cause=%s effect=\"a daemon that dies now takes its mount along\"", LOG_Q(t->dir),
+              LOG_Q(err_text()));
+}
+
+int table_write(struct table *t, const struct table_item *items, size_t n)
+{
+    int rc = 0, r = 0;
+
+    lock_take(&t->lock);
+    if (t->env == NULL)
+        r = err_set(-EIO, "takeover table: given up after an error");
+    while (r == 0 && (rc = write_once(t, items, n)) == MDB_MAP_FULL && t->map < MAP_MAX) {
+        t->map *= 2;
+        rc = mdb_env_set_mapsize(t->env, t->map);
+        r = rc == 0 ? 0 : fold(rc);
+    }
+    if (r == 0 && rc != 0)
+        r = fold(rc);
+    if (r < 0)
+        give_up(t);
+    lock_drop(&t->lock);
+    return r;
+}
+
+void table_give_up(struct table *t, int error)
+{
+    lock_take(&t->lock);
+    err_set(error, "takeover table: %s", strerror(-error));
+    give_up(t);
+    lock_drop(&t->lock);
+}
+
+static int walk(MDB_cursor *cursor, unsigned char kind, table_fn fn, void *arg, int *ret_rc)
+{
+    unsigned char key[KEY_SIZE];
+    MDB_val k = {.mv_size = sizeof(key), .mv_data = key}, v;
+    int r = 0;
+
+    make_key(kind, 0, key);
+    *ret_rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    while (*ret_rc == 0 && r == 0) {
+        const unsigned char *at = k.mv_data;
+        uint64_t be;
+
+        if (k.mv_size != KEY_SIZE || at[0] != kind)
+            return 0;
+        memcpy(&be, at + 1, sizeof(be));
+        r = fn(arg, be64toh(be), v.mv_data, v.mv_size);
+        *ret_rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+    }
+    *ret_rc = *ret_rc == MDB_NOTFOUND ? 0 : *ret_rc;
+    return r;
+}
+
+int table_each(struct table *t, unsigned char kind, table_fn fn, void *arg)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_txn *txn = NULL;
+    int rc, r = 0;
+
+    if (t->env == NULL)
+        return err_set(-EIO, "takeover table: given up after an error");
+    rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = mdb_cursor_open(txn, t->dbi, &cursor);
+    if (rc == 0)
+        r = walk(cursor, kind, fn, arg, &rc);
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    if (txn != NULL)
+        mdb_txn_abort(txn);
+    return r != 0 ? r : rc == 0 ? 0 : fold(rc);
+}
+
+int table_get(struct table *t, unsigned char kind, uint64_t id, void **ret, size_t *ret_len)
+{
+    unsigned char key[KEY_SIZE];
+    MDB_val k = {.mv_size = sizeof(key), .mv_data = key}, v;
+    MDB_txn *txn = NULL;
+    int rc = EIO, r = 0;
+
+    make_key(kind, id, key);
+    lock_take(&t->lock);
+    if (t->env != NULL)
+        rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = mdb_get(txn, t->dbi, &k, &v);
+    if (rc == 0) {
+        *ret = malloc(v.mv_size > 0 ? v.mv_size : 1);
+        *ret_len = v.mv_size;
+        if (*ret != NULL)
+            memcpy(*ret, v.mv_data, v.mv_size);
+        r = *ret != NULL ? 0 : -ENOMEM;
+    }
+    if (txn != NULL)
+        mdb_txn_abort(txn);
+    lock_drop(&t->lock);
+    if (rc == MDB_NOTFOUND)
+        return -ENOENT;
+    return rc == 0 ? r : fold(rc);
+}
+
+int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
+{
+    char path[PATH_MAX];
+    uint64_t id;
+    int r;
+
+    *ret_id = s->kept;
+    if (s->kept != 0)
+        return 0;
+    lock_take(&t->lock);
+    id = t->next_file++;
+    lock_drop(&t->lock);
+    stage_path(t, id, path);
+    r = s->path != NULL ? sys_link(s->path, path) : -ENOENT;
+    if (r < 0)
+        return err_set(r, "takeover table: staged bytes can't be kept: %s", strerror(-r));
+    *ret_id = s->kept = id;
+    return 0;
+}
+
+int table_stage_get(struct table *t, uint64_t id, struct cache_stage **ret)
+{
+    char path[PATH_MAX];
+
+    int r;
+
+    stage_path(t, id, path);
+    r = cache_stage_of(t->cache, path, 0, ret);
+    if (r == 0)
+        (*ret)->kept = id;
+    return r;
+}
+
+void table_stage_drop(struct table *t, uint64_t id)
+{
+    char path[PATH_MAX];
+
+    stage_path(t, id, path);
+    (void)!sys_unlink(path);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The takeover table: what one process wrote, the next has, whole steps only. */
+#include "cachetest.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "cache/table.h"
+
+static struct table *open_table(struct fixture *f, bool fresh)
+{
+    struct table *t = NULL;
+
+    assert_int_equal(table_open(f->c, fresh, &t), 0);
+    return t;
+}
+
+static void put(struct table *t, unsigned char kind, uint64_t id, const char *text)
+{
+    const struct table_item item = {.kind = kind, .id = id, .data = text, .len = text != NULL ? strlen(text) : 0};
+
+    assert_int_equal(table_write(t, &item, 1), 0);
+}
+
+static void assert_record(struct table *t, unsigned char kind, uint64_t id, const char *text)
+{
+    void *data = NULL;
+    size_t len = 0;
+
+    assert_int_equal(table_get(t, kind, id, &data, &len), text != NULL ? 0 : -ENOENT);
+    if (text != NULL) {
+        assert_int_equal(len, strlen(text));
+        assert_memory_equal(data, text, len);
+    }
+    free(data);
+}
+
+static int add_up(void *arg, uint64_t id, const void *data, size_t len)
+{
+    uint64_t *sum = arg;
+
+    (void)data;
+    *sum = *sum * 10 + id + len;
+    return 0;
+}
+
+static void test_records(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    uint64_t sum = 0;
+
+    put(t, 'n', 2, "");
+    put(t, 'n', 1, "");
+    put(t, 'n', 3, "four");
+    put(t, 'o', 9, "other");
+    put(t, 'n', 2, NULL);
+    put(t, 'n', 2, NULL);
+    table_close(t);
+    t = open_table(f, false);
+    assert_record(t, 'n', 2, NULL);
+    assert_record(t, 'n', 3, "four");
+    assert_record(t, 'o', 9, "other");
+    assert_int_equal(table_each(t, 'n', add_up, &sum), 0);
+    assert_int_equal(sum, 17);
+    table_close(t);
+    t = open_table(f, true);
+    assert_record(t, 'o', 9, NULL);
+    table_close(t);
+}
+
+/* More than the map has at first. */
+static void test_grows(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    const size_t len = 1 << 20;
+    char *big = calloc(1, len);
+
+    assert_non_null(big);
+    for (uint64_t id = 1; id <= 80; id++) {
+        const struct table_item item = {.kind = 'n', .id = id, .data = big, .len = len};
+
+        assert_int_equal(table_write(t, &item, 1), 0);
+    }
+    table_close(t);
+    t = open_table(f, false);
+    put(t, 'n', 81, "last");
+    assert_record(t, 'n', 81, "last");
+    table_close(t);
+    free(big);
+}
+
+static void test_stages(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    struct cache_stage *s, *again;
+    uint64_t id, same;
+    char buf[8] = "";
+
+    assert_int_equal(cache_stage_new(f->c, &s), 0);
+    assert_int_equal(pwrite(cache_stage_fd(s), "bytes", 5, 0), 5);
+    assert_int_equal(table_stage_keep(t, s, &id), 0);
+    assert_int_equal(table_stage_keep(t, s, &same), 0);
+    assert_int_equal(id, same);
+    cache_stage_free(s);
+    table_close(t);
+    t = open_table(f, false);
+    assert_int_equal(table_stage_get(t, id, &again), 0);
+    assert_int_equal(pread(cache_stage_fd(again), buf, sizeof(buf), 0), 5);
+    assert_string_equal(buf, "bytes");
+    cache_stage_free(again);
+    assert_int_equal(cache_stage_new(f->c, &s), 0);
+    assert_int_equal(table_stage_keep(t, s, &same), 0);
+    assert_int_not_equal(id, same);
+    cache_stage_free(s);
+    table_stage_drop(t, id);
+    assert_int_equal(table_stage_get(t, id, &again), -ENOENT);
+    table_close(t);
+    t = open_table(f, true);
+    assert_int_equal(table_stage_get(t, same, &again), -ENOENT);
+    table_close(t);
+}
+
+/* TABLE-2 */
+static void test_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    const struct table_item bad = {.kind = 'n', .id = 2, .data = "x", .len = SIZE_MAX};
+    void *data;
+    size_t len;
+
+    put(t, 'n', 1, "one");
+    assert_true(table_write(t, &bad, 1) < 0);
+    assert_true(table_get(t, 'n', 1, &data, &len) < 0);
+    table_close(t);
+    t = open_table(f, false);
+    assert_record(t, 'n', 1, NULL);
+    table_close(t);
+}
+
+/* Two records in one step, again and again, until somebody kills us. */
+static void write_pairs(struct fixture *f, int told)
+{
+    struct table *t = NULL;
+
+    if (table_open(f->c, true, &t) < 0)
+        _exit(1);
+    for (uint64_t n = 1;; n++) {
+        const struct table_item pair[2] = {{.kind = 'a', .id = 1, .data = &n, .len = sizeof(n)},
+                                           {.kind = 'z', .id = 1, .data = &n, .len = sizeof(n)}};
+
+        if (table_write(t, pair, 2) < 0 || write(told, &n, sizeof(n)) != sizeof(n))
+            _exit(1);
+    }
+}
+
+/* TABLE-1 */
+static void test_killed(void **state)
+{
+    struct fixture *f = *state;
+
+    for (uint64_t round = 1; round <= 5; round++) {
+        uint64_t n = 0, *a, *z;
+        struct table *t;
+        int ends[2], status;
+        size_t len;
+        pid_t pid;
+
+        assert_int_equal(pipe(ends), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            write_pairs(f, ends[1]);
+        close(ends[1]);
+        while (n < 50 * round)
+            assert_int_equal(read(ends[0], &n, sizeof(n)), sizeof(n));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        while (read(ends[0], &len, sizeof(len)) == sizeof(len)) /* the last that it told of */
+            n = len;
+        close(ends[0]);
+        t = open_table(f, false);
+        assert_int_equal(table_get(t, 'a', 1, (void **)&a, &len), 0);
+        assert_int_equal(table_get(t, 'z', 1, (void **)&z, &len), 0);
+        assert_int_equal(*a, *z);
+        assert_true(*a >= n);
+        free(a);
+        free(z);
+        table_close(t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_records, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_grows, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_stages, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_given_up, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_killed, fixture_up, fixture_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
