@@ -135,9 +135,16 @@ static int swap_live(struct coord *c, const char *id, struct store_etag *etag, i
     return err_set(-EIO, "the session's object changes all the time");
 }
 
-static int make_id(char ret[SESSION_ID_LEN + 1])
+/* A given one once: if it was lost, there is no way back to it. */
+static int make_id(struct session *s, char ret[SESSION_ID_LEN + 1])
 {
     unsigned char random[SESSION_ID_LEN / 2];
+
+    if (s->first_id[0] != '\0') {
+        memcpy(ret, s->first_id, sizeof(s->first_id));
+        s->first_id[0] = '\0';
+        return 0;
+    }
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return err_set(-EIO, "no random bytes");
@@ -167,7 +174,7 @@ static int renew_locked(struct coord *c)
     lock_drop(&c->lock);
     if (is_new) {
         etag = (struct store_etag){""};
-        r = make_id(id);
+        r = make_id(s, id);
     }
     if (r == 0)
         r = swap_live(c, id, &etag, &sent_ns);
@@ -244,6 +251,16 @@ int session_hold(struct coord *c, char ret_id[SESSION_ID_LEN + 1])
     if (r == 0)
         memcpy(ret_id, c->session.id, SESSION_ID_LEN + 1);
     lock_drop(&c->lock);
+    return r;
+}
+
+int session_resume(struct coord *c)
+{
+    char id[SESSION_ID_LEN + 1];
+    int r = session_hold(c, id);
+
+    if (r == 0)
+        session_drop(c, id);
     return r;
 }
 
@@ -347,6 +364,9 @@ static void *run(void *arg)
 
 void session_init(struct coord *c)
 {
+    if (c->conf.session_id != NULL && session_id_is_valid(c->conf.session_id))
+        memcpy(c->session.first_id, c->conf.session_id, sizeof(c->session.first_id));
+    c->conf.session_id = NULL;
     cond_init(&c->session.changed);
     cond_init(&c->session.stopped);
 }

@@ -22,6 +22,9 @@ struct coord_conf {
     int64_t lease_ns;         /* how long a silent mount keeps what it holds; 0 = 30 s */
     struct store_caps caps;
     bool renew_by_hand; /* tests: by session_turn() only, not by a thread, which goes by real time */
+    /* Of the first session (32 hex digits; copied): a daemon that takes a mount over goes on with that of the one before, and
+     * what that had under way is ours at once, not after a lease. NULL: a random one. */
+    const char *session_id;
 };
 /* The store is borrowed and outlives it. */
 _must_check_ int coord_new(const struct coord_conf *conf, struct store *store, struct coord **ret);

@@ -28,6 +28,8 @@ enum session_state {
  * call that gave 0 counts as one user until session_drop(); a session that nobody has used for a
  * lease time is ended, so who never drops keeps it for as long as the mount lives. 0 or -errno. */
 _must_check_ int session_hold(struct coord *c, char ret_id[SESSION_ID_LEN + 1]);
+/* Goes on with the session of coord_conf.session_id, or begins it. 0 or -errno. */
+_must_check_ int session_resume(struct coord *c);
 /* Gives back one session_hold() of this id; nothing happens if that session is not ours any more. */
 void session_drop(struct coord *c, const char *id);
 /* Is this (an id that session_hold() gave) still ours, by our clock, with time for one more request?
