@@ -153,3 +153,14 @@ void data_state_done(struct data_state *s)
     free(s->ext);
     *s = (struct data_state){0};
 }
+
+int data_stage_keep(struct data_file *f, struct table *t, uint64_t *ret_id)
+{
+    int r = 0;
+    file_read_begin_now(f);
+    *ret_id = 0;
+    if (f->dirty.n > 0 && f->stage)
+        r = table_stage_keep(t, f->stage, ret_id);
+    file_read_end(f);
+    return r;
+}

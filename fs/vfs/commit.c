@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "idle.h"
+#include "keep.h"
 #include "link.h"
 #include "mime.h"
 #include "outbox.h"
@@ -176,7 +177,7 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
         upload_disown(v->upload, key, i->data, now);
         return r;
     }
-    if (outbox_is_replayed(i) && r == 0)
+    if ((outbox_is_replayed(i) || keep_is_retry(i)) && r == 0)
         return replayed_took(v, i, key, now);
     outbox_sent(v, i);
     commit_took(v, i, key, now, change);
@@ -198,7 +199,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
     uint64_t change = data_change(i->data);
     struct contest contest;
     bool is_retry;
-    const char *mark = outbox_mark(i, &is_retry);
+    const char *mark = outbox_mark(i, &is_retry) ?: keep_mark(v, i, &is_retry);
     int r;
 
     contest_begin(v, i, &contest);

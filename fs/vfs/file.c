@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "keep.h"
 #include "outbox.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
@@ -244,6 +245,8 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
         commit_mark_dirty_locked(i);
     }
     lock_drop(&v->tree);
+    if (r == 0 && (h->flags & O_APPEND) != 0)
+        keep_promise_write(v, len);
     inode_io_drop(v, i);
     if (r == 0)
         writeback_wake(v);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "keep.h"
 
 int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
 {
@@ -33,6 +34,7 @@ int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
     h->fh = v->locked.next_fh++;
     map_insert(&v->locked.handles, &h->link, h->fh);
     idle_charge_locked(v, i);
+    keep_handle(v, h->fh);
     lock_drop(&v->tree);
     *ret = h;
     return 0;
@@ -65,6 +67,7 @@ void handle_free(struct vfs *v, struct handle *h)
         p = &(*p)->next;
     *p = h->next;
     map_remove(&v->locked.handles, &h->link);
+    keep_handle(v, h->fh);
     if (!inode_is_dir(h->inode))
         h->inode->n_open--;
     if (h->is_writer)

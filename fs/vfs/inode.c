@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "idle.h"
+#include "keep.h"
 #include "validate.h"
 
 static uint64_t name_hash(const struct inode *dir, const char *name)
@@ -112,6 +113,7 @@ int inode_attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const
     map_insert(&v->locked.by_name, &d->by_name, name_hash(dir, name));
     note_first_name_locked(i);
     idle_charge_locked(v, i);
+    keep_node_locked(v, i);
     return 0;
 }
 
@@ -136,6 +138,7 @@ void dentry_detach_locked(struct vfs *v, struct dentry *d)
     i->last_name = d->name;
     free(d);
     note_first_name_locked(i);
+    keep_node_locked(v, i);
     inode_unref_locked(v, dir);
 }
 
@@ -184,6 +187,7 @@ void inode_io_take(struct vfs *v, struct inode *i)
 
 void inode_io_drop(struct vfs *v, struct inode *i)
 {
+    keep_inode(v, i);
     lock_take(&v->tree);
     i->is_busy = false;
     lock_drop(&v->tree);
@@ -192,6 +196,7 @@ void inode_io_drop(struct vfs *v, struct inode *i)
 
 static void inode_free(struct vfs *v, struct inode *i)
 {
+    keep_gone_locked(v, i);
     inode_forget_locks_locked(v, i);
     idle_end_locked(v, i);
     data_file_unref(i->data);
@@ -249,6 +254,7 @@ void vfs_forget(struct vfs *v, uint64_t node, uint64_t n)
     i = inode_by_node_locked(v, node);
     if (i != NULL && i != v->locked.root) {
         i->nlookup = i->nlookup > n ? i->nlookup - n : 0;
+        keep_node_locked(v, i);
         free_if_unused_locked(v, i);
     }
     lock_drop(&v->tree);
@@ -426,6 +432,7 @@ void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret)
 {
     i->nlookup++;
     idle_used_locked(v, i);
+    keep_node_locked(v, i);
     *ret = (struct vfs_entry){.node = i->node, .attr_ns = inode_attr_ns_locked(v, i)};
     ret->entry_ns = v->conf.lookup_always ? 0 : ret->attr_ns;
     inode_stat_locked(v, i, &ret->st);

@@ -98,6 +98,7 @@ struct inode {
     bool is_kernel_behind; /* its pages and attributes, until inode_tell_kernel() has told it */
     unsigned kernel_change; /* counts what it is to be told */
     struct handle *handles;
+    struct kept *kept;      /* keep.c: what the takeover table has of it; guarded by io */
     struct lockfile *locks; /* once it was locked */
     uint64_t lock_seen;     /* lockfile.grown when it was last revalidated for a lock */
     bool is_barred; /* what was written under a lock met a stranger: it is never sent, by no one */
@@ -134,6 +135,7 @@ struct handle {
     bool is_writer;
     bool is_fresh;    /* created or truncated, and nothing written or committed since */
     bool has_written; /* bytes since the last commit */
+    bool is_kept;     /* the takeover table has it; under v->tree */
     pid_t last_tid;   /* the writers so far: thread groups */
     pid_t writers[HANDLE_WRITERS];
     unsigned n_writers;
@@ -151,6 +153,7 @@ struct vfs {
     struct upload *upload;
     struct coord *coord;
     struct locktable *locks;
+    struct keep *keep; /* NULL: nobody takes this mount over */
     pthread_rwlock_t names;
     struct lock tree;
     struct {

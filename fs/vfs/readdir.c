@@ -195,9 +195,10 @@ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn
 {
     struct handle *h = handle_get(v, fh);
 
-    if (h == NULL || h->dir == NULL)
+    if (h == NULL || !inode_is_dir(h->inode))
         return -EBADF;
-    if (off == 0 && h->is_read) { /* rewinddir(3) wants to see what is there now */
+    /* rewinddir(3) wants to see what is there now; a daemon that died took its snapshot along */
+    if (h->dir == NULL || (off == 0 && h->is_read)) {
         struct dir_snapshot *again;
         int r = listing_take(v, h->inode, &again);
 

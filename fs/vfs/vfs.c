@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "keep.h"
 #include "outbox.h"
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
@@ -98,6 +99,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
         r = map_init(&v->locked.handles);
     if (r == 0)
         r = locktable_new(&v->locks);
+    if (r == 0 && conf->table != NULL)
+        r = keep_new(v, conf->table);
     if (r == 0)
         r = make_root(v);
     if (r < 0) {
@@ -208,6 +211,7 @@ void vfs_free(struct vfs *v)
     vfs_stop(v);
     if (v->locked.root != NULL)
         keep_unsent(v);
+    keep_free(v);
     if (v->locked.handles.slots != NULL)
         map_each(&v->locked.handles, free_handle, v);
     if (v->locked.root != NULL) {

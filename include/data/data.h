@@ -19,6 +19,7 @@
 #include "base/macros.h"
 #include "cache/cache.h"
 #include "cache/journal.h"
+#include "cache/table.h"
 #include "store/store.h"
 
 struct data;
@@ -106,6 +107,10 @@ _must_check_ int data_journal(struct data_file *f, struct journal *j, const void
  * consumed, also on failure. -EBADMSG: state, base and stage do not fit together. */
 _must_check_ int data_file_restore(struct data *d, const char *key, const struct store_obj *base,
                                    struct cache_stage *stage, const struct data_state *state, struct data_file **ret);
+
+/* --- takeover (cache/table.h) --- */
+/* Keeps the stage of its dirty ranges in the table: its number, 0 if it has none. The caller keeps writers away. */
+_must_check_ int data_stage_keep(struct data_file *f, struct table *t, uint64_t *ret_id);
 
 /* A body for uploads: [off, off + len) of the file as it is now. The caller keeps writers away meanwhile and the
  * file referenced. Base bytes are fetched as they are asked for, by a blocking store call: a back end that reads

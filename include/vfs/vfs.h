@@ -20,6 +20,7 @@
 #include "base/macros.h"
 #include "cache/cache.h"
 #include "cache/journal.h"
+#include "cache/table.h"
 #include "coord/coord.h"
 #include "coord/share.h"
 #include "data/data.h"
@@ -69,6 +70,7 @@ struct vfs_conf {
     int64_t flush_after_ns;
     int64_t soft_ns;    /* a soft mount's commit gives up against other writers; 0: never */
     enum vfs_commit commit;
+    struct table *table;     /* borrowed. What the next daemon takes over is kept in it; NULL: nothing is */
     struct journal *journal; /* borrowed. NULL: none, and commit is VFS_COMMIT_CLOSE */
     bool send_by_hand;       /* tests: what the journal has is sent by outbox_run() only */
     bool flush_by_hand; /* tests: by writeback_run() only, not by a thread */
@@ -273,6 +275,22 @@ _must_check_ int vfs_drain(struct vfs *v);
 /* Before the mount is used: every entry of the journal becomes a file again, which is sent like one whose close has
  * returned. Asks the bucket nothing. 0, or the journal's error; an entry that can't be read stays where it is. */
 _must_check_ int vfs_replay(struct vfs *v);
+
+/* --- takeover of a living mount (protocol 17), where vfs_conf.table is given --- */
+/* Before the first call: nodes, names, handles and dirty bytes become what they were when the daemon before this one
+ * died. Asks the bucket only for what was being sent at that moment, which is sent or found there. 0; -EBADMSG: the table
+ * can't be believed. Dirty bytes that can't be had again make their file fail: close and fsync say EIO, until it is cut to nothing (T24). */
+_must_check_ int vfs_takeover(struct vfs *v);
+/* reply: the error as the kernel is told it (int32_t), then the answer's body.
+ * Around each request, on the thread that serves it: it has arrived; it was served, and this is its answer (NULL: one that
+ * may be found anew). What the kernel is about to be told is in the table when vfs_keep_reply() returns. */
+void vfs_keep_begin(struct vfs *v, uint64_t unique);
+void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t len);
+/* The answer that was kept for a request: free() it. -ENOENT: none. */
+_must_check_ int vfs_keep_find(struct vfs *v, uint64_t unique, void **ret, size_t *ret_len);
+/* The caller's own, by number. */
+_must_check_ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len);
+_must_check_ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len); /* -ENOENT */
 
 /* What is not in the bucket yet: the keys of the first `max`, those whose close has returned longest ago first. */
 struct vfs_unsent {

@@ -14,6 +14,7 @@
 #include "memstore.h"
 
 static int (*has_fd)(pid_t pid, uint64_t ino);
+static bool keeps_table;
 
 static const char *state_prefix = ".s3efs/";
 
@@ -79,6 +80,8 @@ static int start(struct rig *r)
     snprintf(journal, sizeof(journal), "%s/journal", r->dir);
     if (x == 0 && (r->conf.commit != VFS_COMMIT_CLOSE || access(journal, F_OK) == 0))
         x = journal_open(r->cache, &r->journal);
+    if (x == 0 && keeps_table)
+        x = table_open(r->cache, !r->is_follower, &r->table);
     if (x == 0)
         x = data_new(&dc, r->store, r->cache, &r->data);
     if (x == 0)
@@ -86,11 +89,17 @@ static int start(struct rig *r)
     if (x == 0)
         x = coord_new(&oc, r->store, &r->coord);
     r->conf.journal = r->journal;
+    r->conf.table = r->table;
     if (x == 0)
         x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, r->coord, &r->vfs);
     if (x == 0)
-        x = vfs_replay(r->vfs);
+        x = keeps_table && r->is_follower ? vfs_takeover(r->vfs) : vfs_replay(r->vfs);
     return x;
+}
+
+void rig_set_keeps(bool keeps)
+{
+    keeps_table = keeps;
 }
 
 static void stop(struct rig *r)
@@ -100,6 +109,7 @@ static void stop(struct rig *r)
     upload_free(r->upload);
     data_free(r->data);
     journal_close(r->journal);
+    table_close(r->table);
     if (r->cache != NULL) {
         cache_stop(r->cache);
         cache_free(r->cache);
@@ -110,6 +120,7 @@ static void stop(struct rig *r)
     r->data = NULL;
     r->cache = NULL;
     r->journal = NULL;
+    r->table = NULL;
 }
 
 void rig_defaults(struct vfs_conf *ret)
@@ -265,6 +276,7 @@ int rig_crash(struct rig *r)
     nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     memcpy(r->dir, r->next_dir, sizeof(r->dir));
     r->next_dir[0] = '\0';
+    r->is_follower = true;
     return x < 0 ? x : start(r);
 }
 

@@ -19,6 +19,8 @@ struct rig {
     char dir[64]; /* cache directory */
     struct cache *cache;
     struct journal *journal;
+    struct table *table; /* rig_set_keeps() */
+    bool is_follower;
     char next_dir[64]; /* rig_snapshot() */
     struct data *data;
     struct upload *upload;
@@ -56,6 +58,8 @@ void rig_set_on_invalidation(void (*fn)(struct rig *r, uint64_t node));
  * thread, or a lease would end in a test that takes longer. */
 void rig_set_real_time(bool is);
 
+/* Mounts made from now on have a takeover table, and rig_crash() takes them over. */
+void rig_set_keeps(bool keeps);
 /* Of the mounts made from now on; NULL: ".s3efs/". */
 void rig_set_state_prefix(const char *prefix);
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the next daemon needs of this one, should it die: written to the takeover table as it changes (protocol 17).
+ *
+ * KEEP-1  What io guards of a file (bytes, version, what is dirty) is in the table before io is dropped.
+ * KEEP-2  Before a PUT its mark is in the table: a commit that landed unseen is known as our own.
+ * KEEP-3  Nodes' names and the kernel's references are in the table before the answer that tells of them goes
+ *         (vfs_keep_reply); a reference too many is a leak, one too few never happens.
+ * KEEP-4  A handle, and the answer of a call that must not run twice, are written in one step with it.
+ * All are cheap and do nothing where nothing is kept (v->keep NULL). */
+#ifndef S3EFS_VFS_KEEP_H
+#define S3EFS_VFS_KEEP_H
+
+#include "internal.h"
+#include "keeprec.h"
+
+enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b' };
+
+int keep_new(struct vfs *v, struct table *t);
+void keep_free(struct vfs *v); /* the records stay */
+/* Names, references or attributes changed: written with the next answer of any call. Under v->tree. */
+void keep_node_locked(struct vfs *v, const struct inode *i);
+void keep_gone_locked(struct vfs *v, struct inode *i); /* it is being freed */
+/* It came, went or changed: written with the answer of the call that this thread serves. */
+void keep_handle(struct vfs *v, uint64_t fh);
+void keep_inode(struct vfs *v, struct inode *i); /* io held: KEEP-1 */
+/* The call of this thread has appended len bytes: written in one step with that. */
+void keep_promise_write(struct vfs *v, size_t len);
+/* The mark of the commit that is made now, written down (io held). NULL: none is kept. is_retry: set where a daemon that
+ * died was sending just this. */
+const char *keep_mark(struct vfs *v, struct inode *i, bool *is_retry);
+/* Is it such a commit? What the bucket has under its mark is then what counts. */
+bool keep_is_retry(const struct inode *i);
+
+/* takeover.c: of an inode that was taken over; io is nobody's yet */
+int keep_adopt(struct inode *i, const struct keep_data *d);
+
+#endif

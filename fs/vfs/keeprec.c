@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See keeprec.h. Written and read on one machine, between two starts of it: numbers are as they are in memory. */
+#include "keeprec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+#define REC_VERSION 1
+#define NAMES_MAX 4096
+#define HDRS_MAX 256
+#define TEXT_MAX 65536
+
+static void put_u64(struct buf *out, uint64_t n)
+{
+    buf_add(out, &n, sizeof(n));
+}
+
+static void put_str(struct buf *out, const char *s)
+{
+    put_u64(out, strlen(s));
+    buf_add(out, s, strlen(s));
+}
+
+struct cursor {
+    const unsigned char *p, *end;
+    int error; /* sticky */
+};
+
+static bool take(struct cursor *c, void *ret, size_t n)
+{
+    if (c->error != 0 || (size_t)(c->end - c->p) < n) {
+        c->error = c->error != 0 ? c->error : -EBADMSG;
+        memset(ret, 0, n);
+        return false;
+    }
+    memcpy(ret, c->p, n);
+    c->p += n;
+    return true;
+}
+
+static uint64_t get_u64(struct cursor *c)
+{
+    uint64_t n = 0;
+
+    take(c, &n, sizeof(n));
+    return n;
+}
+
+static uint64_t get_count(struct cursor *c, uint64_t max)
+{
+    uint64_t n = get_u64(c);
+
+    if (n > max)
+        c->error = -EBADMSG;
+    return c->error == 0 ? n : 0;
+}
+
+/* malloc'd; NULL after an error. */
+static char *get_str(struct cursor *c)
+{
+    size_t n = (size_t)get_count(c, TEXT_MAX);
+    char *s = c->error == 0 ? calloc(1, n + 1) : NULL;
+
+    if (c->error == 0 && s == NULL)
+        c->error = -ENOMEM;
+    if (s == NULL)
+        return NULL;
+    if (take(c, s, n) && strlen(s) == n)
+        return s;
+    c->error = c->error != 0 ? c->error : -EBADMSG;
+    free(s);
+    return NULL;
+}
+
+static void begin(struct cursor *c, const void *data, size_t len)
+{
+    *c = (struct cursor){.p = data, .end = (const unsigned char *)data + len};
+    if (get_u64(c) != REC_VERSION)
+        c->error = -EBADMSG;
+}
+
+static int end(const struct cursor *c, const char *what)
+{
+    if (c->error == -ENOMEM)
+        return -ENOMEM;
+    if (c->error != 0 || c->p != c->end)
+        return err_set(-EBADMSG, "takeover: a broken record of a %s", what);
+    return 0;
+}
+
+/* --- nodes --- */
+
+static void put_names(const struct inode *i, struct buf *out)
+{
+    uint64_t n = 0;
+
+    for (const struct dentry *d = i->names; d != NULL; d = d->other)
+        n++;
+    put_u64(out, n);
+    for (const struct dentry *d = i->names; d != NULL; d = d->other) {
+        put_u64(out, d->parent->node);
+        put_str(out, d->name);
+    }
+}
+
+int keeprec_put_node(const struct inode *i, struct buf *out)
+{
+    put_u64(out, REC_VERSION);
+    put_u64(out, i->nlookup);
+    put_u64(out, i->obj_size);
+    buf_add(out, &i->attr, sizeof(i->attr));
+    put_str(out, i->etag.s);
+    put_u64(out, (uint64_t)i->obj_mtime_ns);
+    put_u64(out, i->nlink);
+    put_u64(out, (i->is_stale ? 1u : 0u) | (i->is_guessed ? 2u : 0u));
+    put_names(i, out);
+    put_str(out, i->last_name != NULL ? i->last_name : "");
+    put_u64(out, i->hdrs.n);
+    for (size_t k = 0; k < i->hdrs.n; k++) {
+        put_str(out, i->hdrs.v[k].name);
+        put_str(out, i->hdrs.v[k].value);
+    }
+    return buf_failed(out) ? out->error : 0;
+}
+
+static void get_etag(struct cursor *c, struct store_etag *ret)
+{
+    _cleanup_free_ char *s = get_str(c);
+
+    if (s != NULL && strlen(s) < sizeof(ret->s))
+        memcpy(ret->s, s, strlen(s) + 1);
+    else
+        c->error = c->error != 0 ? c->error : -EBADMSG;
+}
+
+static void get_names(struct cursor *c, struct keep_node *n)
+{
+    n->n_names = (size_t)get_count(c, NAMES_MAX);
+    n->names = calloc(n->n_names + 1, sizeof(*n->names));
+    if (n->names == NULL) {
+        n->n_names = 0;
+        c->error = -ENOMEM;
+    }
+    for (size_t k = 0; k < n->n_names; k++) {
+        n->names[k].parent = get_u64(c);
+        n->names[k].name = get_str(c);
+        if (c->error == 0 && (n->names[k].name[0] == '\0' || strchr(n->names[k].name, '/') != NULL))
+            c->error = -EBADMSG;
+    }
+}
+
+static void get_hdrs(struct cursor *c, struct store_hdrs *ret)
+{
+    uint64_t n = get_count(c, HDRS_MAX);
+
+    for (uint64_t k = 0; k < n && c->error == 0; k++) {
+        _cleanup_free_ char *name = get_str(c);
+        _cleanup_free_ char *value = name != NULL ? get_str(c) : NULL;
+
+        if (value != NULL && store_hdrs_set(ret, name, value) < 0)
+            c->error = -ENOMEM;
+    }
+}
+
+int keeprec_get_node(const void *data, size_t len, struct keep_node *ret)
+{
+    struct cursor c;
+    uint64_t flags;
+    int r;
+
+    *ret = (struct keep_node){0};
+    begin(&c, data, len);
+    ret->nlookup = get_u64(&c);
+    ret->obj_size = get_u64(&c);
+    take(&c, &ret->attr, sizeof(ret->attr));
+    get_etag(&c, &ret->etag);
+    ret->obj_mtime_ns = (int64_t)get_u64(&c);
+    ret->nlink = (unsigned)get_u64(&c);
+    flags = get_u64(&c);
+    ret->is_stale = (flags & 1) != 0;
+    ret->is_guessed = (flags & 2) != 0;
+    get_names(&c, ret);
+    ret->last_name = get_str(&c);
+    get_hdrs(&c, &ret->hdrs);
+    if (memchr(ret->attr.id, '\0', sizeof(ret->attr.id)) == NULL)
+        c.error = -EBADMSG;
+    r = end(&c, "node");
+    if (r < 0)
+        keep_node_done(ret);
+    return r;
+}
+
+void keep_node_done(struct keep_node *n)
+{
+    for (size_t k = 0; k < n->n_names; k++)
+        free(n->names[k].name);
+    free(n->names);
+    free(n->last_name);
+    store_hdrs_done(&n->hdrs);
+    *n = (struct keep_node){0};
+}
+
+/* --- dirty bytes --- */
+
+int keeprec_put_data(const struct keep_data *d, struct buf *out)
+{
+    put_u64(out, REC_VERSION);
+    put_u64(out, d->file);
+    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u));
+    put_u64(out, (uint64_t)(int64_t)d->torn);
+    put_u64(out, (uint64_t)(int64_t)d->failed);
+    return outrec_encode(&d->rec, out);
+}
+
+int keeprec_get_data(const void *data, size_t len, struct keep_data *ret)
+{
+    struct cursor c;
+    uint64_t flags;
+    int r;
+
+    *ret = (struct keep_data){0};
+    begin(&c, data, len);
+    ret->file = get_u64(&c);
+    flags = get_u64(&c);
+    ret->is_sent = (flags & 1) != 0;
+    ret->is_trying = (flags & 2) != 0;
+    ret->torn = (int)(int64_t)get_u64(&c);
+    ret->failed = (int)(int64_t)get_u64(&c);
+    if (c.error != 0 || ret->torn > 0 || ret->failed > 0)
+        return err_set(-EBADMSG, "takeover: a broken record of dirty bytes");
+    r = outrec_decode(c.p, (size_t)(c.end - c.p), &ret->rec);
+    if (r < 0)
+        *ret = (struct keep_data){0};
+    return r;
+}
+
+void keep_data_done(struct keep_data *d)
+{
+    outrec_done(&d->rec);
+    *d = (struct keep_data){0};
+}
+
+/* --- handles --- */
+
+int keeprec_put_handle(const struct handle *h, struct buf *out)
+{
+    put_u64(out, REC_VERSION);
+    put_u64(out, h->inode->node);
+    put_u64(out, (uint64_t)(int64_t)h->flags);
+    put_u64(out, (h->is_writer ? 1u : 0u) | (h->is_fresh ? 2u : 0u) | (h->has_written ? 4u : 0u));
+    put_u64(out, h->n_writers);
+    for (unsigned k = 0; k < h->n_writers; k++)
+        put_u64(out, (uint64_t)(int64_t)h->writers[k]);
+    return buf_failed(out) ? out->error : 0;
+}
+
+int keeprec_get_handle(const void *data, size_t len, struct keep_handle *ret)
+{
+    struct cursor c;
+    uint64_t flags;
+    int r;
+
+    *ret = (struct keep_handle){0};
+    begin(&c, data, len);
+    ret->node = get_u64(&c);
+    ret->flags = (int)(int64_t)get_u64(&c);
+    flags = get_u64(&c);
+    ret->is_writer = (flags & 1) != 0;
+    ret->is_fresh = (flags & 2) != 0;
+    ret->has_written = (flags & 4) != 0;
+    ret->n_writers = (unsigned)get_count(&c, HANDLE_WRITERS);
+    for (unsigned k = 0; k < ret->n_writers; k++)
+        ret->writers[k] = (pid_t)(int64_t)get_u64(&c);
+    r = end(&c, "handle");
+    if (r < 0)
+        *ret = (struct keep_handle){0};
+    return r;
+}

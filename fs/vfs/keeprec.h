@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records of the takeover table: a node, the dirty bytes of a file, a handle. Pure. Each says its version; read as
+ * if a stranger had written it. */
+#ifndef S3EFS_VFS_KEEPREC_H
+#define S3EFS_VFS_KEEPREC_H
+
+#include "internal.h"
+#include "outrec.h"
+
+struct keep_name {
+    uint64_t parent; /* node */
+    char *name;
+};
+struct keep_node {
+    uint64_t nlookup, obj_size;
+    struct objattr attr;
+    struct store_etag etag;
+    int64_t obj_mtime_ns;
+    unsigned nlink;
+    bool is_stale, is_guessed;
+    struct keep_name *names; /* the first one's key is the file's */
+    size_t n_names;
+    char *last_name; /* NULL: none */
+    struct store_hdrs hdrs;
+};
+struct keep_data {
+    uint64_t file; /* of the table's staged files; 0: no dirty bytes */
+    bool is_sent;
+    bool is_trying; /* just this content is being sent, under this mark */
+    int torn, failed;
+    struct outrec rec; /* with the marks of commits that may have landed */
+};
+struct keep_handle {
+    uint64_t node;
+    int flags;
+    bool is_writer, is_fresh, has_written;
+    pid_t writers[HANDLE_WRITERS];
+    unsigned n_writers;
+};
+
+int keeprec_put_node(const struct inode *i, struct buf *out);
+int keeprec_put_data(const struct keep_data *d, struct buf *out);
+int keeprec_put_handle(const struct handle *h, struct buf *out);
+/* 0, -EBADMSG, -ENOMEM; then *ret is zeroed. */
+_must_check_ int keeprec_get_node(const void *data, size_t len, struct keep_node *ret);
+_must_check_ int keeprec_get_data(const void *data, size_t len, struct keep_data *ret);
+_must_check_ int keeprec_get_handle(const void *data, size_t len, struct keep_handle *ret);
+void keep_node_done(struct keep_node *n); /* idempotent */
+void keep_data_done(struct keep_data *d);
+
+#endif

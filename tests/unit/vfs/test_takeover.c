@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A daemon that dies and is followed by another under the living mount: the kernel goes on with its node numbers and
+ * handles, and with the answers that it was given. */
+#include "onemount.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cache/table.h"
+
+static int keeping_setup(void **state)
+{
+    rig_set_keeps(true);
+    return setup(state);
+}
+
+static int keeping_teardown(void **state)
+{
+    rig_set_keeps(false);
+    return teardown(state);
+}
+
+static uint64_t last_unique = 1000;
+
+/* A call of the kernel's begins; it has ended, and is answered. */
+static void begin(void)
+{
+    vfs_keep_begin(rig.vfs, ++last_unique);
+}
+
+static void answer(void)
+{
+    const int32_t ok = 0;
+
+    vfs_keep_reply(rig.vfs, last_unique, &ok, sizeof(ok));
+}
+
+static uint64_t creat_answered(const char *path, int flags)
+{
+    uint64_t fh;
+
+    begin();
+    assert_int_equal(rig_creat(&rig, path, flags, 0644, &fh), 0);
+    answer();
+    return fh;
+}
+
+static void write_answered(uint64_t fh, uint64_t off, const char *text)
+{
+    begin();
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, off, text, strlen(text)), strlen(text));
+    answer();
+}
+
+static int flush(uint64_t fh)
+{
+    int r;
+
+    begin();
+    r = vfs_flush(rig.vfs, &rig.ctx, fh);
+    answer();
+    return r;
+}
+
+static void die(void)
+{
+    assert_int_equal(rig_crash(&rig), 0);
+    memstore_count_reset(rig.store);
+}
+
+static void what_is_written_goes_on(void **state)
+{
+    uint64_t fh;
+    struct stat st;
+    int64_t ns;
+    struct vfs_entry e;
+
+    (void)state;
+    fh = creat_answered("new", O_WRONLY);
+    begin();
+    assert_int_equal(rig_walk(&rig, "new", &e), 0);
+    answer();
+    write_answered(fh, 0, "first");
+    for (int k = 0; k < 3; k++) {
+        die();
+        assert_int_equal(memstore_count(rig.store, STORE_PUT), 0);
+    }
+    write_answered(fh, 5, ", second");
+    assert_int_equal(vfs_getattr(rig.vfs, e.node, fh, &st, &ns), 0);
+    assert_int_equal(st.st_size, 13);
+    assert_int_equal(flush(fh), 0);
+    assert_object("new", "first, second");
+    vfs_release(rig.vfs, fh);
+    answer();
+    die();
+    assert_file("new", "first, second");
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), -EBADF);
+}
+
+static void readers_go_on(void **state)
+{
+    uint64_t fh;
+    char buf[32];
+
+    (void)state;
+    assert_int_equal(memstore_put(rig.store, "old", "content", 7, NULL, NULL), 0);
+    begin();
+    assert_int_equal(rig_open_file(&rig, "old", O_RDONLY, &fh), 0);
+    answer();
+    die();
+    assert_int_equal(vfs_read(rig.vfs, fh, 3, buf, sizeof(buf)), 4);
+    assert_memory_equal(buf, "tent", 4);
+}
+
+/* T24 */
+static void lost_bytes_fail(void **state)
+{
+    uint64_t fh;
+    char dir[128], path[512];
+    const struct dirent *e;
+    unsigned n = 0;
+    DIR *d;
+
+    (void)state;
+    fh = creat_answered("torn", O_WRONLY);
+    write_answered(fh, 0, "some bytes");
+    assert_int_equal(rig_snapshot(&rig), 0);
+    snprintf(dir, sizeof(dir), "%s/takeover", rig.next_dir);
+    d = opendir(dir);
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL) {
+        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+        if (e->d_name[0] == 'f') {
+            assert_int_equal(unlink(path), 0);
+            n++;
+        }
+    }
+    closedir(d);
+    assert_int_equal(n, 1);
+    die();
+    assert_int_equal(vfs_fsync(rig.vfs, fh), -EIO);
+    assert_int_equal(flush(fh), -EIO);
+    assert_no_object("torn");
+}
+
+/* What an append came to is kept in one step with it: sent again, it is not made again. */
+static void an_append_is_kept_with_its_answer(void **state)
+{
+    uint32_t *kept;
+    uint64_t fh;
+    size_t len;
+
+    (void)state;
+    fh = creat_answered("log", O_WRONLY | O_APPEND);
+    begin();
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "one\n", 4), 4);
+    vfs_keep_reply(rig.vfs, last_unique, NULL, 0);
+    die(); /* before the answer goes */
+    assert_int_equal(vfs_keep_find(rig.vfs, last_unique, (void **)&kept, &len), 0);
+    assert_int_equal(len, 12);
+    assert_int_equal(kept[0], 0);
+    assert_int_equal(kept[1], 4);
+    free(kept);
+    write_answered(fh, 0, "two\n");
+    assert_int_equal(flush(fh), 0);
+    assert_object("log", "one\ntwo\n");
+}
+
+static void unanswered_calls_leave_nothing(void **state)
+{
+    uint64_t fh;
+    void *kept;
+    size_t len;
+    struct stat st;
+
+    (void)state;
+    begin();
+    assert_int_equal(rig_creat(&rig, "never", O_WRONLY, 0644, &fh), 0);
+    die();
+    assert_int_equal(vfs_keep_find(rig.vfs, last_unique, &kept, &len), -ENOENT);
+    assert_int_equal(rig_stat(&rig, "never", &st), -ENOENT);
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), -EBADF);
+    fh = creat_answered("never", O_WRONLY | O_EXCL); /* and can be made again */
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+}
+
+static void names_go_on(void **state)
+{
+    struct vfs_entry dir, file;
+    char key[64];
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "text", 4), 0);
+    assert_int_equal(rig_mkdir(&rig, "a", 0755), 0);
+    assert_int_equal(rig_mkdir(&rig, "a/b", 0700), 0);
+    begin();
+    assert_int_equal(rig_walk(&rig, "a/b", &dir), 0);
+    assert_int_equal(rig_walk(&rig, "f", &file), 0);
+    assert_int_equal(rig_rename(&rig, "f", "a/b/g", 0), 0);
+    answer();
+    die();
+    assert_int_equal(rig_key_of(&rig, file.node, key, sizeof(key)), 0);
+    assert_string_equal(key, "a/b/g");
+    assert_int_equal(rig_put(&rig, "a/b/h", "more", 4), 0);
+    assert_object("a/b/h", "more");
+    begin();
+    vfs_forget(rig.vfs, file.node, 1000);
+    answer();
+    die();
+    assert_int_equal(rig_key_of(&rig, dir.node, key, sizeof(key)), 0);
+    assert_int_equal(rig_key_of(&rig, file.node, key, sizeof(key)), -ESTALE);
+}
+
+static void snapshot_after_put(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_PUT)
+        assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+/* The PUT was done, and the daemon died before it knew: the FLUSH that comes again knows its own. */
+static void a_commit_that_landed_is_our_own(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    fh = creat_answered("f", O_WRONLY | O_EXCL);
+    write_answered(fh, 0, "bytes");
+    memstore_set_hooks(rig.store, NULL, snapshot_after_put, NULL);
+    begin();
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    die();
+    assert_int_equal(flush(fh), 0);
+    assert_object("f", "bytes");
+}
+
+static void what_was_cut_is_cut(void **state)
+{
+    struct stat want = {.st_size = 3}, st;
+    uint64_t fh;
+    int64_t ns;
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "0123456789", 10), 0);
+    begin();
+    assert_int_equal(rig_open_file(&rig, "f", O_RDWR, &fh), 0);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    answer();
+    begin();
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &want, VFS_SET_SIZE, &st, &ns), 0);
+    answer();
+    die();
+    write_answered(fh, 5, "x");
+    assert_int_equal(flush(fh), 0);
+    begin();
+    vfs_release(rig.vfs, fh);
+    answer();
+    {
+        char buf[16];
+
+        assert_int_equal(rig_get(&rig, "f", buf, sizeof(buf)), 6);
+        assert_memory_equal(buf, "012\0\0x", 6);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_written_goes_on, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(readers_go_on, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(lost_bytes_fail, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(an_append_is_kept_with_its_answer, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(unanswered_calls_leave_nothing, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(what_was_cut_is_cut, keeping_setup, keeping_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
