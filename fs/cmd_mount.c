@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "options.h"
 #include "daemon.h"
+#include "holder.h"
 #include "mountpoint.h"
 #include "run.h"
 
@@ -112,7 +113,7 @@ static int go(struct request *q, int argc, char **argv)
         daemon_failed(&d, EXIT_SYSTEM, err_text());
         return EXIT_SYSTEM;
     }
-    return run_mount(c, &d);
+    return c->takeover ? holder_run(c, &d) : run_mount(c, &d);
 }
 
 int cmd_mount(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "coord/session.h"
 #include "mountpoint.h"
 
 #define FINISH_AGE_NS (7 * 24 * 3600 * NS_PER_S) /* another mount's rename, left unfinished */
@@ -78,11 +79,44 @@ static int open_bytes(struct compose *m)
     return upload_new(&upload, m->store, &m->upload);
 }
 
+/* One that the daemon before this one has used, or that the next can go on with. */
+static int session_id(struct compose *m, char ret[33])
+{
+    struct table_item item = {.kind = 's', .data = ret, .len = 32};
+    _cleanup_free_ void *old = NULL;
+    unsigned char random[16];
+    size_t len;
+
+    ret[32] = '\0';
+    if (table_get(m->table, 's', 0, &old, &len) == 0 && len == 32) {
+        memcpy(ret, old, 32);
+        return 0;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return err_set(-EIO, "no random bytes");
+    str_hex(random, sizeof(random), ret);
+    return table_write(m->table, &item, 1);
+}
+
 static int open_coord(struct compose *m)
 {
-    const struct coord_conf conf = {.state_prefix = m->config->state_prefix, .caps = m->caps};
+    struct coord_conf conf = {.state_prefix = m->config->state_prefix, .caps = m->caps};
+    char id[33];
+    int r = m->table != NULL ? session_id(m, id) : 0;
 
-    return coord_new(&conf, m->store, &m->coord);
+    conf.session_id = m->table != NULL ? id : NULL;
+    return r < 0 ? r : coord_new(&conf, m->store, &m->coord);
+}
+
+/* The mount lives: what the daemon before this one knew, and what it was at in the bucket. */
+static int take_over(struct compose *m)
+{
+    int r = vfs_takeover(m->vfs);
+
+    if (r == 0 && !m->config->read_only && m->caps.put_absent && m->caps.put_match && session_resume(m->coord) < 0)
+        log_warn("takeover.session", "cause=%s effect=\"a rename that was under way waits for its lease to end\"",
+                 LOG_Q(err_text()));
+    return r;
 }
 
 /* May locks be held in the bucket? */
@@ -153,6 +187,8 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .posix_locks = between && c->local_lock != CONFIG_LOCK_POSIX,
         .flock_locks = between && c->local_lock != CONFIG_LOCK_FLOCK,
         .extra_options = c->kernel_options,
+        .takeover = c->takeover,
+        .fuse_fd = m->fuse_fd,
         .threads = c->threads,
         .max_request = m->memory.request,
         .replies_max = m->memory.replies,
@@ -187,6 +223,7 @@ static int open_vfs(struct compose *m)
         .lookup_always = c->lookupcache == CONFIG_LOOKUP_NONE,
         .sync_writes = c->noac,
         .commit = commit[c->commit],
+        .table = m->table,
         .journal = m->journal,
         .flush_after_ns = c->flush_after_s * NS_PER_S,
         .soft_ns = config_soft_timeout_ns(c),
@@ -216,6 +253,7 @@ static int open_vfs(struct compose *m)
 
 int compose_open(struct compose *m, const struct config *c, void (*ready)(void *arg), void *ready_arg)
 {
+    bool is_taken = c->takeover && m->fuse_fd >= 0;
     int r = check_places(c);
 
     m->config = c;
@@ -223,11 +261,13 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     m->started_ns = clock_boot_ns();
     if (r == 0)
         r = compose_store(m);
-    if (r == 0)
+    if (r == 0 && !is_taken)
         r = compose_check_bucket(m);
     if (r == 0)
         r = open_cache(m);
     crash_point("mount.cache_open");
+    if (r == 0 && c->takeover)
+        r = table_open(m->cache, !is_taken, &m->table);
     if (r == 0)
         r = open_journal(m);
     if (r == 0)
@@ -242,7 +282,7 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     if (r == 0)
         r = open_vfs(m);
     if (r == 0)
-        r = send_left_over(m);
+        r = is_taken ? take_over(m) : send_left_over(m);
     crash_point("mount.replayed");
     return r;
 }
@@ -283,6 +323,7 @@ void compose_close(struct compose *m)
     if (m->data != NULL)
         data_free(m->data);
     journal_close(m->journal);
+    table_close(m->table);
     if (m->cache_started)
         cache_stop(m->cache);
     if (m->cache != NULL)

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "cache/cache.h"
 #include "cache/journal.h"
+#include "cache/table.h"
 #include "coord/coord.h"
 #include "memplan.h"
 #include "options.h"
@@ -36,6 +37,8 @@ struct compose {
     struct store *store;
     struct cache *cache;
     struct journal *journal;
+    struct table *table; /* option takeover */
+    int fuse_fd;         /* /dev/fuse of a living mount that is taken over; -1: there is none. Set before compose_open */
     bool cache_started;
     bool has_unsent; /* an earlier mount has left something in the journal */
     uint64_t cache_limit;

@@ -133,9 +133,28 @@ static int check_pair(const struct config *c, int64_t *least, int64_t *most, con
     return 0;
 }
 
+/* What is not handed over from one daemon to the next. */
+static int check_takeover(const struct config *c)
+{
+    if (!c->takeover)
+        return 0;
+    if (c->fuse_fd > 0)
+        return err_set(-EINVAL, "option takeover does not go with a descriptor that others keep");
+    if (c->commit != CONFIG_COMMIT_CLOSE)
+        return err_set(-EINVAL, "option takeover needs commit=close");
+    if (c->excl == CONFIG_EXCL_STRICT)
+        return err_set(-EINVAL, "option takeover does not go with excl=strict: reservations are not handed over");
+    if (c->local_lock != CONFIG_LOCK_ALL && !c->nolock)
+        return err_set(-EINVAL, "option takeover needs nolock: locks between mounts are not handed over");
+    return 0;
+}
+
 static int check_times(struct config *c)
 {
-    int r;
+    int r = check_takeover(c);
+
+    if (r < 0)
+        return r;
 
     if (c->noac && c->commit != CONFIG_COMMIT_CLOSE)
         return err_set(-EINVAL, "noac wants each write in the bucket, and commit=%s not even each close",

@@ -78,6 +78,7 @@ int daemon_fork(struct daemon *d, bool foreground, bool keep_stderr, int *ret_co
     if (pid == 0) {
         close(ends[0]);
         d->status_fd = ends[1];
+        d->is_background = true;
         return child_start();
     }
     close(ends[1]);
@@ -115,6 +116,19 @@ void daemon_failed(struct daemon *d, int code, const char *text)
     }
     n = snprintf(message, sizeof(message), "%c%s", code, text);
     tell(d, message, n < (int)sizeof(message) ? (size_t)n : sizeof(message) - 1);
+}
+
+void daemon_leave_pipe(struct daemon *d)
+{
+    if (d->status_fd >= 0)
+        close(d->status_fd);
+    d->status_fd = -1;
+}
+
+void daemon_leave_terminal(const struct daemon *d)
+{
+    if (d->is_background && !d->keep_stderr)
+        point_to_null(STDERR_FILENO);
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

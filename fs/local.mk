@@ -12,6 +12,7 @@ s3efs_SOURCES = %D%/cmd.h %D%/cmd_drain.c %D%/cmd_mount.c %D%/cmd_status.c %D%/c
 s3efs_SOURCES += %D%/cmd_fsck.c
 s3efs_SOURCES += %D%/privileges.c
 s3efs_SOURCES += %D%/privileges.h
+s3efs_SOURCES += %D%/holder.c %D%/holder.h
 s3efs_SOURCES += %D%/fsck_report.c
 s3efs_SOURCES += %D%/fsck_report.h
 s3efs_LDADD = libprog.a libcontrol.a libfront.a libvfs.a libcheck.a libupload.a libdata.a libcoord.a libcache.a libs3.a libaws.a \

@@ -25,6 +25,7 @@
 #include "compose.h"
 #include "control/control.h"
 #include "privileges.h"
+#include "holder.h"
 #include "status.h"
 
 #define EXIT_GRACE_NS (5 * NS_PER_S)
@@ -308,6 +309,8 @@ static void ready(void *arg)
 {
     struct run *run = arg;
 
+    if (run->config->takeover)
+        hold_ready(run->daemon->hold, front_can_resend(run->m.front));
     if (!daemon_ready(run->daemon))
         kill(getpid(), SIGTERM);
 }
@@ -341,7 +344,10 @@ static int open_control(struct run *run)
 
 static int open_all(struct run *run)
 {
-    int r = compose_open(&run->m, run->config, ready, run);
+    int r;
+
+    run->m.fuse_fd = run->daemon->hold != NULL ? run->daemon->hold->fuse_fd : -1;
+    r = compose_open(&run->m, run->config, ready, run);
 
     if (r == 0)
         r = open_control(run);
@@ -351,6 +357,8 @@ static int open_all(struct run *run)
     run->locked.mounting = true;
     lock_drop(&run->lock);
     r = front_start(run->m.front, run->m.vfs);
+    if (r == 0 && run->m.fuse_fd < 0)
+        hold_mounted(run->daemon->hold, front_fd(run->m.front));
     return r < 0 ? r : control_start(run->control);
 }
 
@@ -415,7 +423,9 @@ int run_mount(const struct config *c, struct daemon *d)
     r = open_all(&run);
     if (r < 0)
         daemon_failed(d, EXIT_MOUNT, *err_text() == '\0' ? strerror(-r) : err_text());
-    else
+    if (r == -EBADMSG && run.m.fuse_fd >= 0)
+        code = EXIT_NO_TAKEOVER;
+    if (r == 0)
         code = serve(&run);
     stop_signals(&run);
     control_free(run.control);

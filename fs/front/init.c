@@ -50,21 +50,27 @@ void init_negotiate(const struct front *f, struct fuse_conn_info *conn)
     conn->time_gran = 1;
 }
 
-#if defined(HAVE_FUSE_SESSION_CUSTOM_IO) && FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
-/* Every answer passes here; the first is INIT's. Under libfuse before 3.16.2 it lacks the flag that was wanted
- * (libfuse issue 861), and the kernel then runs all lookups of a directory one at a time. */
-static ssize_t patched_writev(int fd, struct iovec *iov, int count, void *userdata)
+/* Under libfuse before 3.16.2 the answer to INIT lacks the flag that was wanted (libfuse issue 861), and the kernel
+ * then runs all lookups of a directory one at a time. */
+void init_patch_answer(struct iovec *iov, int count)
 {
-    struct front *f = userdata;
-
-    if (!atomic_exchange(&f->answered, true) && count == 2 &&
-        iov[0].iov_len == sizeof(struct fuse_out_header) &&
+    if (FUSE_VERSION < FUSE_MAKE_VERSION(3, 17) && count == 2 && iov[0].iov_len == sizeof(struct fuse_out_header) &&
         iov[1].iov_len >= offsetof(struct fuse_init_out, flags) + sizeof(uint32_t) &&
         ((const struct fuse_out_header *)iov[0].iov_base)->error == 0) {
         struct fuse_init_out *out = iov[1].iov_base;
 
         out->flags |= FUSE_PARALLEL_DIROPS;
     }
+}
+
+#if defined(HAVE_FUSE_SESSION_CUSTOM_IO) && FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+/* Every answer passes here; the first is INIT's. */
+static ssize_t patched_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct front *f = userdata;
+
+    if (!atomic_exchange(&f->answered, true))
+        init_patch_answer(iov, count);
     return writev(fd, iov, count);
 }
 

@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "front/front.h"
 
+struct iovec;
 struct notify;
 struct kill;
 struct prune;
@@ -34,6 +35,15 @@ struct front {
     void *ready_arg;
     pthread_t loop_thread;
     atomic_bool looping, answered; /* answered: INIT was */
+    struct take {
+        bool is_on; /* takeover=: what follows is used */
+        int fd;     /* /dev/fuse of the living mount; -1: a new one */
+        bool can_resend;
+        uint64_t init_unique;
+        struct lock lock;
+        struct cond changed;
+        enum { TAKE_BEGINS, TAKE_INIT, TAKE_RUNS } stage;
+    } take;
 };
 
 /* The request's vfs, its caller; forgets the last cause of this thread. */
@@ -93,5 +103,12 @@ void kill_wait(struct kill *kill, uint64_t fh);
 void init_negotiate(const struct front *f, struct fuse_conn_info *conn);
 /* After the mount: libfuse before 3.17 leaves FUSE_PARALLEL_DIROPS out of its answer to INIT. */
 _must_check_ int init_patch(struct fuse_session *session);
+void init_patch_answer(struct iovec *iov, int count);
+
+/* takeover.c */
+int take_mount(struct front *f); /* as fuse_session_mount() */
+_must_check_ int take_start(struct front *f);
+/* Has the daemon before this one read the request that this thread serves, and is it not known what came of it? */
+bool front_is_again(void);
 
 #endif

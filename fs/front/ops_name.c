@@ -5,6 +5,33 @@
 #include <errno.h>
 #include "base/err.h"
 
+/* A request that a daemon before this one had read, and may have done, before it died (takeover.c): the state tells. */
+static int gone_before(int r)
+{
+    return r == -ENOENT && front_is_again() ? 0 : r;
+}
+
+static bool is_there(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name)
+{
+    struct vfs_entry e = {0};
+
+    if (vfs_lookup(v, x, dir, name, &e) != 0)
+        return false;
+    vfs_forget(v, e.node, 1);
+    return true;
+}
+
+static int made_before(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name, mode_t type,
+                       struct vfs_entry *e, int r)
+{
+    if (!front_is_again() || vfs_lookup(v, x, dir, name, e) != 0)
+        return r;
+    if ((e->st.st_mode & S_IFMT) == type)
+        return 0;
+    vfs_forget(v, e->node, 1);
+    return r;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
@@ -17,7 +44,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 
 static void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n)
 {
-    vfs_forget(front_begin(req, NULL), node, n);
+    struct vfs *v = front_begin(req, NULL);
+
+    vfs_forget(v, node, n);
+    vfs_keep_reply(v, 0, NULL, 0);
     fuse_reply_none(req);
 }
 
@@ -27,6 +57,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 
     for (size_t i = 0; i < count; i++)
         vfs_forget(v, forgets[i].ino, forgets[i].nlookup);
+    vfs_keep_reply(v, 0, NULL, 0);
     fuse_reply_none(req);
 }
 
@@ -37,6 +68,8 @@ static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
     struct vfs_entry e = {0};
     int r = vfs_mknod(v, &x, dir, name, mode, rdev, &e);
 
+    if (r == -EEXIST)
+        r = made_before(v, &x, dir, name, (mode & S_IFMT) != 0 ? mode & S_IFMT : S_IFREG, &e, r);
     reply_entry(req, r, "mknod", dir, name, &e);
 }
 
@@ -47,6 +80,8 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
     struct vfs_entry e = {0};
     int r = vfs_mkdir(v, &x, dir, name, mode, &e);
 
+    if (r == -EEXIST)
+        r = made_before(v, &x, dir, name, S_IFDIR, &e, r);
     reply_entry(req, r, "mkdir", dir, name, &e);
 }
 
@@ -57,6 +92,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const
     struct vfs_entry e = {0};
     int r = vfs_symlink(v, &x, target, dir, name, &e);
 
+    if (r == -EEXIST)
+        r = made_before(v, &x, dir, name, S_IFLNK, &e, r);
     reply_entry(req, r, "symlink", dir, name, &e);
 }
 
@@ -77,7 +114,7 @@ static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
 
-    reply_done(req, vfs_unlink(v, &x, dir, name), "unlink", dir, name);
+    reply_done(req, gone_before(vfs_unlink(v, &x, dir, name)), "unlink", dir, name);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
@@ -85,7 +122,7 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
 
-    reply_done(req, vfs_rmdir(v, &x, dir, name), "rmdir", dir, name);
+    reply_done(req, gone_before(vfs_rmdir(v, &x, dir, name)), "rmdir", dir, name);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t new_dir,
@@ -94,7 +131,11 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
 
-    reply_done(req, vfs_rename(v, &x, dir, name, new_dir, new_name, flags), "rename", dir, name);
+    int r = vfs_rename(v, &x, dir, name, new_dir, new_name, flags);
+
+    if (r == -ENOENT && front_is_again() && is_there(v, &x, new_dir, new_name))
+        r = 0;
+    reply_done(req, r, "rename", dir, name);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char *name)
@@ -104,6 +145,8 @@ static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char 
     struct vfs_entry e = {0};
     int r = vfs_link(v, &x, node, dir, name, &e);
 
+    if (r == -EEXIST)
+        r = made_before(v, &x, dir, name, S_IFREG, &e, r);
     reply_entry(req, r, "link", dir, name, &e);
 }
 

@@ -133,6 +133,11 @@ int front_new(const struct front_conf *conf, struct front **ret)
     f->ready = conf->ready;
     f->ready_arg = conf->ready_arg;
     f->given_fd = conf->fd;
+    f->take.is_on = conf->takeover;
+    f->take.fd = conf->takeover ? conf->fuse_fd : -1;
+    f->take.stage = f->take.fd >= 0 ? TAKE_BEGINS : TAKE_RUNS;
+    lock_init(&f->take.lock, LOCK_LEAF);
+    cond_init(&f->take.changed);
     f->mountpoint = strdup(conf->mountpoint);
     if (f->mountpoint == NULL)
         return err_set(-ENOMEM, "out of memory");
@@ -159,19 +164,20 @@ static void tell_device(struct front *f)
 
 int front_start(struct front *f, struct vfs *v)
 {
-    char device[32];
     int r;
 
     f->vfs = v;
     fuse_said[0] = '\0';
-    snprintf(device, sizeof(device), "/dev/fd/%d", f->given_fd);
-    if (fuse_session_mount(f->session, f->given_fd > 0 ? device : f->mountpoint) != 0)
+    r = take_mount(f);
+    if (r == -EBADMSG)
+        return r;
+    if (r != 0)
         return err_set(-EIO, "cannot mount on %s: %s", f->mountpoint,
                        fuse_said[0] != '\0' ? fuse_said : "the kernel or fusermount3 refused");
     tell_device(f);
     f->was_mounted = true;
     atomic_store(&f->mounted, true);
-    r = init_patch(f->session);
+    r = f->take.is_on ? take_start(f) : init_patch(f->session);
     if (r == 0)
         r = kill_new(&f->kill);
     if (r == 0)
@@ -293,7 +299,9 @@ void front_free(struct front *f)
         vfs_lock_stop(f->vfs); /* whoever waits is answered while there is a session */
     if (f->has_begun)
         drop_late_interrupts(f);
-    if (atomic_load(&f->mounted) && f->given_fd <= 0)
+    if (atomic_load(&f->mounted) && f->take.fd >= 0)
+        (void)!front_unmount(f, true); /* libfuse does not know where it is */
+    else if (atomic_load(&f->mounted) && f->given_fd <= 0)
         fuse_session_unmount(f->session);
     else if (f->was_mounted)
         forget_mount(f);
@@ -303,6 +311,8 @@ void front_free(struct front *f)
     if (f->session != NULL)
         fuse_session_destroy(f->session);
     budget_done(&f->replies);
+    cond_done(&f->take.changed);
+    lock_done(&f->take.lock);
     free(f->mountpoint);
     free(f);
 }

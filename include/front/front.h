@@ -21,6 +21,8 @@ struct front_conf {
     bool no_xattr; /* extended attributes are refused, and the kernel asks for none any more */
     bool posix_locks, flock_locks; /* fcntl's and flock's locks come here; else the kernel keeps them */
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
+    bool takeover; /* the vfs has a table (vfs_conf.table): this daemon may be followed by another, or follows one */
+    int fuse_fd;   /* with takeover: /dev/fuse of the living mount, borrowed; -1: mount anew */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
     uint32_t max_request;     /* bytes of a read or write; 0 = 1 MiB. Each thread has a buffer for one */
     uint64_t replies_max;     /* bytes of answers to reads at once: others wait; 0: any */
@@ -30,6 +32,10 @@ struct front_conf {
 };
 _must_check_ int front_new(const struct front_conf *conf, struct front **ret);
 _must_check_ int front_start(struct front *f, struct vfs *v);
+/* With takeover, from front_start() on: what the next daemon needs of the kernel's side; from `ready` on: can the kernel
+ * send requests again (6.9), so that there can be a next daemon? */
+int front_fd(struct front *f);
+bool front_can_resend(const struct front *f);
 /* 0: unmounted or asked to end; -errno. The thread that calls it gets SIGUSR1 from front_exit(). */
 int front_run(struct front *f);
 /* Asks the loop to end; again and again until front_run() has returned. Calls being served are waited for. */

@@ -578,3 +578,45 @@ void vfs_lock_stop(struct vfs *v)
     v->lock_stops++;
     lock_drop(&v->lock);
 }
+
+/* Nothing is kept: there is no table. */
+void vfs_keep_begin(struct vfs *v, uint64_t unique)
+{
+    (void)v;
+    (void)unique;
+}
+
+void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t len)
+{
+    (void)v;
+    (void)unique;
+    (void)reply;
+    (void)len;
+}
+
+int vfs_keep_find(struct vfs *v, uint64_t unique, void **ret, size_t *ret_len)
+{
+    (void)v;
+    (void)unique;
+    (void)ret;
+    (void)ret_len;
+    return -ENOENT;
+}
+
+int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len)
+{
+    (void)v;
+    (void)n;
+    (void)data;
+    (void)len;
+    return 0;
+}
+
+int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len)
+{
+    (void)v;
+    (void)n;
+    (void)ret;
+    (void)ret_len;
+    return -ENOENT;
+}

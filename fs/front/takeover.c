@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our own input and output between libfuse and the kernel: what a takeover needs (protocol 17).
+ *
+ * The first daemon keeps INIT and its answer. One that takes over gives libfuse that INIT again as its first request,
+ * with no more flags than were agreed on, and swallows the answer; only then does any thread read from the kernel, which
+ * is asked to send again what the dead daemon had read (FUSE_NOTIFY_RESEND).
+ * TAKE-1  What an answer tells of is in the takeover table before the answer goes.
+ * TAKE-2  A request that comes again and whose answer was kept gets that answer, and is not run. */
+#include "internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "base/err.h"
+#include "base/log.h"
+
+#define UNIQUE_RESEND (UINT64_C(1) << 63) /* newer than the headers of Debian 12 */
+#define NOTIFY_RESEND 7
+#define HAS_RESEND_FLAGS2 (1u << 7)
+#define REPLY_MAX 4096
+enum { BLOB_INIT, BLOB_INIT_REPLY };
+
+/* The request that this thread serves. */
+static _Thread_local struct {
+    uint32_t opcode;
+    bool is_again;
+} serving;
+
+bool front_is_again(void)
+{
+    return serving.is_again;
+}
+
+/* Running it twice is not the same as once; small answers all. */
+static bool is_once(uint32_t opcode)
+{
+    switch (opcode) {
+    case FUSE_CREATE:
+    case FUSE_OPEN:
+    case FUSE_OPENDIR:
+    case FUSE_MKDIR:
+    case FUSE_MKNOD:
+    case FUSE_SYMLINK:
+    case FUSE_LINK:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_SETATTR:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* --- answers --- */
+
+static ssize_t total(const struct iovec *iov, int count)
+{
+    ssize_t n = 0;
+
+    for (int k = 0; k < count; k++)
+        n += (ssize_t)iov[k].iov_len;
+    return n;
+}
+
+/* As keep.h has it: the error, then what follows the header. */
+static void keep_answer(struct front *f, uint64_t unique, const struct iovec *iov, int count)
+{
+    const struct fuse_out_header *head = iov[0].iov_base;
+    char text[sizeof(int32_t) + REPLY_MAX];
+    size_t len = sizeof(int32_t);
+
+    memcpy(text, &head->error, sizeof(int32_t));
+    for (int k = 1; k < count; k++) {
+        if (iov[k].iov_len > sizeof(text) - len)
+            return vfs_keep_reply(f->vfs, unique, NULL, 0);
+        memcpy(text + len, iov[k].iov_base, iov[k].iov_len);
+        len += iov[k].iov_len;
+    }
+    vfs_keep_reply(f->vfs, unique, text, len);
+}
+
+static void ask_again(int fd)
+{
+    struct fuse_out_header head = {.len = sizeof(head), .error = NOTIFY_RESEND};
+
+    if (write(fd, &head, sizeof(head)) != (ssize_t)sizeof(head))
+        log_error("takeover.resend", "cause=%s effect=\"calls that the dead daemon had read hang\"", strerror(errno));
+}
+
+/* INIT's answer of a daemon that takes over: the kernel has it. */
+static void open_gate(struct front *f, int fd)
+{
+    lock_take(&f->take.lock);
+    f->take.stage = TAKE_RUNS;
+    cond_broadcast(&f->take.changed);
+    lock_drop(&f->take.lock);
+    ask_again(fd);
+}
+
+static bool is_init_answer(struct front *f, const struct fuse_out_header *head)
+{
+    return !atomic_load(&f->answered) && head->unique == f->take.init_unique && !atomic_exchange(&f->answered, true);
+}
+
+static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata)
+{
+    const struct fuse_out_header *head = iov[0].iov_base;
+    struct front *f = userdata;
+
+    if (head->unique == 0)
+        return writev(fd, iov, count); /* a notification */
+    if (is_init_answer(f, head)) {
+        init_patch_answer(iov, count);
+        if (f->take.fd >= 0) {
+            open_gate(f, fd);
+            return total(iov, count);
+        }
+        if (count == 2 && vfs_keep_blob(f->vfs, BLOB_INIT_REPLY, iov[1].iov_base, iov[1].iov_len) < 0)
+            f->take.can_resend = false;
+        return writev(fd, iov, count);
+    }
+    if (is_once(serving.opcode) && head->error != -EINTR)
+        keep_answer(f, head->unique & ~UNIQUE_RESEND, iov, count);
+    else
+        vfs_keep_reply(f->vfs, head->unique & ~UNIQUE_RESEND, NULL, 0);
+    return writev(fd, iov, count);
+}
+
+/* --- requests --- */
+
+/* The kernel's INIT, with what was agreed on. -1 with errno. */
+static ssize_t old_init(struct front *f, void *buf, size_t len)
+{
+    _cleanup_free_ void *in = NULL, *out = NULL;
+    size_t in_len, out_len, flags_at = sizeof(struct fuse_in_header) + offsetof(struct fuse_init_in, flags);
+    uint32_t have, agreed;
+
+    if (vfs_kept_blob(f->vfs, BLOB_INIT, &in, &in_len) < 0 || vfs_kept_blob(f->vfs, BLOB_INIT_REPLY, &out, &out_len) < 0 ||
+        in_len > len || in_len < flags_at + sizeof(have) || out_len < offsetof(struct fuse_init_out, flags) + sizeof(agreed)) {
+        log_error("takeover.init", "cause=%s", LOG_Q("what was agreed with the kernel is not known"));
+        errno = EPROTO;
+        return -1;
+    }
+    memcpy(buf, in, in_len);
+    memcpy(&have, (char *)buf + flags_at, sizeof(have));
+    memcpy(&agreed, (char *)out + offsetof(struct fuse_init_out, flags), sizeof(agreed));
+    have &= agreed;
+    memcpy((char *)buf + flags_at, &have, sizeof(have));
+    f->take.init_unique = ((struct fuse_in_header *)buf)->unique;
+    return (ssize_t)in_len;
+}
+
+/* true: this thread is the first, and gives libfuse the old INIT. */
+static bool wait_gate(struct front *f)
+{
+    bool is_first;
+
+    lock_take(&f->take.lock);
+    is_first = f->take.stage == TAKE_BEGINS;
+    if (is_first)
+        f->take.stage = TAKE_INIT;
+    while (!is_first && f->take.stage != TAKE_RUNS)
+        cond_wait(&f->take.changed, &f->take.lock);
+    lock_drop(&f->take.lock);
+    return is_first;
+}
+
+static void note_init(struct front *f, const void *buf, size_t len)
+{
+    const struct fuse_in_header *head = buf;
+    const char *body = (const char *)buf + sizeof(*head);
+    uint32_t flags2 = 0;
+
+    if (len >= sizeof(*head) + offsetof(struct fuse_init_in, flags) + 2 * sizeof(uint32_t))
+        memcpy(&flags2, body + offsetof(struct fuse_init_in, flags) + sizeof(uint32_t), sizeof(flags2));
+    f->take.init_unique = head->unique;
+    f->take.can_resend = (flags2 & HAS_RESEND_FLAGS2) != 0 && vfs_keep_blob(f->vfs, BLOB_INIT, buf, len) == 0;
+}
+
+/* TAKE-2. true: it is answered. */
+static bool answer_again(struct front *f, int fd, uint64_t unique)
+{
+    struct fuse_out_header head = {.unique = unique};
+    struct iovec iov[2] = {{&head, sizeof(head)}, {NULL, 0}};
+    _cleanup_free_ void *kept = NULL;
+    size_t len;
+
+    if (vfs_keep_find(f->vfs, unique & ~UNIQUE_RESEND, &kept, &len) < 0 || len < sizeof(int32_t))
+        return false;
+    memcpy(&head.error, kept, sizeof(int32_t));
+    iov[1] = (struct iovec){(char *)kept + sizeof(int32_t), len - sizeof(int32_t)};
+    head.len = (uint32_t)total(iov, 2);
+    log_debug("takeover.answer", "unique=%llu error=%d", (unsigned long long)(unique & ~UNIQUE_RESEND), head.error);
+    return writev(fd, iov, 2) >= 0 || errno == ENOENT;
+}
+
+static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
+{
+    const struct fuse_in_header *head = buf;
+    struct front *f = userdata;
+    ssize_t n;
+
+    if (wait_gate(f))
+        return old_init(f, buf, len);
+    do {
+        vfs_keep_begin(f->vfs, 0);
+        n = read(fd, buf, len);
+        if (n < (ssize_t)sizeof(*head))
+            return n;
+        vfs_keep_begin(f->vfs, head->unique & ~UNIQUE_RESEND);
+        serving.opcode = head->opcode;
+        serving.is_again = (head->unique & UNIQUE_RESEND) != 0;
+        if (head->opcode == FUSE_INIT)
+            note_init(f, buf, (size_t)n);
+    } while (serving.is_again && answer_again(f, fd, head->unique));
+    return n;
+}
+
+/* --- the session --- */
+
+#ifdef HAVE_FUSE_SESSION_CUSTOM_IO
+int take_start(struct front *f)
+{
+    static const struct fuse_custom_io io = {.writev = write_answer, .read = read_request};
+    int r = fuse_session_custom_io(f->session, &io, fuse_session_fd(f->session));
+
+    return r == 0 ? 0 : err_set(-EIO, "libfuse did not take our input and output");
+}
+#else
+int take_start(struct front *f)
+{
+    (void)f;
+    (void)write_answer;
+    (void)read_request;
+    return err_set(-EOPNOTSUPP, "option takeover needs libfuse 3.13 or newer");
+}
+#endif
+
+/* What was agreed with the kernel when the mount began. */
+static int check_init(struct front *f)
+{
+    size_t n;
+
+    for (unsigned blob = BLOB_INIT; blob <= BLOB_INIT_REPLY; blob++) {
+        _cleanup_free_ void *data = NULL;
+
+        if (vfs_kept_blob(f->vfs, blob, &data, &n) < 0)
+            return err_set(-EBADMSG, "the mount can't be taken over: what was agreed with the kernel is not known");
+    }
+    return 0;
+}
+
+int take_mount(struct front *f)
+{
+    char path[32];
+    int r;
+
+    if (f->take.fd < 0 && f->given_fd > 0) {
+        snprintf(path, sizeof(path), "/dev/fd/%d", f->given_fd);
+        return fuse_session_mount(f->session, path);
+    }
+    if (f->take.fd < 0)
+        return fuse_session_mount(f->session, f->mountpoint);
+    r = check_init(f);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "/dev/fd/%d", f->take.fd);
+    return fuse_session_mount(f->session, path);
+}
+
+int front_fd(struct front *f)
+{
+    return fuse_session_fd(f->session);
+}
+
+bool front_can_resend(const struct front *f)
+{
+    return f->take.fd >= 0 || f->take.can_resend;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See holder.h. What ends the holder: a daemon that ends by itself (its exit code is passed on), a daemon that dies before
+ * the mount is served, where the kernel can't send requests again, or after TERM; and too many deaths. */
+#include "holder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "run.h"
+
+#define DEATHS_MAX 60       /* in DEATHS_NS: then something is wrong that a new daemon does not cure */
+#define DEATHS_NS (60 * NS_PER_S)
+#define BACKOFF_MAX_MS 5000 /* between daemons that did not get as far as serving */
+#define FAILURES_MAX 10     /* in a row, by a signal */
+
+struct holder {
+    const struct config *config;
+    struct daemon *daemon;
+    sigset_t signals, before;
+    int signal_fd, sock, fuse_fd;
+    pid_t pid;
+    bool is_ready, was_ready, can_follow, is_ending;
+    unsigned failures; /* daemons in a row that never served */
+    int64_t deaths_ns[DEATHS_MAX];
+    unsigned n_deaths;
+};
+
+/* --- messages from the daemon: one letter; 'M' comes with the descriptor --- */
+
+static void tell(const struct hold *h, char letter, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.room = ""};
+    struct iovec iov = {&letter, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (h == NULL || h->sock < 0)
+        return;
+    if (fd >= 0) {
+        struct cmsghdr *c;
+
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    if (sendmsg(h->sock, &msg, MSG_NOSIGNAL) != 1)
+        log_warn("holder.gone", "cause=%s effect=\"if this daemon dies, its mount does\"", strerror(errno));
+}
+
+void hold_mounted(const struct hold *h, int fuse_fd)
+{
+    tell(h, 'M', fuse_fd);
+}
+
+void hold_ready(const struct hold *h, bool can_follow)
+{
+    tell(h, can_follow ? 'R' : 'r', -1);
+}
+
+static void take_fd(struct holder *h, struct msghdr *msg)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    int fd = -1;
+
+    if (c == NULL || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(fd)))
+        return;
+    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (h->fuse_fd >= 0)
+        close(h->fuse_fd);
+    h->fuse_fd = fd;
+}
+
+static void note_ready(struct holder *h, bool can_follow)
+{
+    if (h->was_ready)
+        log_warn("holder.replaced", "mountpoint=%s pid=%d", LOG_Q(h->config->mountpoint), (int)h->pid);
+    h->is_ready = h->was_ready = true;
+    h->failures = 0;
+    h->can_follow = can_follow;
+    daemon_leave_terminal(h->daemon);
+    if (!can_follow) {
+        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel can't send requests again (6.9 can)\"");
+        close(h->fuse_fd); /* a mount whose daemon dies is to be seen dead */
+        h->fuse_fd = -1;
+    }
+}
+
+/* false: there is none. */
+static bool take_message(struct holder *h)
+{
+    char letter, control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {&letter, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+
+    if (recvmsg(h->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1)
+        return false;
+    if (letter == 'M')
+        take_fd(h, &msg);
+    else
+        note_ready(h, letter == 'R');
+    return true;
+}
+
+/* --- daemons --- */
+
+/* 0 in the holder, 1 in the daemon. */
+static int start(struct holder *h, struct hold *ret)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_set(-errno, "socketpair: %s", strerror(errno));
+    h->pid = fork();
+    if (h->pid < 0) {
+        int r = err_set(-errno, "fork: %s", strerror(errno));
+
+        close(ends[0]);
+        close(ends[1]);
+        return r;
+    }
+    if (h->pid == 0) {
+        close(ends[0]);
+        close(h->signal_fd);
+        pthread_sigmask(SIG_SETMASK, &h->before, NULL);
+        *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd};
+        return 1;
+    }
+    close(ends[1]);
+    if (h->sock >= 0)
+        close(h->sock);
+    h->sock = ends[0];
+    h->is_ready = false;
+    daemon_leave_pipe(h->daemon);
+    return 0;
+}
+
+/* Passes TERM, INT and HUP on. true: the daemon has ended. */
+static bool take_signal(struct holder *h, int *ret_status)
+{
+    struct signalfd_siginfo info;
+
+    if (read(h->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return false;
+    if (info.ssi_signo != SIGCHLD) {
+        h->is_ending = true;
+        if (h->pid > 0)
+            kill(h->pid, (int)info.ssi_signo);
+    }
+    return h->pid > 0 && waitpid(h->pid, ret_status, WNOHANG) == h->pid;
+}
+
+static int wait_daemon(struct holder *h)
+{
+    struct pollfd fds[2];
+    int status = 0;
+
+    for (;;) {
+        fds[0] = (struct pollfd){.fd = h->signal_fd, .events = POLLIN};
+        fds[1] = (struct pollfd){.fd = h->sock, .events = POLLIN};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return -errno;
+        while (h->sock >= 0 && take_message(h))
+            ;
+        if ((fds[1].revents & POLLHUP) != 0) { /* it is dead, or nearly: SIGCHLD comes */
+            close(h->sock);
+            h->sock = -1;
+        }
+        if (fds[0].revents != 0 && take_signal(h, &status))
+            break;
+    }
+    while (h->sock >= 0 && take_message(h))
+        ;
+    h->pid = 0;
+    return status;
+}
+
+/* --- deaths --- */
+
+static bool is_too_often(struct holder *h)
+{
+    int64_t now_ns = clock_boot_ns(), oldest_ns = h->deaths_ns[h->n_deaths % DEATHS_MAX];
+
+    h->deaths_ns[h->n_deaths++ % DEATHS_MAX] = now_ns;
+    return h->n_deaths > DEATHS_MAX && now_ns - oldest_ns < DEATHS_NS;
+}
+
+/* Is there to be another daemon after this end? */
+static bool is_to_follow(struct holder *h, int status)
+{
+    if (WIFEXITED(status) && (h->is_ready || !h->was_ready))
+        return false; /* in order */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_TAKEOVER)
+        return false;
+    if (h->is_ending || !h->was_ready || !h->can_follow || h->fuse_fd < 0)
+        return false;
+    if (!h->is_ready)
+        h->failures++;
+    if ((WIFSIGNALED(status) && h->failures >= FAILURES_MAX) || is_too_often(h)) {
+        log_error("holder.given_up", "mountpoint=%s effect=\"daemons die one after the other: the mount ends\"",
+                  LOG_Q(h->config->mountpoint));
+        return false;
+    }
+    return true;
+}
+
+/* Also over for who asks to end it meanwhile. */
+static void pause_between(struct holder *h)
+{
+    struct pollfd fd = {.fd = h->signal_fd, .events = POLLIN};
+    int64_t ms = h->failures == 0 ? 0 : h->failures > 6 ? BACKOFF_MAX_MS : INT64_C(50) << h->failures;
+    int64_t until_ns = clock_boot_ns() + ms * NS_PER_MS;
+    int status;
+
+    while (!h->is_ending && clock_boot_ns() < until_ns) {
+        if (poll(&fd, 1, (int)((until_ns - clock_boot_ns()) / NS_PER_MS) + 1) > 0)
+            (void)take_signal(h, &status);
+    }
+}
+
+static int code_of(const struct holder *h, int status)
+{
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    return h->was_ready ? EXIT_SYSTEM : EXIT_MOUNT;
+}
+
+/* It died, and nobody follows: nobody is to hang in its mount for ever. */
+static void end_mount(const struct holder *h, int status)
+{
+    if (!h->was_ready || (WIFEXITED(status) && h->is_ready))
+        return;
+    log_error("holder.end", "mountpoint=%s status=%d effect=\"what was not sent is in cache_dir's lost+found or gone\"",
+              LOG_Q(h->config->mountpoint), status);
+    if (h->can_follow && umount2(h->config->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+        log_warn("holder.unmount", "cause=%s", strerror(errno));
+}
+
+static int open_signals(struct holder *h)
+{
+    sigemptyset(&h->signals);
+    sigaddset(&h->signals, SIGTERM);
+    sigaddset(&h->signals, SIGINT);
+    sigaddset(&h->signals, SIGHUP);
+    sigaddset(&h->signals, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &h->signals, &h->before);
+    h->signal_fd = signalfd(-1, &h->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return h->signal_fd >= 0 ? 0 : err_set(-errno, "signalfd: %s", strerror(errno));
+}
+
+int holder_run(const struct config *c, struct daemon *d)
+{
+    struct holder h = {.config = c, .daemon = d, .signal_fd = -1, .sock = -1, .fuse_fd = -1};
+    struct hold daemons_end;
+    int status = 0, r = open_signals(&h);
+
+    prctl(PR_SET_NAME, "s3efs-holder");
+    while (r == 0) {
+        r = start(&h, &daemons_end);
+        if (r == 1) {
+            prctl(PR_SET_NAME, "s3efs");
+            d->hold = &daemons_end;
+            r = run_mount(c, d);
+            d->hold = NULL;
+            return r;
+        }
+        if (r < 0)
+            break;
+        status = wait_daemon(&h);
+        if (!is_to_follow(&h, status))
+            break;
+        log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
+                  WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        pause_between(&h);
+        if (h.is_ending)
+            break;
+    }
+    if (r < 0)
+        daemon_failed(d, EXIT_SYSTEM, err_text());
+    end_mount(&h, status);
+    return r < 0 ? EXIT_SYSTEM : code_of(&h, status);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* takeover=: a small process that keeps /dev/fuse open and starts the daemon, and one more when that dies (protocol 17).
+ * It does nothing else: no threads, no store, no cache, no libcurl. */
+#ifndef S3EFS_HOLDER_H
+#define S3EFS_HOLDER_H
+
+#include <stdbool.h>
+#include "options.h"
+#include "daemon.h"
+
+/* Exit code of a daemon that can't believe what it should take over: there is no use in another. */
+#define EXIT_NO_TAKEOVER 33
+
+/* The daemon's end. */
+struct hold {
+    int sock;    /* to the holder; -1: there is none */
+    int fuse_fd; /* of a living mount that is to be taken over; -1: mount anew */
+};
+
+/* In place of run_mount(): starts daemons until one ends in order, or the mount does. Returns the exit code: in the holder
+ * the last daemon's, in a daemon its own. */
+int holder_run(const struct config *c, struct daemon *d);
+
+/* From the daemon. The mount is there, and this is its descriptor; the mount is served (can_follow: and may be taken over,
+ * if this daemon dies). Do nothing without a holder. */
+void hold_mounted(const struct hold *h, int fuse_fd);
+void hold_ready(const struct hold *h, bool can_follow);
+
+#endif
