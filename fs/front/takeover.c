@@ -5,7 +5,9 @@
  * with no more flags than were agreed on, and swallows the answer; only then does any thread read from the kernel, which
  * is asked to send again what the dead daemon had read (FUSE_NOTIFY_RESEND).
  * TAKE-1  What an answer tells of is in the takeover table before the answer goes.
- * TAKE-2  A request that comes again and whose answer was kept gets that answer, and is not run. */
+ * TAKE-2  A request that comes again and whose answer was kept gets that answer, and is not run.
+ * TAKE-3  The kernel is asked before the new daemon reads anything. It sends again all that was read and not answered, by
+ *         whomever: a request that the new daemon had read itself would run twice, at once (appends were made twice). */
 #include "internal.h"
 
 #include <errno.h>
@@ -95,14 +97,14 @@ static void ask_again(int fd)
         log_error("takeover.resend", "cause=%s effect=\"calls that the dead daemon had read hang\"", strerror(errno));
 }
 
-/* INIT's answer of a daemon that takes over: the kernel has it. */
+/* INIT's answer of a daemon that takes over: the kernel has it. TAKE-3 */
 static void open_gate(struct front *f, int fd)
 {
+    ask_again(fd);
     lock_take(&f->take.lock);
     f->take.stage = TAKE_RUNS;
     cond_broadcast(&f->take.changed);
     lock_drop(&f->take.lock);
-    ask_again(fd);
 }
 
 static bool is_init_answer(struct front *f, const struct fuse_out_header *head)

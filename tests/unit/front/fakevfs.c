@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -579,7 +580,6 @@ void vfs_lock_stop(struct vfs *v)
     lock_drop(&v->lock);
 }
 
-/* Nothing is kept: there is no table. */
 void vfs_keep_begin(struct vfs *v, uint64_t unique)
 {
     (void)v;
@@ -588,19 +588,26 @@ void vfs_keep_begin(struct vfs *v, uint64_t unique)
 
 void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t len)
 {
-    (void)v;
-    (void)unique;
-    (void)reply;
     (void)len;
+    lock_take(&v->lock);
+    if (reply != NULL)
+        v->kept.last = unique;
+    lock_drop(&v->lock);
 }
 
 int vfs_keep_find(struct vfs *v, uint64_t unique, void **ret, size_t *ret_len)
 {
-    (void)v;
-    (void)unique;
-    (void)ret;
-    (void)ret_len;
-    return -ENOENT;
+    int r = -ENOENT;
+
+    lock_take(&v->lock);
+    if (v->kept.len > 0 && unique == v->kept.unique) {
+        *ret = malloc(v->kept.len);
+        r = *ret != NULL ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        memcpy(*ret, v->kept.reply, *ret_len = v->kept.len);
+    lock_drop(&v->lock);
+    return r;
 }
 
 int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len)
@@ -614,9 +621,11 @@ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len)
 
 int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len)
 {
-    (void)v;
-    (void)n;
-    (void)ret;
-    (void)ret_len;
-    return -ENOENT;
+    if (v->kept.blob_len[n] == 0)
+        return -ENOENT;
+    *ret = malloc(v->kept.blob_len[n]);
+    if (*ret == NULL)
+        return -ENOMEM;
+    memcpy(*ret, v->kept.blob[n], *ret_len = v->kept.blob_len[n]);
+    return 0;
 }

@@ -45,6 +45,13 @@ struct vfs {
     void (*on_idle_stop)(struct vfs *v); /* in vfs_idle_stop(), no lock held */
     unsigned many_forgotten;
     uint64_t falloc_off, falloc_len, copied_from, copied_to;
+    struct { /* of the takeover table; no kept answer: len 0 */
+        const void *blob[2];
+        size_t blob_len[2];
+        uint64_t unique, last; /* last: whose answer was kept last */
+        unsigned char reply[64];
+        size_t len;
+    } kept;
 };
 void fake_init(struct vfs *v);
 void fake_done(struct vfs *v);
