@@ -148,6 +148,26 @@ int data_state_get(struct data_file *f, struct data_state *ret)
     return 0;
 }
 
+int data_state_get_own(struct data_file *f, struct data_state *ret)
+{
+    struct extents own = {0};
+    int r;
+    lock_take(&f->lock);
+    r = extents_reserve(&own, f->dirty.n + f->local.n);
+    for (size_t i = 0; r == 0 && i < f->dirty.n; i++)
+        extents_add(&own, f->dirty.v[i].off, f->dirty.v[i].len);
+    for (size_t i = 0; r == 0 && i < f->local.n; i++)
+        extents_add(&own, f->local.v[i].off, f->local.v[i].len);
+    struct data_state s = {.ext = own.v, .n = own.n, .size = f->size, .base_valid = f->base_valid, .whole = f->whole};
+    lock_drop(&f->lock);
+    if (r != 0) {
+        extents_done(&own);
+        return err_set(-ENOMEM, "no memory for the ranges of a file");
+    }
+    *ret = s;
+    return 0;
+}
+
 void data_state_done(struct data_state *s)
 {
     free(s->ext);
@@ -159,7 +179,7 @@ int data_stage_keep(struct data_file *f, struct table *t, uint64_t *ret_id)
     int r = 0;
     file_read_begin_now(f);
     *ret_id = 0;
-    if (f->dirty.n > 0 && f->stage)
+    if (f->dirty.n + f->local.n > 0 && f->stage)
         r = table_stage_keep(t, f->stage, ret_id);
     file_read_end(f);
     return r;

@@ -159,8 +159,10 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
     uint64_t end, seen;
     ssize_t n;
 
-    if (h == NULL || h->data == NULL)
+    if (h == NULL)
         return -EBADF;
+    if (h->data == NULL)
+        return err_set(-ESTALE, "%s is not to be found any more", h->inode->name);
     n = data_read(h->data, off, buf, len);
     if (n < 0)
         return n;
@@ -223,9 +225,11 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
     struct inode *i;
     int r;
 
-    if (h == NULL || !h->is_writer || h->data == NULL)
+    if (h == NULL || !h->is_writer)
         return err_set(-EBADF, "not open for writing");
     i = h->inode;
+    if (h->data == NULL)
+        return err_set(-ESTALE, "%s is not to be found any more", i->name);
     if (off > INT64_MAX - len)
         return err_set(-EFBIG, "past the largest offset");
     inode_io_take(v, i);

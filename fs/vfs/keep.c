@@ -341,6 +341,12 @@ static struct kept *kept_of(struct vfs *v, struct inode *i)
     return i->kept;
 }
 
+/* By us; what others did to its name makes it stale. */
+static bool is_removed_locked(const struct inode *i)
+{
+    return i->parent == NULL && !i->is_stale && i->n_open > 0;
+}
+
 static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *d)
 {
     struct outrec *r = &d->rec;
@@ -362,13 +368,14 @@ static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *
     r->tail_off = i->tail.off;
     r->tail_end = i->tail.end;
     d->is_sent = i->is_sent;
+    d->is_removed = is_removed_locked(i);
     d->torn = i->torn;
     d->failed = i->failed;
     if (store_hdrs_copy(&r->edits, &i->edits) < 0)
         d->torn = -ENOMEM;
 }
 
-/* The record of a file with dirty bytes or attributes, and of one that failed. */
+/* The record of a file with dirty bytes or attributes, of one that failed, and of one that is only here. */
 static int make_record(struct vfs *v, struct inode *i, struct kept *kept, struct keep_data *d, struct buf *out)
 {
     int r;
@@ -380,8 +387,8 @@ static int make_record(struct vfs *v, struct inode *i, struct kept *kept, struct
     lock_take(&v->tree);
     fill_locked(v, i, d);
     lock_drop(&v->tree);
-    r = data_state_get(i->data, &d->rec.bytes);
-    if (r == 0)
+    r = d->is_removed ? data_state_get_own(i->data, &d->rec.bytes) : data_state_get(i->data, &d->rec.bytes);
+    if (r == 0 && d->rec.bytes.n > 0)
         r = data_stage_keep(i->data, v->keep->table, &d->file);
     return r == 0 ? keeprec_put_data(d, out) : r;
 }
@@ -461,7 +468,8 @@ static void keep(struct vfs *v, struct inode *i, bool is_trying)
         i->kept->is_retry = is_trying && i->kept->is_retry;
     }
     lock_take(&v->tree);
-    is_dirty = S_ISREG(atomic_load(&i->type)) && i->data != NULL && (i->is_new || i->is_dirty || i->torn != 0);
+    is_dirty = S_ISREG(atomic_load(&i->type)) && i->data != NULL &&
+               (i->is_new || i->is_dirty || i->torn != 0 || is_removed_locked(i));
     lock_drop(&v->tree);
     if (is_dirty || (i->kept != NULL && i->kept->hash != 0))
         write_inode(v, i, is_dirty);

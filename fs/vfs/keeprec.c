@@ -209,7 +209,7 @@ int keeprec_put_data(const struct keep_data *d, struct buf *out)
 {
     put_u64(out, REC_VERSION);
     put_u64(out, d->file);
-    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u));
+    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u) | (d->is_removed ? 4u : 0u));
     put_u64(out, (uint64_t)(int64_t)d->torn);
     put_u64(out, (uint64_t)(int64_t)d->failed);
     return outrec_encode(&d->rec, out);
@@ -227,6 +227,7 @@ int keeprec_get_data(const void *data, size_t len, struct keep_data *ret)
     flags = get_u64(&c);
     ret->is_sent = (flags & 1) != 0;
     ret->is_trying = (flags & 2) != 0;
+    ret->is_removed = (flags & 4) != 0;
     ret->torn = (int)(int64_t)get_u64(&c);
     ret->failed = (int)(int64_t)get_u64(&c);
     if (c.error != 0 || ret->torn > 0 || ret->failed > 0)

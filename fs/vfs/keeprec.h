@@ -26,6 +26,7 @@ struct keep_node {
 struct keep_data {
     uint64_t file; /* of the table's staged files; 0: no dirty bytes */
     bool is_sent;
+    bool is_removed; /* it has no name, and some have it open: nothing of it is ever sent */
     bool is_trying; /* just this content is being sent, under this mark */
     int torn, failed;
     struct outrec rec; /* with the marks of commits that may have landed */

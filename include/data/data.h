@@ -96,6 +96,8 @@ struct data_state {
     bool whole; /* as data_is_whole */
 };
 _must_check_ int data_state_get(struct data_file *f, struct data_state *ret);
+/* The same of a file that has no name any more: all that was brought here counts as written. */
+_must_check_ int data_state_get_own(struct data_file *f, struct data_state *ret);
 void data_state_done(struct data_state *s); /* idempotent; legal on a zeroed struct */
 /* Makes a journal entry of the file as it is (journal_put with its staged bytes, none if it has none). The caller keeps
  * writers away from data_state_get() on until this returns; readers go on. From then on the staged bytes of its dirty
@@ -109,7 +111,7 @@ _must_check_ int data_file_restore(struct data *d, const char *key, const struct
                                    struct cache_stage *stage, const struct data_state *state, struct data_file **ret);
 
 /* --- takeover (cache/table.h) --- */
-/* Keeps the stage of its dirty ranges in the table: its number, 0 if it has none. The caller keeps writers away. */
+/* Keeps the stage of its ranges in the table: its number, 0 if it has none. The caller keeps writers away. */
 _must_check_ int data_stage_keep(struct data_file *f, struct table *t, uint64_t *ret_id);
 
 /* A body for uploads: [off, off + len) of the file as it is now. The caller keeps writers away meanwhile and the

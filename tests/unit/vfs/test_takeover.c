@@ -270,6 +270,45 @@ static void what_was_cut_is_cut(void **state)
     }
 }
 
+/* Removed, and open: there is no name and no object to find it by. */
+static void removed_files_go_on(void **state)
+{
+    uint64_t old, temp;
+    char buf[32];
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "old", "content", 7), 0);
+    begin();
+    assert_int_equal(rig_open_file(&rig, "old", O_RDWR, &old), 0);
+    assert_int_equal(rig_unlink(&rig, "old"), 0);
+    answer();
+    temp = creat_answered("temp", O_RDWR | O_EXCL);
+    write_answered(temp, 0, "scratch");
+    begin();
+    assert_int_equal(rig_unlink(&rig, "temp"), 0);
+    answer();
+    for (int k = 0; k < 2; k++) {
+        die();
+        assert_int_equal(vfs_read(rig.vfs, old, 3, buf, sizeof(buf)), 4);
+        assert_memory_equal(buf, "tent", 4);
+        assert_int_equal(vfs_read(rig.vfs, temp, 0, buf, sizeof(buf)), 7);
+        assert_memory_equal(buf, "scratch", 7);
+    }
+    write_answered(old, 7, "ment");
+    write_answered(temp, 0, "S");
+    die();
+    assert_int_equal(vfs_read(rig.vfs, old, 0, buf, sizeof(buf)), 11);
+    assert_memory_equal(buf, "contentment", 11);
+    assert_int_equal(vfs_read(rig.vfs, temp, 0, buf, sizeof(buf)), 7);
+    assert_memory_equal(buf, "Scratch", 7);
+    assert_int_equal(flush(old), 0);
+    assert_int_equal(flush(temp), 0);
+    vfs_release(rig.vfs, old);
+    vfs_release(rig.vfs, temp);
+    assert_no_object("old");
+    assert_no_object("temp");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unanswered_calls_leave_nothing, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(removed_files_go_on, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(what_was_cut_is_cut, keeping_setup, keeping_teardown),
     };
 
