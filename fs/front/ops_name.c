@@ -5,31 +5,50 @@
 #include <errno.h>
 #include "base/err.h"
 
-/* A request that a daemon before this one had read, and may have done, before it died (takeover.c): the state tells. */
-static int gone_before(int r)
+/* A request that a daemon before this one had read, and may have done before it died (takeover.c). 1: it had; 0: it is to be
+ * run; -errno. */
+static int was_removed(struct vfs *v, fuse_ino_t dir, const char *name)
 {
-    return r == -ENOENT && front_is_again() ? 0 : r;
+    return front_is_again() ? vfs_was_removed(v, dir, name) : 0;
 }
 
+static int was_made(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name, struct vfs_entry *e)
+{
+    return front_is_again() ? vfs_was_made(v, x, dir, name, e) : 0;
+}
+
+/* After its run: *r is EEXIST where what the daemon before had sent came late. */
+static int made(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name, struct vfs_entry *e, int r)
+{
+    int was = r == -EEXIST ? was_made(v, x, dir, name, e) : 0;
+
+    return was > 0 ? 0 : was < 0 ? was : r;
+}
+
+/* A directory that only its files imply has no mark to be known by. */
 static bool is_there(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name)
 {
     struct vfs_entry e = {0};
 
-    if (vfs_lookup(v, x, dir, name, &e) != 0)
+    if (!vfs_was_tried(v) || vfs_lookup(v, x, dir, name, &e) != 0)
         return false;
     vfs_forget(v, e.node, 1);
     return true;
 }
 
-static int made_before(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name, mode_t type,
-                       struct vfs_entry *e, int r)
+/* The new name is the same file already. */
+static bool was_linked(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t node, fuse_ino_t dir, const char *name,
+                       struct vfs_entry *e)
 {
+    struct stat st;
+    int64_t ns;
+
     if (!front_is_again() || vfs_lookup(v, x, dir, name, e) != 0)
-        return r;
-    if ((e->st.st_mode & S_IFMT) == type)
-        return 0;
+        return false;
+    if (vfs_getattr(v, node, 0, &st, &ns) == 0 && st.st_ino == e->st.st_ino)
+        return true;
     vfs_forget(v, e->node, 1);
-    return r;
+    return false;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
@@ -66,10 +85,10 @@ static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
     struct vfs_entry e = {0};
-    int r = vfs_mknod(v, &x, dir, name, mode, rdev, &e);
+    int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
-    if (r == -EEXIST)
-        r = made_before(v, &x, dir, name, (mode & S_IFMT) != 0 ? mode & S_IFMT : S_IFREG, &e, r);
+    if (was == 0)
+        r = made(v, &x, dir, name, &e, vfs_mknod(v, &x, dir, name, mode, rdev, &e));
     reply_entry(req, r, "mknod", dir, name, &e);
 }
 
@@ -78,10 +97,10 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
     struct vfs_entry e = {0};
-    int r = vfs_mkdir(v, &x, dir, name, mode, &e);
+    int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
-    if (r == -EEXIST)
-        r = made_before(v, &x, dir, name, S_IFDIR, &e, r);
+    if (was == 0)
+        r = made(v, &x, dir, name, &e, vfs_mkdir(v, &x, dir, name, mode, &e));
     reply_entry(req, r, "mkdir", dir, name, &e);
 }
 
@@ -90,10 +109,10 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
     struct vfs_entry e = {0};
-    int r = vfs_symlink(v, &x, target, dir, name, &e);
+    int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
-    if (r == -EEXIST)
-        r = made_before(v, &x, dir, name, S_IFLNK, &e, r);
+    if (was == 0)
+        r = made(v, &x, dir, name, &e, vfs_symlink(v, &x, target, dir, name, &e));
     reply_entry(req, r, "symlink", dir, name, &e);
 }
 
@@ -113,16 +132,18 @@ static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    int was = was_removed(v, dir, name);
 
-    reply_done(req, gone_before(vfs_unlink(v, &x, dir, name)), "unlink", dir, name);
+    reply_done(req, was > 0 ? 0 : was < 0 ? was : vfs_unlink(v, &x, dir, name), "unlink", dir, name);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    int was = was_removed(v, dir, name);
 
-    reply_done(req, gone_before(vfs_rmdir(v, &x, dir, name)), "rmdir", dir, name);
+    reply_done(req, was > 0 ? 0 : was < 0 ? was : vfs_rmdir(v, &x, dir, name), "rmdir", dir, name);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t new_dir,
@@ -130,9 +151,10 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
 {
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    int was = front_is_again() ? vfs_was_renamed(v, dir, name, new_dir, new_name) : 0, r = was > 0 ? 0 : was;
 
-    int r = vfs_rename(v, &x, dir, name, new_dir, new_name, flags);
-
+    if (was == 0)
+        r = vfs_rename(v, &x, dir, name, new_dir, new_name, flags);
     if (r == -ENOENT && front_is_again() && is_there(v, &x, new_dir, new_name))
         r = 0;
     reply_done(req, r, "rename", dir, name);
@@ -145,8 +167,8 @@ static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char 
     struct vfs_entry e = {0};
     int r = vfs_link(v, &x, node, dir, name, &e);
 
-    if (r == -EEXIST)
-        r = made_before(v, &x, dir, name, S_IFREG, &e, r);
+    if (r == -EEXIST && was_linked(v, &x, node, dir, name, &e))
+        r = 0;
     reply_entry(req, r, "link", dir, name, &e);
 }
 

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "keep.h"
 #include "theirs.h"
 
 #define TARGET_MAX 4095 /* Linux's PATH_MAX without the NUL; EFS: 4,080 */
@@ -203,6 +204,7 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
             if (r == 0 && body != NULL)
                 r = data_write(i->data, 0, body, strlen(body));
         }
+        keep_try(v, i);
         if (r == 0)
             r = S_ISDIR(mode) ? marker_put(v, i) : commit_inode(v, i);
         crash_point("name.made");

@@ -45,6 +45,7 @@ static _Thread_local struct {
     uint64_t unique, answered; /* answered: its record can go */
     uint64_t handles[HANDLES];
     unsigned n_handles;
+    bool has_try;   /* a KEEP_TRY record */
     size_t promise; /* of a write that appends */
 } call;
 
@@ -289,6 +290,10 @@ void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t le
             add_handle(v, &b, call.handles[n]);
         call.n_handles = 0;
     }
+    if (unique == call.unique && call.has_try) {
+        add(&b, KEEP_TRY, unique, NULL, 0);
+        call.has_try = false;
+    }
     if (call.answered != unique) /* an append's was kept with its bytes, and is not given yet */
         add_answered(&b);
     if (reply != NULL) {
@@ -302,6 +307,16 @@ void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t le
     batch_done(&b);
 }
 
+uint64_t keep_unique(const struct vfs *v)
+{
+    return v->keep != NULL ? call.unique : 0;
+}
+
+void keep_note_try(void)
+{
+    call.has_try = true;
+}
+
 void vfs_keep_begin(struct vfs *v, uint64_t unique)
 {
     if (v->keep == NULL)
@@ -309,6 +324,7 @@ void vfs_keep_begin(struct vfs *v, uint64_t unique)
     if (call.n_handles > 0) /* answered by another thread meanwhile */
         vfs_keep_reply(v, call.unique, NULL, 0);
     call.unique = unique;
+    call.has_try = false;
     call.promise = 0;
 }
 

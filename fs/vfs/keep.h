@@ -6,6 +6,7 @@
  * KEEP-3  Nodes' names and the kernel's references are in the table before the answer that tells of them goes
  *         (vfs_keep_reply); a reference too many is a leak, one too few never happens.
  * KEEP-4  A handle, and the answer of a call that must not run twice, are written in one step with it.
+ * KEEP-5  The id of what a call by name makes, removes or renames is in the table before the first request that may do it.
  * All are cheap and do nothing where nothing is kept (v->keep NULL). */
 #ifndef S3EFS_VFS_KEEP_H
 #define S3EFS_VFS_KEEP_H
@@ -13,7 +14,7 @@
 #include "internal.h"
 #include "keeprec.h"
 
-enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b' };
+enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b', KEEP_TRY = 't' };
 
 int keep_new(struct vfs *v, struct table *t);
 void keep_free(struct vfs *v); /* the records stay */
@@ -30,6 +31,12 @@ void keep_promise_write(struct vfs *v, size_t len);
 const char *keep_mark(struct vfs *v, struct inode *i, bool *is_retry);
 /* Is it such a commit? What the bucket has under its mark is then what counts. */
 bool keep_is_retry(const struct inode *i);
+
+/* again.c: the call of this thread is about to make, remove or rename this file (KEEP-5). Without v->tree. */
+void keep_try(struct vfs *v, const struct inode *i);
+/* The number of the call that this thread serves; 0: none, or nothing is kept. */
+uint64_t keep_unique(const struct vfs *v);
+void keep_note_try(void); /* it has a record of tries, which goes with its answer */
 
 /* takeover.c: of an inode that was taken over; io is nobody's yet */
 int keep_adopt(struct inode *i, const struct keep_data *d);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "keep.h"
 
 #define TRIES 3
 
@@ -389,6 +390,7 @@ int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *n
         r = keep_for_handles(v, i, key, &g);
     if (r == 0) {
         marker_keep(v, dir);
+        keep_try(v, i);
         crash_point("link.unlink_doubted");
         r = late_unlink(v, key) ?: key_delete(v, key);
         crash_point("link.unlink_deleted");

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "keep.h"
 #include "link.h"
 #include "outbox.h"
 #include "rename.h"
@@ -90,6 +91,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         r = keep_for_readers(v, i);
         if (r == 0) {
             marker_keep(v, dir);
+            keep_try(v, i);
             crash_point("unlink.ready");
             r = late_unlink(v, key) ?: key_delete(v, key);
             crash_point("unlink.deleted");
@@ -192,6 +194,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
         r = check_empty(v, i, key);
     if (r == 0) {
         marker_keep(v, dir);
+        keep_try(v, i);
         r = remove_marker(v, i, key);
     }
     if (r < 0)

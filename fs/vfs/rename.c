@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "keep.h"
 #include "link.h"
 #include "outbox.h"
 #include "rename.h"
@@ -353,6 +354,7 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     struct inode *first = i, *second = over;
     int r;
 
+    keep_try(v, i);
     if (inode_is_dir(i)) {
         names_take_all(v);
         r = rename_dir(v, n, i, over);

@@ -288,6 +288,14 @@ void vfs_keep_begin(struct vfs *v, uint64_t unique);
 void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t len);
 /* The answer that was kept for a request: free() it. -ENOENT: none. */
 _must_check_ int vfs_keep_find(struct vfs *v, uint64_t unique, void **ret, size_t *ret_len);
+/* A call that comes again: did it take effect before its daemon died? 1: yes, and the names here are as it left them;
+ * 0: make it again; -errno. vfs_was_made: *ret as of vfs_lookup. */
+bool vfs_was_tried(struct vfs *v); /* it got as far as a request that may have taken effect */
+_must_check_ int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
+                              struct vfs_entry *ret);
+_must_check_ int vfs_was_removed(struct vfs *v, uint64_t dir, const char *name);
+_must_check_ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir,
+                                 const char *new_name);
 /* The caller's own, by number. */
 _must_check_ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len);
 _must_check_ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len); /* -ENOENT */

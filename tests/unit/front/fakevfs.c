@@ -629,3 +629,36 @@ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len)
     memcpy(*ret, v->kept.blob[n], *ret_len = v->kept.blob_len[n]);
     return 0;
 }
+
+bool vfs_was_tried(struct vfs *v)
+{
+    (void)v;
+    return false;
+}
+
+int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name, struct vfs_entry *ret)
+{
+    (void)x;
+    (void)dir;
+    (void)name;
+    (void)ret;
+    (void)v;
+    return 0;
+}
+
+int vfs_was_removed(struct vfs *v, uint64_t dir, const char *name)
+{
+    (void)v;
+    (void)dir;
+    return strcmp(name, "removed") == 0;
+}
+
+int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir, const char *new_name)
+{
+    (void)v;
+    (void)dir;
+    (void)name;
+    (void)new_dir;
+    (void)new_name;
+    return 0;
+}

@@ -309,6 +309,163 @@ static void removed_files_go_on(void **state)
     assert_no_object("temp");
 }
 
+/* --- calls by name whose daemon died after the bucket had done it: hooks copy the state there --- */
+
+static struct {
+    enum store_op op;
+    unsigned n; /* which of them, from 1 */
+} at;
+
+static void snapshot_at(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == at.op && at.n > 0 && --at.n == 0)
+        assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+/* The call is answered by nobody: the daemon dies after the n-th such request of it, and the call comes again. */
+static void die_after(enum store_op op, unsigned n)
+{
+    at.op = op;
+    at.n = n;
+    memstore_set_hooks(rig.store, NULL, snapshot_at, NULL);
+    begin();
+}
+
+static void comes_again(void)
+{
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_int_equal(at.n, 0);
+    vfs_keep_begin(rig.vfs, 0); /* what this thread knows of the call dies with its daemon */
+    die();
+    vfs_keep_begin(rig.vfs, last_unique);
+}
+
+static void a_directory_is_made_once(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    die_after(STORE_PUT, 1);
+    assert_int_equal(vfs_mkdir(rig.vfs, &rig.ctx, VFS_ROOT, "d", 0700, &e), 0);
+    comes_again();
+    assert_int_equal(vfs_was_made(rig.vfs, &rig.ctx, VFS_ROOT, "d", &e), 1);
+    assert_int_equal(e.st.st_mode, S_IFDIR | 0700);
+    answer();
+    assert_false(vfs_was_tried(rig.vfs)); /* its record went with the answer */
+}
+
+/* Made by others before the call that comes again had a chance: who makes a directory as a lock must not believe it his. */
+static void anothers_directory_is_not_ours(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    die();
+    begin();
+    assert_int_equal(vfs_was_made(rig.vfs, &rig.ctx, VFS_ROOT, "d", &e), 0);
+    assert_int_equal(vfs_mkdir(rig.vfs, &rig.ctx, VFS_ROOT, "d", 0700, &e), -EEXIST);
+    assert_int_equal(vfs_was_made(rig.vfs, &rig.ctx, VFS_ROOT, "d", &e), 0);
+    answer();
+}
+
+static void a_link_is_made_once(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    die_after(STORE_PUT, 1);
+    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, "target", VFS_ROOT, "l", &e), 0);
+    comes_again();
+    assert_int_equal(vfs_was_made(rig.vfs, &rig.ctx, VFS_ROOT, "l", &e), 1);
+    assert_int_equal(e.st.st_mode & S_IFMT, S_IFLNK);
+    answer();
+}
+
+static void a_file_is_removed_once(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "ours", 4), 0);
+    die_after(STORE_DELETE, 1);
+    assert_int_equal(vfs_unlink(rig.vfs, &rig.ctx, VFS_ROOT, "f"), 0);
+    assert_int_equal(memstore_put(rig.store, "f", "another's", 9, NULL, NULL), 0);
+    comes_again();
+    assert_int_equal(vfs_was_removed(rig.vfs, VFS_ROOT, "f"), 1);
+    answer();
+    assert_object("f", "another's");
+    begin();
+    assert_int_equal(rig_open_file(&rig, "f", O_RDONLY, &fh), 0);
+    answer();
+    /* one that is still there is removed, and one that is gone already is not asked for twice */
+    die_after(STORE_HEAD, 1);
+    at.n = 0;
+    assert_int_equal(rig_snapshot(&rig), 0);
+    comes_again();
+    assert_int_equal(vfs_was_removed(rig.vfs, VFS_ROOT, "f"), 0);
+    assert_int_equal(vfs_unlink(rig.vfs, &rig.ctx, VFS_ROOT, "f"), 0);
+    answer();
+    assert_no_object("f");
+}
+
+static void a_directory_is_removed_once(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    die_after(STORE_DELETE, 1);
+    assert_int_equal(vfs_rmdir(rig.vfs, &rig.ctx, VFS_ROOT, "d"), 0);
+    comes_again();
+    assert_int_equal(vfs_was_removed(rig.vfs, VFS_ROOT, "d"), 1);
+    answer();
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+}
+
+/* After the copy: the next daemon ends the rename; after the DELETE of the old name: it is done. The file is open. */
+static void renamed_once(unsigned deletes)
+{
+    uint64_t fh;
+    struct vfs_entry e, now;
+    char buf[16];
+
+    assert_int_equal(rig_put(&rig, "old", "ours", 4), 0);
+    begin();
+    assert_int_equal(rig_walk(&rig, "old", &e), 0);
+    assert_int_equal(rig_open_file(&rig, "old", O_RDWR, &fh), 0);
+    answer();
+    die_after(STORE_DELETE, deletes);
+    assert_int_equal(vfs_rename(rig.vfs, &rig.ctx, VFS_ROOT, "old", VFS_ROOT, "new", 0), 0);
+    assert_int_equal(memstore_put(rig.store, "old", "another's", 9, NULL, NULL), 0);
+    comes_again();
+    assert_int_equal(vfs_was_renamed(rig.vfs, VFS_ROOT, "old", VFS_ROOT, "new"), 1);
+    answer();
+    assert_object("old", "another's");
+    assert_object("new", "ours");
+    assert_int_equal(vfs_read(rig.vfs, fh, 0, buf, sizeof(buf)), 4);
+    write_answered(fh, 4, ", too");
+    assert_int_equal(flush(fh), 0);
+    assert_object("new", "ours, too");
+    begin();
+    assert_int_equal(vfs_lookup(rig.vfs, &rig.ctx, VFS_ROOT, "new", &now), 0);
+    answer();
+    assert_int_equal(now.node, e.node);
+}
+
+static void a_file_is_renamed_once(void **state)
+{
+    (void)state;
+    renamed_once(1);
+}
+
+static void an_ended_rename_is_not_made_again(void **state)
+{
+    (void)state;
+    renamed_once(2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +477,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(removed_files_go_on, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_directory_is_made_once, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(anothers_directory_is_not_ours, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_link_is_made_once, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_removed_once, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_directory_is_removed_once, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_renamed_once, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(an_ended_rename_is_not_made_again, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(what_was_cut_is_cut, keeping_setup, keeping_teardown),
     };
 
