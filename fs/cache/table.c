@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -295,8 +296,11 @@ int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
     int r;
 
     *ret_id = s->kept;
-    if (s->kept != 0)
-        return 0;
+    if (s->kept != 0) {
+        stage_path(t, s->kept, path);
+        if (access(path, F_OK) == 0) /* it may have been dropped meanwhile, while nothing of it counted */
+            return 0;
+    }
     lock_take(&t->lock);
     id = t->next_file++;
     lock_drop(&t->lock);
@@ -306,6 +310,11 @@ int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
         return err_set(r, "takeover table: staged bytes can't be kept: %s", strerror(-r));
     *ret_id = s->kept = id;
     return 0;
+}
+
+bool table_stage_is_kept(const struct cache_stage *s)
+{
+    return s->kept != 0;
 }
 
 int table_stage_get(struct table *t, uint64_t id, struct cache_stage **ret)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/sys.h"
+#include "cache/table.h"
 #include "internal.h"
 
 static int check_open(const struct data_file *f)
@@ -86,6 +87,12 @@ static void cut_stage(struct data_file *f, uint64_t size)
     uint64_t end = extents_end(&f->dirty), local_end = extents_end(&f->local);
     if (!f->stage || (end <= size && local_end <= size && !f->stage_impure))
         return;
+    if (table_stage_is_kept(f->stage)) { /* should this be the last step: the record counts on all of it */
+        f->stage_impure = true;
+        if (size == 0)
+            file_drop_stage(f);
+        return;
+    }
     int fd = cache_stage_write_fd(f->stage);
     if (fd < 0 || sys_ftruncate(fd, size) != 0)
         f->stage_impure = true;

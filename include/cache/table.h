@@ -9,6 +9,7 @@
 #ifndef S3EFS_CACHE_TABLE_H
 #define S3EFS_CACHE_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/macros.h"
@@ -36,6 +37,8 @@ _must_check_ int table_get(struct table *t, unsigned char kind, uint64_t id, voi
 
 /* Keeps a staged file (by a link) under a new number, or the one that it has. */
 _must_check_ int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id);
+/* Has it been kept? Then what a record says of it must stay in it until the next record. */
+bool table_stage_is_kept(const struct cache_stage *s);
 /* As a stage again; the kept one stays. -ENOENT. */
 _must_check_ int table_stage_get(struct table *t, uint64_t id, struct cache_stage **ret);
 void table_stage_drop(struct table *t, uint64_t id); /* one that is not there is fine */
