@@ -111,12 +111,10 @@ static int open_coord(struct compose *m)
 /* The mount lives: what the daemon before this one knew, and what it was at in the bucket. */
 static int take_over(struct compose *m)
 {
-    int r = vfs_takeover(m->vfs);
-
-    if (r == 0 && !m->config->read_only && m->caps.put_absent && m->caps.put_match && session_resume(m->coord) < 0)
+    if (!m->config->read_only && m->caps.put_absent && m->caps.put_match && session_resume(m->coord) < 0)
         log_warn("takeover.session", "cause=%s effect=\"a rename that was under way waits for its lease to end\"",
                  LOG_Q(err_text()));
-    return r;
+    return vfs_takeover(m->vfs);
 }
 
 /* May locks be held in the bucket? */

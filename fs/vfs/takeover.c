@@ -235,6 +235,19 @@ static void note(struct map_link *l, void *arg)
     all->v[all->n++] = container_of(l, struct inode, by_node);
 }
 
+/* A new file that nobody has open was made by a create that nobody has heard of: it is made again. */
+static void drop_unheard_locked(struct vfs *v, struct inode *i)
+{
+    if (!i->is_new || i->n_open > 0 || !S_ISREG(atomic_load(&i->type)))
+        return;
+    if (i->parent != NULL) {
+        names_changed_locked(v, i->parent, i->name, false, false);
+        inode_detach_locked(v, i);
+    }
+    i->is_new = i->is_dirty = false;
+    i->nlookup = 0;
+}
+
 /* Gives back what add_inode() took: what only an unanswered call knew of goes. */
 static int settle(struct vfs *v)
 {
@@ -245,8 +258,10 @@ static int settle(struct vfs *v)
     if (all.v != NULL)
         map_each(&v->locked.by_node, note, &all);
     for (size_t k = 0; k < all.n; k++)
-        if (all.v[k] != v->locked.root)
+        if (all.v[k] != v->locked.root) {
+            drop_unheard_locked(v, all.v[k]);
             inode_unref_locked(v, all.v[k]);
+        }
     v->locked.next_node += NUMBERS_AHEAD;
     v->locked.next_fh += NUMBERS_AHEAD;
     lock_drop(&v->tree);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "coord/session.h"
 #include "fs/vfs/rename.h"
 #include "memstore.h"
 
@@ -69,7 +70,8 @@ static int start(struct rig *r)
     char journal[96];
     struct upload_conf uc = {.caps = r->conf.caps};
     struct coord_conf oc = {
-        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = !is_real_time};
+        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = !is_real_time,
+        .session_id = keeps_table ? "00112233445566778899aabbccddeeff" : NULL};
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",
@@ -92,6 +94,8 @@ static int start(struct rig *r)
     r->conf.table = r->table;
     if (x == 0)
         x = vfs_new(&r->conf, r->store, r->cache, r->data, r->upload, r->coord, &r->vfs);
+    if (x == 0 && keeps_table && r->is_follower)
+        x = session_resume(r->coord);
     if (x == 0)
         x = keeps_table && r->is_follower ? vfs_takeover(r->vfs) : vfs_replay(r->vfs);
     return x;
@@ -268,16 +272,23 @@ int rig_snapshot(struct rig *r)
     return x;
 }
 
-int rig_crash(struct rig *r)
+int rig_crash_after(struct rig *r, void (*between)(struct rig *r))
 {
     int x = r->next_dir[0] == '\0' ? rig_snapshot(r) : 0;
 
     stop(r);
+    if (between != NULL)
+        between(r);
     nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     memcpy(r->dir, r->next_dir, sizeof(r->dir));
     r->next_dir[0] = '\0';
     r->is_follower = true;
     return x < 0 ? x : start(r);
+}
+
+int rig_crash(struct rig *r)
+{
+    return rig_crash_after(r, NULL);
 }
 
 void rig_close(struct rig *r)

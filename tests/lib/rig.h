@@ -44,6 +44,7 @@ int rig_snapshot(struct rig *r);
 /* The mount is gone, and one on the newest snapshot (made now if there is none) takes its place; what
  * was done to the disk since is undone. The bucket stays as it is. */
 int rig_crash(struct rig *r);
+int rig_crash_after(struct rig *r, void (*between)(struct rig *r)); /* something happens before the next starts */
 /* The same, with something that happens to its cache directory meanwhile. */
 int rig_remount_after(struct rig *r, void (*between)(struct rig *r));
 void rig_close(struct rig *r);             /* asserts nothing; removes the cache directory */

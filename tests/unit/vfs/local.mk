@@ -12,8 +12,13 @@ vfs_tests += tests/unit/vfs/test_follow tests/unit/vfs/test_append tests/unit/vf
 vfs_tests += tests/unit/vfs/test_writeback
 vfs_tests += tests/unit/vfs/test_exec
 vfs_tests += tests/unit/vfs/test_takeover
+vfs_tests += tests/unit/vfs/test_takeover_steps
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
+tests_unit_vfs_test_takeover_steps_SOURCES = %D%/test_takeover_steps.c
+tests_unit_vfs_test_takeover_steps_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_takeover_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write
+tests_unit_vfs_test_takeover_steps_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_takeover_SOURCES = %D%/test_takeover.c
 tests_unit_vfs_test_takeover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_takeover_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

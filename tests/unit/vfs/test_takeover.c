@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -185,6 +186,32 @@ static void unanswered_calls_leave_nothing(void **state)
     assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), -EBADF);
     fh = creat_answered("never", O_WRONLY | O_EXCL); /* and can be made again */
     assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+}
+
+static void *answer_another(void *arg)
+{
+    (void)arg;
+    vfs_keep_begin(rig.vfs, 7);
+    vfs_keep_reply(rig.vfs, 7, NULL, 0); /* writes down what changed so far, of all calls */
+    return NULL;
+}
+
+static void an_unheard_create_is_made_again(void **state)
+{
+    pthread_t thread;
+    struct vfs_entry e;
+    uint64_t fh;
+
+    (void)state;
+    begin();
+    assert_int_equal(vfs_create(rig.vfs, &rig.ctx, VFS_ROOT, "f", 0644, O_WRONLY | O_EXCL, &e, &fh), 0);
+    assert_int_equal(pthread_create(&thread, NULL, answer_another, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    die();
+    fh = creat_answered("f", O_WRONLY | O_EXCL);
+    write_answered(fh, 0, "once");
+    assert_int_equal(flush(fh), 0);
+    assert_object("f", "once");
 }
 
 static void names_go_on(void **state)
@@ -474,6 +501,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lost_bytes_fail, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(an_append_is_kept_with_its_answer, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(unanswered_calls_leave_nothing, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(an_unheard_create_is_made_again, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(removed_files_go_on, keeping_setup, keeping_teardown),
