@@ -10,6 +10,7 @@ int cmd_mount_helper(int argc, char **argv); /* as mount(8) calls mount.s3efs */
 int cmd_umount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 
 /* Asks the daemon of a mount. 0 and *ret_text (free() it), or the exit code of what it has said on stderr. */

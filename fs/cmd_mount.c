@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/err.h"
 #include "base/log.h"
 #include "options.h"
@@ -18,6 +20,8 @@ struct request {
     struct config config;
     const char *source, *dir;
     bool sloppy, fake;
+    char *held_at; /* a holder has started this program: the mount point, which must not be looked at. NULL: none has */
+    struct hold hold;
 };
 
 static int complain(int code)
@@ -62,7 +66,9 @@ static int take_arguments(struct request *q, int argc, char **argv)
     /* its number is no name by which the next daemon would find what this one has not sent */
     if (r > 0 && !config_given(&q->config, "cache_dir"))
         return err_set(-EINVAL, "%s: a mount that is handed over needs -o cache_dir=DIR", q->dir);
-    if (r == 0)
+    if (q->held_at != NULL)
+        q->config.mountpoint = strdup(q->held_at);
+    else if (r == 0)
         r = mountpoint_canonical(q->dir, &q->config.mountpoint);
     else
         q->config.mountpoint = strdup(q->dir);
@@ -91,14 +97,30 @@ static enum log_target log_target(const struct config *c)
     return c->log_target == CONFIG_LOG_STDERR ? LOG_TO_STDERR : LOG_TO_SYSLOG;
 }
 
+/* In place of a daemon that has handed over, or of one after that. */
+static int go_on(struct request *q)
+{
+    struct daemon d = {.status_fd = -1, .keep_stderr = true, .hold = &q->hold};
+
+    log_open(log_target(&q->config), (enum log_level)q->config.log_level);
+    if (!q->config.foreground && chdir("/") < 0)
+        log_warn("upgrade.chdir", "cause=%s", strerror(errno));
+    return run_mount(&q->config, &d);
+}
+
 static int go(struct request *q, int argc, char **argv)
 {
     struct config *c = &q->config;
     struct daemon d;
+    bool is_held = hold_from_env(&q->hold, &q->held_at);
     int r = take_arguments(q, argc, argv), code = EXIT_SYSTEM;
 
     if (r < 0)
         return complain(r == -EINVAL ? EXIT_USAGE : EXIT_MOUNT);
+    if (is_held && !c->takeover)
+        r = err_set(-EINVAL, "option takeover is not known any more");
+    if (is_held)
+        return r < 0 ? complain(EXIT_MOUNT) : go_on(q);
     if (c->fuse_fd == 0 && mountpoint_check(c->mountpoint) < 0)
         return complain(EXIT_MOUNT);
     if (q->fake)
@@ -137,6 +159,7 @@ int cmd_mount(int argc, char **argv)
     if (code < 0)
         code = go(&q, argc, argv);
     config_done(&q.config);
+    free(q.held_at);
     return code;
 }
 
@@ -171,5 +194,6 @@ int cmd_mount_helper(int argc, char **argv)
     if (code < 0)
         code = go(&q, argc, argv);
     config_done(&q.config);
+    free(q.held_at);
     return code;
 }

@@ -4,7 +4,9 @@
 #include "holder.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -15,11 +17,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "run.h"
 
 #define DEATHS_MAX 60       /* in DEATHS_NS: then something is wrong that a new daemon does not cure */
 #define DEATHS_NS (60 * NS_PER_S)
 #define BACKOFF_MAX_MS 5000 /* between daemons that did not get as far as serving */
+#define MESSAGE_MAX (PATH_MAX + 64)
 #define FAILURES_MAX 10     /* in a row, by a signal */
 
 struct holder {
@@ -29,24 +33,26 @@ struct holder {
     int signal_fd, sock, fuse_fd;
     pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
+    bool is_program, is_handed_over; /* the daemon was started as h->program; it has named one */
+    char program[PATH_MAX], token[HOLD_TOKEN_MAX]; /* "": this one */
     unsigned failures; /* daemons in a row that never served */
     int64_t deaths_ns[DEATHS_MAX];
     unsigned n_deaths;
 };
 
-/* --- messages from the daemon: one letter; 'M' comes with the descriptor --- */
+/* --- messages from the daemon: a letter; 'M' comes with the descriptor, after 'U' a token, a blank, a program --- */
 
-static void tell(const struct hold *h, char letter, int fd)
+static int tell(const struct hold *h, const char *text, int fd)
 {
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(int))];
     } control = {.room = ""};
-    struct iovec iov = {&letter, 1};
+    struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
     if (h == NULL || h->sock < 0)
-        return;
+        return 0;
     if (fd >= 0) {
         struct cmsghdr *c;
 
@@ -58,18 +64,29 @@ static void tell(const struct hold *h, char letter, int fd)
         c->cmsg_len = CMSG_LEN(sizeof(fd));
         memcpy(CMSG_DATA(c), &fd, sizeof(fd));
     }
-    if (sendmsg(h->sock, &msg, MSG_NOSIGNAL) != 1)
-        log_warn("holder.gone", "cause=%s effect=\"if this daemon dies, its mount does\"", strerror(errno));
+    if (sendmsg(h->sock, &msg, MSG_NOSIGNAL) == (ssize_t)iov.iov_len)
+        return 0;
+    log_warn("holder.gone", "cause=%s effect=\"if this daemon dies, its mount does\"", strerror(errno));
+    return err_set(-ECONNRESET, "the holder of the mount is gone");
 }
 
 void hold_mounted(const struct hold *h, int fuse_fd)
 {
-    tell(h, 'M', fuse_fd);
+    (void)!tell(h, "M", fuse_fd);
 }
 
 void hold_ready(const struct hold *h, bool can_follow)
 {
-    tell(h, can_follow ? 'R' : 'r', -1);
+    (void)!tell(h, can_follow ? "R" : "r", -1);
+}
+
+int hold_next(const struct hold *h, const char *program, const char *token)
+{
+    char text[MESSAGE_MAX];
+
+    if ((size_t)snprintf(text, sizeof(text), "U%s %s", token, program) >= sizeof(text))
+        return err_set(-ENAMETOOLONG, "%s: the path is too long", program);
+    return tell(h, text, -1);
 }
 
 static void take_fd(struct holder *h, struct msghdr *msg)
@@ -100,23 +117,48 @@ static void note_ready(struct holder *h, bool can_follow)
     }
 }
 
+static void take_program(struct holder *h, const char *text)
+{
+    const char *blank = strchr(text, ' ');
+
+    h->is_handed_over = blank != NULL && (size_t)(blank - text) < sizeof(h->token) &&
+                        str_copy(h->program, sizeof(h->program), blank + 1) == 0;
+    if (!h->is_handed_over)
+        return;
+    memcpy(h->token, text, (size_t)(blank - text));
+    h->token[blank - text] = '\0';
+}
+
 /* false: there is none. */
 static bool take_message(struct holder *h)
 {
-    char letter, control[CMSG_SPACE(sizeof(int))];
-    struct iovec iov = {&letter, 1};
+    char text[MESSAGE_MAX], control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {text, sizeof(text) - 1};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 
-    if (recvmsg(h->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1)
+    ssize_t n = recvmsg(h->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+    if (n <= 0)
         return false;
-    if (letter == 'M')
+    text[n] = '\0';
+    if (text[0] == 'M')
         take_fd(h, &msg);
+    else if (text[0] == 'U')
+        take_program(h, text + 1);
     else
-        note_ready(h, letter == 'R');
+        note_ready(h, text[0] == 'R');
     return true;
 }
 
 /* --- daemons --- */
+
+/* The child as another program. */
+_Noreturn static void become(const struct holder *h, const struct hold *end)
+{
+    if (hold_exec(end, h->program, h->config->mountpoint) < 0)
+        log_error("upgrade.exec", "cause=%s", LOG_Q(err_text()));
+    _exit(EXIT_SYSTEM);
+}
 
 /* 0 in the holder, 1 in the daemon. */
 static int start(struct holder *h, struct hold *ret)
@@ -125,6 +167,7 @@ static int start(struct holder *h, struct hold *ret)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return err_set(-errno, "socketpair: %s", strerror(errno));
+    h->is_program = h->program[0] != '\0' && h->fuse_fd >= 0;
     h->pid = fork();
     if (h->pid < 0) {
         int r = err_set(-errno, "fork: %s", strerror(errno));
@@ -138,6 +181,10 @@ static int start(struct holder *h, struct hold *ret)
         close(h->signal_fd);
         pthread_sigmask(SIG_SETMASK, &h->before, NULL);
         *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd};
+        memcpy(ret->token, h->token, sizeof(ret->token));
+        if (h->is_program)
+            become(h, ret);
+        ret->token[0] = '\0';
         return 1;
     }
     close(ends[1]);
@@ -199,9 +246,24 @@ static bool is_too_often(struct holder *h)
     return h->n_deaths > DEATHS_MAX && now_ns - oldest_ns < DEATHS_NS;
 }
 
+/* It did not come to serve: what did so before goes on. */
+static bool falls_back(struct holder *h, int status)
+{
+    if (!h->is_program || h->is_ready)
+        return false;
+    log_error("upgrade.failed", "program=%s status=%d effect=\"the program before it goes on\"", LOG_Q(h->program), status);
+    h->program[0] = '\0';
+    return true;
+}
+
 /* Is there to be another daemon after this end? */
 static bool is_to_follow(struct holder *h, int status)
 {
+    bool is_handed_over = h->is_handed_over && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_HANDOVER;
+
+    h->is_handed_over = false;
+    if (!h->is_ending && h->can_follow && h->fuse_fd >= 0 && (is_handed_over || falls_back(h, status)))
+        return true;
     if (WIFEXITED(status) && (h->is_ready || !h->was_ready))
         return false; /* in order */
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_TAKEOVER)
@@ -269,6 +331,7 @@ int holder_run(const struct config *c, struct daemon *d)
     int status = 0, r = open_signals(&h);
 
     prctl(PR_SET_NAME, "s3efs-holder");
+    daemon_limits(); /* it has the environment of all daemons to come */
     while (r == 0) {
         r = start(&h, &daemons_end);
         if (r == 1) {
@@ -283,8 +346,11 @@ int holder_run(const struct config *c, struct daemon *d)
         status = wait_daemon(&h);
         if (!is_to_follow(&h, status))
             break;
-        log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
-                  WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_HANDOVER)
+            log_info("upgrade.begins", "program=%s", LOG_Q(h.program));
+        else if (!h.is_program || h.program[0] != '\0')
+            log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
+                      WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         pause_between(&h);
         if (h.is_ending)
             break;

@@ -5,16 +5,21 @@
 #define S3EFS_HOLDER_H
 
 #include <stdbool.h>
-#include "options.h"
 #include "daemon.h"
+#include "front/front.h"
+#include "options.h"
 
 /* Exit code of a daemon that can't believe what it should take over: there is no use in another. */
 #define EXIT_NO_TAKEOVER 33
+/* Of one that hands over: the next is the program that it has told. */
+#define EXIT_HANDOVER 34
+#define HOLD_TOKEN_MAX 33
 
 /* The daemon's end. */
 struct hold {
     int sock;    /* to the holder; -1: there is none */
     int fuse_fd; /* of a living mount that is to be taken over; -1: mount anew */
+    char token[HOLD_TOKEN_MAX]; /* of the upgrade that started it; "" */
 };
 
 /* In place of run_mount(): starts daemons until one ends in order, or the mount does. Returns the exit code: in the holder
@@ -25,5 +30,16 @@ int holder_run(const struct config *c, struct daemon *d);
  * if this daemon dies). Do nothing without a holder. */
 void hold_mounted(const struct hold *h, int fuse_fd);
 void hold_ready(const struct hold *h, bool can_follow);
+_must_check_ int hold_next(const struct hold *h, const char *program, const char *token);
+
+/* --- handover.c --- */
+/* From main(), first: what a new program is started with. */
+void hold_remember(char **argv);
+/* In the child that a holder has forked: becomes that program. Returns only if that fails. */
+_must_check_ int hold_exec(const struct hold *h, const char *program, const char *mountpoint);
+/* In a program that was started so. false: this one was not. */
+bool hold_from_env(struct hold *ret, char **ret_mountpoint);
+/* The verb of the control socket; for no more than refusals it returns: -errno. params: what s3efs upgrade sends. */
+_must_check_ int handover(const struct hold *h, struct front *f, const char *params);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/macros.h"
 #include "cmd.h"
 #include "daemon.h"
+#include "holder.h"
 
 static int cmd_help(int argc, char **argv);
 
@@ -24,6 +25,7 @@ static const struct {
     {"umount", "DIR", "send what is unsent, unmount, wait for the daemon's end", cmd_umount},
     {"status", "DIR [--json]", "requests, bytes, what is unsent, the cache", cmd_status},
     {"drain", "DIR [--json]", "send what is unsent, and wait until the bucket has it", cmd_drain},
+    {"upgrade", "DIR [--json]", "let this program take a living mount over (option takeover)", cmd_upgrade},
     {"fsck", "SOURCE [--cache DIR] [--repair] [--json]", "check a bucket and a cache, repair what is safe", cmd_fsck},
     {"--help", "", "this text", cmd_help},
     {"--version", "", "the version", cmd_version},
@@ -45,6 +47,7 @@ int main(int argc, char **argv)
     const char *slash = strrchr(argc > 0 ? argv[0] : "", '/');
     const char *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
 
+    hold_remember(argv);
     if (strcmp(name, "mount.s3efs") == 0)
         return cmd_mount_helper(argc, argv);
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {

@@ -248,10 +248,31 @@ static int verb_umount(void *arg, const char *params, struct buf *out)
     return r;
 }
 
+static int verb_upgrade(void *arg, const char *params, struct buf *out)
+{
+    const struct run *run = arg;
+
+    (void)out;
+    return handover(run->daemon->hold, run->m.front, params);
+}
+
+/* Which upgrade has started this daemon? */
+static int verb_upgraded(void *arg, const char *params, struct buf *out)
+{
+    const struct run *run = arg;
+
+    (void)params;
+    buf_adds(out, run->daemon->hold != NULL ? run->daemon->hold->token : "");
+    buf_adds(out, "\n");
+    return 0;
+}
+
 static const struct control_verb verbs[] = {
     {"status", verb_status},
     {"drain", verb_drain},
     {"umount", verb_umount},
+    {"upgrade", verb_upgrade},
+    {"upgraded", verb_upgraded},
 };
 
 /* --- the end by a signal --- */

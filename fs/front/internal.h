@@ -42,7 +42,8 @@ struct front {
         uint64_t init_unique;
         struct lock lock;
         struct cond changed;
-        enum { TAKE_BEGINS, TAKE_INIT, TAKE_RUNS } stage;
+        enum { TAKE_BEGINS, TAKE_INIT, TAKE_RUNS, TAKE_ENDS } stage;
+        unsigned running; /* requests that were read and whose thread has not come back for the next */
     } take;
 };
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -29,7 +30,7 @@ enum { BLOB_INIT, BLOB_INIT_REPLY };
 /* The request that this thread serves. */
 static _Thread_local struct {
     uint32_t opcode;
-    bool is_again;
+    bool is_again, is_running;
 } serving;
 
 bool front_is_again(void)
@@ -169,10 +170,21 @@ static bool wait_gate(struct front *f)
     is_first = f->take.stage == TAKE_BEGINS;
     if (is_first)
         f->take.stage = TAKE_INIT;
+    if (serving.is_running && --f->take.running == 0)
+        cond_broadcast(&f->take.changed);
+    serving.is_running = false;
     while (!is_first && f->take.stage != TAKE_RUNS)
         cond_wait(&f->take.changed, &f->take.lock);
     lock_drop(&f->take.lock);
     return is_first;
+}
+
+static void note_running(struct front *f)
+{
+    lock_take(&f->take.lock);
+    f->take.running++;
+    serving.is_running = true;
+    lock_drop(&f->take.lock);
 }
 
 static void note_init(struct front *f, const void *buf, size_t len)
@@ -218,6 +230,8 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
         if (n < (ssize_t)sizeof(*head))
             return n;
         vfs_keep_begin(f->vfs, head->unique & ~UNIQUE_RESEND);
+        if (!serving.is_running)
+            note_running(f);
         serving.opcode = head->opcode;
         serving.is_again = (head->unique & UNIQUE_RESEND) != 0;
         if (head->opcode == FUSE_INIT)
@@ -281,6 +295,17 @@ int take_mount(struct front *f)
 int front_fd(struct front *f)
 {
     return fuse_session_fd(f->session);
+}
+
+void front_pause(struct front *f, int64_t ms)
+{
+    int64_t until_ns = clock_boot_ns() + ms * NS_PER_MS, left_ns;
+
+    lock_take(&f->take.lock);
+    f->take.stage = TAKE_ENDS;
+    while (f->take.running > 0 && (left_ns = until_ns - clock_boot_ns()) > 0)
+        (void)cond_wait_ms(&f->take.changed, &f->take.lock, left_ns / NS_PER_MS + 1);
+    lock_drop(&f->take.lock);
 }
 
 bool front_can_resend(const struct front *f)

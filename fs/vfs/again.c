@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A call by name that comes again, whose daemon died between its effect and its answer: what it was at has an id, which
- * is in the table before the first request that may take effect (KEEP-5). So it is told from what others did to the same
- * names: a directory that was there before, a file that another mount made after ours was removed. */
+/* A call by name that comes again, whose daemon died between its effect and its answer: what it was
+ * at has an id, which is in the table before the first request that may take effect (KEEP-5). So it
+ * is told from what others did to the same names: a directory that was there before, a file that
+ * another mount made after ours was removed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ void keep_try(struct vfs *v, const struct inode *i)
     memcpy(text + len, i->attr.id, ID);
     lock_drop(&v->tree);
     item.len = len + ID;
-    (void)!table_write(v->conf.table, &item, 1); /* a table that can't be written says so itself (TABLE-2) */
+    (void)!table_write(v->conf.table, &item,
+                       1); /* a table that can't be written says so itself (TABLE-2) */
     keep_note_try();
 }
 
@@ -64,7 +66,8 @@ static bool was_tried(struct vfs *v, const char *id)
 enum seen { SEEN_OURS, SEEN_OTHER, SEEN_NONE };
 
 /* Asks past the cache, of a file and of a directory. -errno. *ret: of ours, with its key. */
-static int see(struct vfs *v, struct inode *dir, const char *name, char key[VFS_KEY_MAX + 3], struct store_obj *ret)
+static int see(struct vfs *v, struct inode *dir, const char *name, char key[VFS_KEY_MAX + 3],
+               struct store_obj *ret)
 {
     const struct objattr_defaults d = vfs_defaults(v);
     int r, seen = SEEN_NONE;
@@ -91,7 +94,8 @@ static int see(struct vfs *v, struct inode *dir, const char *name, char key[VFS_
 }
 
 /* What is known of the name is from before the call. */
-static void forget_name(struct vfs *v, struct inode *dir, const char *name, bool is_there, bool is_dir)
+static void forget_name(struct vfs *v, struct inode *dir, const char *name, bool is_there,
+                        bool is_dir)
 {
     char key[VFS_KEY_MAX + 2];
     int r;
@@ -110,7 +114,8 @@ bool vfs_was_tried(struct vfs *v)
     return was_tried(v, NULL);
 }
 
-int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name, struct vfs_entry *ret)
+int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
+                 struct vfs_entry *ret)
 {
     char key[VFS_KEY_MAX + 3];
     struct store_obj obj = {0};
@@ -133,7 +138,8 @@ int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, cons
     return r < 0 ? r : 1;
 }
 
-/* What is here of a name whose file is gone. false: it is only here, and goes when the call is made again. */
+/* What is here of a name whose file is gone. false: it is only here, and goes when the call is made
+ * again. */
 static bool drop_name(struct vfs *v, struct inode *dir, const char *name)
 {
     const struct inode *i;
@@ -201,9 +207,10 @@ static bool is_open_below_locked(const struct inode *i)
     return false;
 }
 
-/* The node follows, so that who has it open goes on. What was written to it and not sent stays where it is: its close
- * says ESTALE, as the bucket may have those bytes already. */
-static void follow_name(struct vfs *v, struct rename_names *n, const char *key, const struct store_obj *obj)
+/* The node follows, so that who has it open goes on. What was written to it and not sent stays
+ * where it is: its close says ESTALE, as the bucket may have those bytes already. */
+static void follow_name(struct vfs *v, struct rename_names *n, const char *key,
+                        const struct store_obj *obj)
 {
     struct inode *i, *over;
     bool may_follow;
@@ -212,8 +219,8 @@ static void follow_name(struct vfs *v, struct rename_names *n, const char *key, 
     lock_take(&v->tree);
     i = inode_child_locked(v, n->dir, n->name);
     over = inode_child_locked(v, n->new_dir, n->new_name);
-    may_follow = i != NULL && inode_is_file_of(v, i, key, obj) && !i->is_dirty && !i->is_new && i->attr.link_gen == 0 &&
-                 !is_open_below_locked(i);
+    may_follow = i != NULL && inode_is_file_of(v, i, key, obj) && !i->is_dirty && !i->is_new &&
+                 i->attr.link_gen == 0 && !is_open_below_locked(i);
     if (over != NULL && over != i)
         dentry_abandon_locked(v, dentry_find_locked(v, n->new_dir, n->new_name));
     if (i != NULL && over != i)
@@ -260,7 +267,8 @@ static int renamed(struct vfs *v, struct rename_names *n)
     return 1;
 }
 
-int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir, const char *new_name)
+int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir,
+                    const char *new_name)
 {
     struct rename_names n = {.name = name, .new_name = new_name};
     int r;

@@ -104,10 +104,32 @@ static int batch_write(struct keep *k, const struct batch *b)
 
 /* --- what is to be written --- */
 
+/* Whose records are they? A table that says nothing is new. */
+static int check_format(struct table *t)
+{
+    uint32_t format = VFS_KEEP_FORMAT;
+    const struct table_item item = {.kind = KEEP_FORMAT, .data = &format, .len = sizeof(format)};
+    _cleanup_free_ void *old = NULL;
+    size_t len;
+    int r = table_get(t, KEEP_FORMAT, 0, &old, &len);
+
+    if (r == -ENOENT) {
+        err_clear();
+        return table_write(t, &item, 1);
+    }
+    if (r == 0 && (len != sizeof(format) || memcmp(old, &format, len) != 0))
+        r = err_set(-EBADMSG, "the takeover table is of another format than this program's (%d)", VFS_KEEP_FORMAT);
+    return r;
+}
+
 int keep_new(struct vfs *v, struct table *t)
 {
-    struct keep *k = calloc(1, sizeof(*k));
+    struct keep *k;
+    int r = check_format(t);
 
+    if (r < 0)
+        return r;
+    k = calloc(1, sizeof(*k));
     if (k == NULL)
         return err_set(-ENOMEM, "out of memory");
     k->table = t;

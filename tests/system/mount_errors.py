@@ -135,10 +135,10 @@ def usage(rig):
     contains(r.stdout, "mount")
 
 
-@check("umount, status and drain of what is no mount of ours fail with a cause")
+@check("umount, status, drain and upgrade of what is no mount of ours fail with a cause")
 def no_mount(rig):
     os.makedirs(rig.path("plain-dir"), exist_ok=True)
-    for verb in ("umount", "status", "drain"):
+    for verb in ("umount", "status", "drain", "upgrade"):
         r = mount.cli(verb, rig.path("plain-dir"))
         true(r.returncode != 0, f"{verb}: exit 0")
         contains(r.stdout, "mount")

@@ -5,8 +5,11 @@ import collections
 import concurrent.futures
 import errno
 import glob
+import json
 import os
+import re
 import signal
+import socket
 import threading
 
 from harness import mount, procs
@@ -14,7 +17,8 @@ from harness.case import Skip, check, contains, equal, fails_with, main, read_fi
 
 BACKENDS = "file versitygw"
 TIMEOUT = 300
-KILLS = 12
+KILLS = 20
+UPGRADES = 5
 
 
 def children(pid):
@@ -30,6 +34,31 @@ def taken(m):
 def daemon(m):
     procs.wait_for(lambda: children(m.pid), "a daemon")
     return children(m.pid)[0]
+
+
+def control_socket(pid):
+    """The path of the daemon's control socket."""
+    with open("/proc/net/unix", encoding="ascii") as f:
+        paths = {line.split()[6]: line.split()[7] for line in f if line.count(" ") > 6 and len(line.split()) > 7}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        at = os.readlink(f"/proc/{pid}/fd/{fd}")
+        if at.startswith("socket:[") and at[8:-1] in paths:
+            return paths[at[8:-1]]
+    raise AssertionError("no control socket")
+
+
+def ask(sock, line):
+    """What the daemon answers; "": nothing, it ended."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sock)
+        s.sendall(line.encode() + b"\n")
+        out = b""
+        try:
+            while part := s.recv(4096):
+                out += part
+        except ConnectionResetError:
+            pass
+    return out.decode()
 
 
 def start(rig, **opts):
@@ -62,6 +91,8 @@ def open_files(rig):
     os.write(appender, b", and more")
     at = os.open(m.path("dir"), os.O_RDONLY | os.O_DIRECTORY)
     equal(os.read(reader, 4), b"what")
+    with open(f"/proc/{m.pid}/limits", encoding="ascii") as f:
+        true(re.search(r"Max core file size +0 ", f.read()), "the holder makes core dumps")
     for _ in range(3):
         kill(m)
     os.write(writer, b" second")
@@ -107,81 +138,152 @@ def lost_bytes(rig):
     os.close(clean)
 
 
+def in_bucket(rig, key):
+    """What an independent reader sees there."""
+    if rig.s3:
+        return rig.s3.get(rig.bucket, key).body
+    return read_file(os.path.join(rig.source[len("file://"):], key))
+
+
+def images(m, w, stop, rounds):
+    """As an image server: a temporary name, read back, the real one, compared; each close is believed."""
+    done = []
+    for n in range(100000):
+        if stop.is_set():
+            return done
+        data = f"{w}-{n} ".encode() * (1 + n % 700)
+        tmp, name = m.path(f"tmp{w}-{n}"), m.path(f"img{w}-{n}")
+        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        for part in range(0, len(data), 3000):
+            os.write(fd, data[part:part + 3000])
+        os.close(fd)
+        equal(read_file(tmp), data, tmp)
+        os.rename(tmp, name)
+        equal(read_file(name), data, name)
+        done.append((f"img{w}-{n}", data))
+        if n % 3 == 2:
+            os.unlink(name)
+            done.pop()
+        rounds[threading.get_ident()] += 1
+    return done
+
+
+def names(m, w, stop, rounds):
+    for n in range(100000):
+        if stop.is_set():
+            return []
+        d = m.path(f"dir{w}-{n}")
+        os.mkdir(d)
+        os.symlink("nowhere", os.path.join(d, "link"))
+        equal(os.readlink(os.path.join(d, "link")), "nowhere")
+        os.unlink(os.path.join(d, "link"))
+        os.rmdir(d)
+        rounds[threading.get_ident()] += 1
+    return []
+
+
+def appends(m, w, stop, rounds):
+    """Its own log, and lines of one that others append to as well."""
+    data = b""
+    with open(m.path(f"log{w}"), "ab", buffering=0) as f, open(m.path("log"), "ab", buffering=0) as common:
+        for n in range(100000):
+            if stop.is_set():
+                break
+            line = f"line {w} {n}\n".encode()
+            equal(f.write(line), len(line))
+            equal(common.write(line), len(line))
+            data += line
+            rounds[threading.get_ident()] += 1
+            if n % 50 == 49:
+                os.fsync(f.fileno())
+    return [(f"log{w}", data)]
+
+
+def load(rig, m, times, disturb, at_end=lambda: None):
+    """Calls that go on while the daemon is disturbed so often; then every byte is compared in the bucket."""
+    stop = threading.Event()
+    rounds = collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        work = [pool.submit(images, m, w, stop, rounds) for w in range(3)] + \
+               [pool.submit(names, m, w, stop, rounds) for w in range(2)] + \
+               [pool.submit(appends, m, w, stop, rounds) for w in range(3)]
+        try:
+            for k in range(times):
+                procs.wait_for(lambda: sum(rounds.values()) > 12 * k or any(w.done() for w in work), "calls that return")
+                for w in work:
+                    if w.done():
+                        w.result()  # what failed
+                disturb()
+        finally:
+            stop.set()
+        files = [f for w in work for f in w.result()]
+    equal(sorted(os.listdir(m.path(""))), sorted([n for n, _ in files] + ["log"]), "names")
+    at_end()
+    m.unmount()
+    for name, data in files:
+        equal(in_bucket(rig, name), data, name)
+    lines = sorted(in_bucket(rig, "log").splitlines(True))
+    equal(lines, sorted(x for n, data in files if n.startswith("log") for x in data.splitlines(True)), "lines of the common log")
+
+
 @check("calls that run while daemons die return what they did: nothing fails, nothing is done twice")
 def under_load(rig):
     rig.fresh()
     m = start(rig)
     rig.allow(r"event=holder\.died")
-    stop = threading.Event()
-    rounds = collections.Counter()
-
-    def images(w):
-        """Copy and verify; each close is believed."""
-        done = []
-        for n in range(100000):
-            if stop.is_set():
-                return done
-            data = f"{w}-{n} ".encode() * (1 + n % 700)
-            tmp, name = m.path(f"tmp{w}-{n}"), m.path(f"img{w}-{n}")
-            fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            for part in range(0, len(data), 3000):
-                os.write(fd, data[part:part + 3000])
-            os.close(fd)
-            os.rename(tmp, name)
-            equal(read_file(name), data, name)
-            done.append((f"img{w}-{n}", data))
-            if n % 3 == 2:
-                os.unlink(name)
-                done.pop()
-            rounds[threading.get_ident()] += 1
-        return done
-
-    def names(w):
-        for n in range(100000):
-            if stop.is_set():
-                return []
-            d = m.path(f"dir{w}-{n}")
-            os.mkdir(d)
-            os.symlink("nowhere", os.path.join(d, "link"))
-            equal(os.readlink(os.path.join(d, "link")), "nowhere")
-            os.unlink(os.path.join(d, "link"))
-            os.rmdir(d)
-            rounds[threading.get_ident()] += 1
-        return []
-
-    def appends(w):
-        data = b""
-        with open(m.path(f"log{w}"), "ab", buffering=0) as f:
-            for n in range(100000):
-                if stop.is_set():
-                    break
-                line = f"line {n}\n".encode()
-                equal(f.write(line), len(line))
-                data += line
-                rounds[threading.get_ident()] += 1
-                if n % 50 == 49:
-                    os.fsync(f.fileno())
-        return [(f"log{w}", data)]
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        work = [pool.submit(images, w) for w in range(4)] + [pool.submit(names, w) for w in range(2)] + \
-               [pool.submit(appends, w) for w in range(2)]
-        try:
-            for k in range(KILLS):
-                procs.wait_for(lambda: sum(rounds.values()) > 12 * k or any(w.done() for w in work), "calls that return")
-                for w in work:
-                    if w.done():
-                        w.result()  # what failed
-                kill(m)
-        finally:
-            stop.set()
-        files = [f for w in work for f in w.result()]
+    load(rig, m, KILLS, lambda: kill(m))
     equal(taken(m), KILLS, "daemons")
-    m.unmount()
-    other = rig.mount()
-    for name, data in files:
-        equal(read_file(other.path(name)), data, name)
-    equal(sorted(os.listdir(other.path(""))), sorted(n for n, _ in files), "names")
+
+
+@check("s3efs upgrade: another program serves the living mount; open files and calls go on, none fails")
+def upgrade(rig):
+    rig.fresh()
+    m = start(rig)
+    pids = {daemon(m)}
+    fd = os.open(m.path("open"), os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(fd, b"before")
+
+    def again():
+        r = mount.cli("upgrade", m.dir, "--json")
+        equal(r.returncode, 0, r.stdout)
+        told = json.loads(r.stdout)
+        true(told["upgraded"] and told["pid"] not in pids, "another daemon")
+        equal(told["pid"], daemon(m), "its process id")
+        pids.add(told["pid"])
+        equal(os.pread(fd, 6, 0), b"before")
+
+    again()
+    os.write(fd, b", after")
+    os.fsync(fd)
+    equal(in_bucket(rig, "open"), b"before, after")
+    os.unlink(m.path("open"))  # it stays open
+    load(rig, m, UPGRADES, again, lambda: os.close(fd))
+    true("event=holder.died" not in m.log(), "nobody died")
+
+
+@check("s3efs upgrade refuses: a table it can't read, a mount without a holder; a program that fails leaves the old one")
+def upgrade_refused(rig):
+    rig.fresh()
+    plain = rig.mount()
+    r = mount.cli("upgrade", plain.dir)
+    equal(r.returncode, 32, r.stdout)
+    contains(r.stdout, "takeover")
+    m = start(rig)
+    write_file(m.path("f"), "text")
+    pid = daemon(m)
+    sock = control_socket(pid)
+    contains(ask(sock, f"upgrade 999 token {mount.binary()}"), "error:", "format 999")
+    contains(ask(sock, "upgrade 1 token /nowhere/s3efs"), "error:", "/nowhere/s3efs")
+    equal(daemon(m), pid, "the old daemon")
+    rig.allow(r"event=upgrade\.failed")
+    equal(ask(sock, "upgrade 1 token /bin/false"), "", "its end")
+    procs.wait_for(lambda: taken(m) == 1, "the old program")
+    true(daemon(m) != pid, "another process")
+    contains(m.log(), "upgrade.failed")
+    equal(read_file(m.path("f")), b"text")
+    r = mount.cli("upgrade", m.dir)
+    equal(r.returncode, 0, r.stdout)
+    equal(read_file(m.path("f")), b"text")
 
 
 @check("TERM to the holder and s3efs umount end the daemon, the mount and the holder, with 0")

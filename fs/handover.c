@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Another program in place of the daemon, under the living mount (s3efs upgrade). The daemon checks
+ * that the new one can read its table, tells the holder which it is, lets the calls under way come
+ * to their end, and ends as if it had been killed: what the next one needs is in the table at any
+ * moment. The holder starts the new program with the arguments of the old one, and in S3EFS_HOLD
+ * what a fork would have left it. If it does not come to serve, the old program goes on. */
+#include "holder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define PAUSE_MS 2000 /* for calls under way; what takes longer comes again */
+#define ENV "S3EFS_HOLD"
+
+static struct {
+    char **argv;
+    char cwd[PATH_MAX];
+} first;
+
+void hold_remember(char **argv)
+{
+    first.argv = argv;
+    if (getcwd(first.cwd, sizeof(first.cwd)) == NULL)
+        first.cwd[0] = '\0';
+}
+
+/* --- the new program's start --- */
+
+static int keep_over_exec(int fd)
+{
+    return fcntl(fd, F_SETFD, 0) < 0 ? err_set(-errno, "fcntl: %s", strerror(errno)) : 0;
+}
+
+int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
+{
+    char text[PATH_MAX + HOLD_TOKEN_MAX + 64];
+    int r = keep_over_exec(h->sock);
+
+    if (r == 0)
+        r = keep_over_exec(h->fuse_fd);
+    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%s:%s", h->sock, h->fuse_fd, h->token,
+                                   mountpoint) >= sizeof(text))
+        r = err_set(-ENAMETOOLONG, "the mount point's path is too long");
+    if (r == 0 && setenv(ENV, text, 1) < 0)
+        r = err_set(-ENOMEM, "out of memory");
+    if (r == 0 && first.cwd[0] != '\0' &&
+        chdir(first.cwd) < 0) /* paths of the command line were from there */
+        r = err_set(-errno, "%s: %s", first.cwd, strerror(errno));
+    if (r < 0)
+        return r;
+    execv(program, first.argv);
+    return err_set(-errno, "%s: %s", program, strerror(errno));
+}
+
+static bool take_number(char **at, int *ret)
+{
+    char *end = strchr(*at, ':');
+    uint64_t n;
+
+    if (end == NULL)
+        return false;
+    *end = '\0';
+    if (str_u64(*at, 10, &n) < 0 || n > INT_MAX || fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
+        return false;
+    *ret = (int)n;
+    *at = end + 1;
+    return true;
+}
+
+bool hold_from_env(struct hold *ret, char **ret_mountpoint)
+{
+    const char *text = getenv(ENV);
+    _cleanup_free_ char *copy = text != NULL ? strdup(text) : NULL;
+    char *at = copy, *end;
+
+    *ret = (struct hold){.sock = -1, .fuse_fd = -1};
+    if (at == NULL)
+        return false;
+    unsetenv(ENV);
+    if (!take_number(&at, &ret->sock) || !take_number(&at, &ret->fuse_fd) ||
+        (end = strchr(at, ':')) == NULL)
+        return false;
+    *end = '\0';
+    if (str_copy(ret->token, sizeof(ret->token), at) < 0)
+        return false;
+    *ret_mountpoint = strdup(end + 1);
+    return *ret_mountpoint != NULL;
+}
+
+/* --- the old daemon's end --- */
+
+/* FORMAT TOKEN PROGRAM */
+static int take_params(const char *params, uint64_t *ret_format, char token[HOLD_TOKEN_MAX],
+                       const char **ret_program)
+{
+    char number[24], format[24];
+    int at = 0;
+
+    if (sscanf(params, "%20s %32s %n", format, token, &at) != 2 || at == 0 || params[at] != '/' ||
+        str_copy(number, sizeof(number), format) < 0 || str_u64(number, 10, ret_format) < 0)
+        return err_set(-EINVAL, "upgrade: a format, a token and a program are wanted");
+    *ret_program = params + at;
+    return 0;
+}
+
+int handover(const struct hold *h, struct front *f, const char *params)
+{
+    char token[HOLD_TOKEN_MAX] = "";
+    const char *program;
+    uint64_t format;
+    int r = take_params(params, &format, token, &program);
+
+    if (r < 0)
+        return r;
+    if (h == NULL || !front_can_resend(f))
+        return err_set(-EOPNOTSUPP, "the mount has no holder: it needs option takeover and Linux "
+                                    "6.9; unmount it, and mount it again");
+    if (format != VFS_KEEP_FORMAT)
+        return err_set(-EPROTO,
+                       "%s reads takeover tables of format %" PRIu64
+                       ", and this daemon writes %d: it goes on; "
+                       "unmount, and mount with the new one",
+                       program, format, VFS_KEEP_FORMAT);
+    if (access(program, X_OK) < 0)
+        return err_set(-errno, "%s: %s", program, strerror(errno));
+    r = hold_next(h, program, token);
+    if (r < 0)
+        return r;
+    log_info("upgrade.handover", "program=%s", LOG_Q(program));
+    front_pause(f, PAUSE_MS);
+    _exit(EXIT_HANDOVER);
+}
