@@ -494,6 +494,15 @@ static void write_inode(struct vfs *v, struct inode *i, bool is_dirty)
     batch_done(&b);
 }
 
+/* Most files are written to once, and known for long. */
+static void forget_clean(struct inode *i)
+{
+    if (i->kept == NULL || i->kept->hash != 0 || i->kept->file != 0 || i->kept->is_tried)
+        return;
+    free(i->kept);
+    i->kept = NULL;
+}
+
 static void keep(struct vfs *v, struct inode *i, bool is_trying)
 {
     bool is_dirty;
@@ -511,6 +520,8 @@ static void keep(struct vfs *v, struct inode *i, bool is_trying)
     lock_drop(&v->tree);
     if (is_dirty || (i->kept != NULL && i->kept->hash != 0))
         write_inode(v, i, is_dirty);
+    if (!is_trying)
+        forget_clean(i);
     lock_drop(&v->keep->lock);
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "idle.h"
 
 #define NUMBERS_AHEAD (UINT64_C(1) << 20) /* of nodes and handles that were given and not written down */
 
@@ -169,6 +170,7 @@ static int take_data(void *arg, uint64_t node, const void *data, size_t len)
     if (lost == 0) {
         fill_locked(i, &d);
         i->data = f;
+        idle_charge_locked(v, i);
         t->dirty++;
     } else {
         lose_locked(i, lost);
