@@ -33,21 +33,29 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
     answer(req, node, NULL, size);
 }
 
+/* A call that comes again had changed it before its daemon died: what it wants to be there, or gone, is. */
+static int changed_before(struct vfs *v, int r, int refused)
+{
+    return r == refused && front_is_again() && vfs_was_tried(v) ? 0 : r;
+}
+
 static void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value,
                         size_t size, int flags)
 {
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    int r = vfs_setxattr(v, &x, node, name, value, size, flags);
 
-    reply_done(req, vfs_setxattr(v, &x, node, name, value, size, flags), "setxattr", node, name);
+    reply_done(req, changed_before(v, r, -EEXIST), "setxattr", node, name);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x);
+    int r = vfs_removexattr(v, &x, node, name);
 
-    reply_done(req, vfs_removexattr(v, &x, node, name), "removexattr", node, name);
+    reply_done(req, changed_before(v, r, -ENODATA), "removexattr", node, name);
 }
 
 void ops_xattr_fill(struct fuse_lowlevel_ops *ops)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "keep.h"
 #include "outbox.h"
 #include "xattr_code.h"
 
@@ -264,6 +265,7 @@ static int begin(struct vfs *v, struct inode *i, const struct store_hdrs *edits)
 {
     int r = 0;
 
+    keep_try(v, i);
     lock_take(&v->tree);
     if (inode_is_stale_locked(v, i) && i->newer_key == NULL)
         r = err_set(-ESTALE, "%s is another file now", i->name);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cache/table.h"
@@ -493,6 +494,34 @@ static void an_ended_rename_is_not_made_again(void **state)
     renamed_once(2);
 }
 
+/* An attribute that is there, or gone: was it this call's doing? */
+static void an_attribute_is_changed_once(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "text", 4), 0);
+    begin();
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    answer();
+    die_after(STORE_PUT, 1);
+    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, "user.a", "1", 1, XATTR_CREATE), 0);
+    comes_again();
+    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, "user.a", "1", 1, XATTR_CREATE), -EEXIST);
+    assert_true(vfs_was_tried(rig.vfs));
+    answer();
+    begin();
+    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, "user.a", "2", 1, XATTR_CREATE), -EEXIST);
+    assert_false(vfs_was_tried(rig.vfs)); /* this one did nothing */
+    answer();
+    die_after(STORE_PUT, 1);
+    assert_int_equal(vfs_removexattr(rig.vfs, &rig.ctx, e.node, "user.a"), 0);
+    comes_again();
+    assert_int_equal(vfs_removexattr(rig.vfs, &rig.ctx, e.node, "user.a"), -ENODATA);
+    assert_true(vfs_was_tried(rig.vfs));
+    answer();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_is_removed_once, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(a_file_is_renamed_once, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(an_ended_rename_is_not_made_again, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(an_attribute_is_changed_once, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(what_was_cut_is_cut, keeping_setup, keeping_teardown),
     };
 
