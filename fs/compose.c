@@ -38,7 +38,7 @@ static int open_cache(struct compose *m)
 {
     const struct config *c = m->config;
     struct cache_conf conf = {.dir = c->cache_dir, .source = m->source_id, .max_bytes = c->cache_size,
-                              .min_free = c->cache_free};
+                              .min_free = c->cache_free, .held_fd = m->lock_fd};
     uint64_t free_bytes, total;
     int r = sys_mkdirs(c->cache_dir, 0700);
 

@@ -38,6 +38,7 @@ struct compose {
     struct cache *cache;
     struct journal *journal;
     struct table *table; /* option takeover */
+    int lock_fd;         /* of cache_dir, which the daemon before has left; 0: none */
     int fuse_fd;         /* /dev/fuse of a living mount that is taken over; -1: there is none. Set before compose_open */
     bool cache_started;
     bool has_unsent; /* an earlier mount has left something in the journal */

@@ -47,8 +47,10 @@ int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
 
     if (r == 0)
         r = keep_over_exec(h->fuse_fd);
-    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%s:%s", h->sock, h->fuse_fd, h->token,
-                                   mountpoint) >= sizeof(text))
+    if (r == 0 && h->lock_fd > 0)
+        r = keep_over_exec(h->lock_fd);
+    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%d:%s:%s", h->sock, h->fuse_fd,
+                                   h->lock_fd, h->token, mountpoint) >= sizeof(text))
         r = err_set(-ENAMETOOLONG, "the mount point's path is too long");
     if (r == 0 && setenv(ENV, text, 1) < 0)
         r = err_set(-ENOMEM, "out of memory");
@@ -69,7 +71,8 @@ static bool take_number(char **at, int *ret)
     if (end == NULL)
         return false;
     *end = '\0';
-    if (str_u64(*at, 10, &n) < 0 || n > INT_MAX || fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
+    if (str_u64(*at, 10, &n) < 0 || n > INT_MAX ||
+        (n > 0 && fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0))
         return false;
     *ret = (int)n;
     *at = end + 1;
@@ -87,7 +90,7 @@ bool hold_from_env(struct hold *ret, char **ret_mountpoint)
         return false;
     unsetenv(ENV);
     if (!take_number(&at, &ret->sock) || !take_number(&at, &ret->fuse_fd) ||
-        (end = strchr(at, ':')) == NULL)
+        !take_number(&at, &ret->lock_fd) || (end = strchr(at, ':')) == NULL)
         return false;
     *end = '\0';
     if (str_copy(ret->token, sizeof(ret->token), at) < 0)

@@ -30,7 +30,7 @@ struct holder {
     const struct config *config;
     struct daemon *daemon;
     sigset_t signals, before;
-    int signal_fd, sock, fuse_fd;
+    int signal_fd, sock, fuse_fd, lock_fd;
     pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
     bool is_program, is_handed_over; /* the daemon was started as h->program; it has named one */
@@ -40,7 +40,7 @@ struct holder {
     unsigned n_deaths;
 };
 
-/* --- messages from the daemon: a letter; 'M' comes with the descriptor, after 'U' a token, a blank, a program --- */
+/* --- messages from the daemon: a letter; 'M' and 'L' come with a descriptor, after 'U' a token, a blank, a program --- */
 
 static int tell(const struct hold *h, const char *text, int fd)
 {
@@ -70,8 +70,9 @@ static int tell(const struct hold *h, const char *text, int fd)
     return err_set(-ECONNRESET, "the holder of the mount is gone");
 }
 
-void hold_mounted(const struct hold *h, int fuse_fd)
+void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd)
 {
+    (void)!tell(h, "L", lock_fd);
     (void)!tell(h, "M", fuse_fd);
 }
 
@@ -89,7 +90,7 @@ int hold_next(const struct hold *h, const char *program, const char *token)
     return tell(h, text, -1);
 }
 
-static void take_fd(struct holder *h, struct msghdr *msg)
+static void take_fd(struct msghdr *msg, int *ret)
 {
     const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
     int fd = -1;
@@ -97,9 +98,9 @@ static void take_fd(struct holder *h, struct msghdr *msg)
     if (c == NULL || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(fd)))
         return;
     memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    if (h->fuse_fd >= 0)
-        close(h->fuse_fd);
-    h->fuse_fd = fd;
+    if (*ret > 0)
+        close(*ret);
+    *ret = fd;
 }
 
 static void note_ready(struct holder *h, bool can_follow)
@@ -142,7 +143,9 @@ static bool take_message(struct holder *h)
         return false;
     text[n] = '\0';
     if (text[0] == 'M')
-        take_fd(h, &msg);
+        take_fd(&msg, &h->fuse_fd);
+    else if (text[0] == 'L')
+        take_fd(&msg, &h->lock_fd);
     else if (text[0] == 'U')
         take_program(h, text + 1);
     else
@@ -180,7 +183,7 @@ static int start(struct holder *h, struct hold *ret)
         close(ends[0]);
         close(h->signal_fd);
         pthread_sigmask(SIG_SETMASK, &h->before, NULL);
-        *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd};
+        *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd};
         memcpy(ret->token, h->token, sizeof(ret->token));
         if (h->is_program)
             become(h, ret);

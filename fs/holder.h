@@ -19,6 +19,7 @@
 struct hold {
     int sock;    /* to the holder; -1: there is none */
     int fuse_fd; /* of a living mount that is to be taken over; -1: mount anew */
+    int lock_fd; /* of its cache_dir; 0: none yet */
     char token[HOLD_TOKEN_MAX]; /* of the upgrade that started it; "" */
 };
 
@@ -26,9 +27,10 @@ struct hold {
  * the last daemon's, in a daemon its own. */
 int holder_run(const struct config *c, struct daemon *d);
 
-/* From the daemon. The mount is there, and this is its descriptor; the mount is served (can_follow: and may be taken over,
+/* From the daemon. The mount is there, and these are its descriptor and its cache's lock, which nobody is to have between
+ * two daemons; the mount is served (can_follow: and may be taken over,
  * if this daemon dies). Do nothing without a holder. */
-void hold_mounted(const struct hold *h, int fuse_fd);
+void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd);
 void hold_ready(const struct hold *h, bool can_follow);
 _must_check_ int hold_next(const struct hold *h, const char *program, const char *token);
 

@@ -54,14 +54,25 @@ static bool is_gone(int pid)
     return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
 }
 
-static int take_lock(const char *dir, int *ret_fd)
+/* The lock goes with the open file: a copy of its descriptor has it already. */
+static int open_lock(const char *path, int held_fd)
+{
+    struct stat held, there;
+
+    if (held_fd > 0 && fstat(held_fd, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
+        held.st_ino == there.st_ino)
+        return fcntl(held_fd, F_DUPFD_CLOEXEC, 3);
+    return sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+}
+
+static int take_lock(const char *dir, int held_fd, int *ret_fd)
 {
     static const struct timespec pause = {.tv_nsec = LEFT_BEHIND_PAUSE_NS};
     char path[PATH_MAX];
     _cleanup_close_ int fd = -1;
 
     snprintf(path, sizeof(path), "%s/lock", dir);
-    fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    fd = open_lock(path, held_fd);
     if (fd < 0)
         return fail(fd, dir, "lock: ");
     for (unsigned tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
@@ -244,7 +255,7 @@ static int make_folders(const char *dir)
     return r;
 }
 
-int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd)
+int layout_open(const char *dir, const char *source, int held_fd, char **ret_dir, int *ret_fd)
 {
     _cleanup_free_ char *abs = NULL;
     _cleanup_close_ int fd = -1;
@@ -263,7 +274,7 @@ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd
     if (r == 0)
         r = close_to_others(abs);
     if (r == 0)
-        r = take_lock(abs, &fd);
+        r = take_lock(abs, held_fd, &fd);
     if (r == 0)
         r = check_stamp(abs, source);
     if (r == 0)
@@ -306,7 +317,7 @@ int layout_open_existing(const char *dir, const char *source, char **ret_dir, in
         return fail(-ENAMETOOLONG, dir, "");
     r = compare_existing(abs, source);
     if (r == 0)
-        r = take_lock(abs, &fd);
+        r = take_lock(abs, 0, &fd);
     if (r == 0)
         r = layout_write_pid(fd);
     if (r < 0)

@@ -10,10 +10,10 @@
 
 #define LAYOUT_FORMAT 1
 
-/* Makes dir if need be, locks it (*ret_fd; -EBUSY names the process that has it; a lock whose
+/* Makes dir if need be, locks it (*ret_fd, which may be a copy of held_fd, if that is not 0; -EBUSY names the process that has it; a lock whose
  * process is gone is waited for, 10 s at most), checks or writes
  * its stamp, makes the folders. *ret_dir: its absolute name (free() it). */
-_must_check_ int layout_open(const char *dir, const char *source, char **ret_dir, int *ret_fd);
+_must_check_ int layout_open(const char *dir, const char *source, int held_fd, char **ret_dir, int *ret_fd);
 /* The same of a directory that is there: nothing is made or emptied. -ENOENT: there is no cache of
  * s3efs; -EINVAL: another source's, or of another format. */
 _must_check_ int layout_open_existing(const char *dir, const char *source, char **ret_dir,

@@ -51,7 +51,7 @@ int cache_new(const struct cache_conf *conf, struct cache **ret)
     c->drops.lost_ns = INT64_MIN;
     c->check = conf->check;
     r = c->check == CACHE_CHECK_NONE
-            ? layout_open(conf->dir, conf->source, &c->dir, &c->lock_fd)
+            ? layout_open(conf->dir, conf->source, conf->held_fd, &c->dir, &c->lock_fd)
             : layout_open_existing(conf->dir, conf->source, &c->dir, &c->lock_fd);
     if (r < 0) {
         free(c);
@@ -60,6 +60,11 @@ int cache_new(const struct cache_conf *conf, struct cache **ret)
     init_locks(c);
     *ret = c;
     return 0;
+}
+
+int cache_lock_fd(const struct cache *c)
+{
+    return c->lock_fd;
 }
 
 int cache_start(struct cache *c)

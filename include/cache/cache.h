@@ -34,10 +34,13 @@ struct cache_conf {
     uint64_t max_bytes;  /* cache_size=: blocks and staged bytes; 0 = only min_free limits */
     uint64_t min_free;   /* cache_free=: bytes of the file system that stay free */
     enum cache_check check;
+    int held_fd; /* the lock of this directory, which a process before this one has left (cache_lock_fd); 0: none */
 };
 /* Makes the directory if need be. -EBUSY: another daemon has it; -EINVAL: another source's; -ENOTEMPTY: it has
  * somebody else's files; -EACCES, -ENOSPC, ...: err_text(). */
 _must_check_ int cache_new(const struct cache_conf *conf, struct cache **ret);
+/* The directory's lock, borrowed: whoever has a copy keeps the directory from others. */
+int cache_lock_fd(const struct cache *c);
 _must_check_ int cache_start(struct cache *c);
 void cache_stop(struct cache *c);
 void cache_free(struct cache *c);

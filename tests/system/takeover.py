@@ -4,6 +4,7 @@
 import collections
 import concurrent.futures
 import errno
+import fcntl
 import glob
 import json
 import os
@@ -111,6 +112,25 @@ def open_files(rig):
     other = rig.mount()
     equal(read_file(other.path("new")), b"first, second")
     equal(read_file(other.path("old")), b"what was there, and more, and more")
+
+
+@check("between two daemons nobody else gets the cache directory")
+def cache_is_kept(rig):
+    rig.fresh()
+    m = start(rig)
+    rig.allow(r"event=holder\.died")
+    write_file(m.path("f"), "text")
+    pid, n = daemon(m), taken(m)
+    os.kill(m.pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    procs.wait_for(lambda: "State:\tZ" in read_file(f"/proc/{pid}/status").decode(), "its end")
+    with open(os.path.join(m.opts["cache_dir"], "lock"), "rb") as f:
+        with fails_with(errno.EAGAIN):
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.kill(m.pid, signal.SIGCONT)
+    procs.wait_for(lambda: taken(m) > n, "another daemon")
+    kill(m)  # the second one has it from the holder, and so has the third
+    equal(read_file(m.path("f")), b"text")
 
 
 @check("bytes that died with the daemon: write goes on to nothing, fsync and close fail, never 0 (T24)")
