@@ -216,6 +216,20 @@ static bool answer_again(struct front *f, int fd, uint64_t unique)
     return writev(fd, iov, 2) >= 0 || errno == ENOENT;
 }
 
+/* Of a daemon that is killed while the kernel copies a request into pages that are not there yet, the request ends with EIO:
+ * they are there before it is read. */
+static void touch(char *buf, size_t len)
+{
+    static _Thread_local const char *touched;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    if (touched == buf)
+        return;
+    for (size_t at = 0; at < len; at += page)
+        buf[at] = 0;
+    touched = buf;
+}
+
 static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
 {
     const struct fuse_in_header *head = buf;
@@ -226,6 +240,7 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
         return old_init(f, buf, len);
     do {
         vfs_keep_begin(f->vfs, 0);
+        touch(buf, len);
         n = read(fd, buf, len);
         if (n < (ssize_t)sizeof(*head))
             return n;
