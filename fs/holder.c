@@ -112,7 +112,8 @@ static void note_ready(struct holder *h, bool can_follow)
     h->can_follow = can_follow;
     daemon_leave_terminal(h->daemon);
     if (!can_follow) {
-        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel can't send requests again (6.9 can)\"");
+        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel can't send requests again (6.9 can), or "
+                                  "files of an earlier mount are unsent\"");
         close(h->fuse_fd); /* a mount whose daemon dies is to be seen dead */
         h->fuse_fd = -1;
     }

@@ -325,13 +325,26 @@ static void *signal_main(void *arg)
 
 /* --- start and end --- */
 
+/* Of an earlier mount under commit=local: its files are in the journal, and not handed over. */
+static bool has_unsent(const struct run *run)
+{
+    struct vfs_unsent u = {0};
+    bool has = vfs_unsent_get(run->m.vfs, 0, &u) < 0 || u.files > 0;
+
+    vfs_unsent_done(&u);
+    if (has)
+        log_warn("takeover.unsent",
+                 "effect=\"option takeover does nothing: files of an earlier mount are unsent; mount again when they are not\"");
+    return has;
+}
+
 /* On a loop thread. The parent may have been killed meanwhile: then nobody knows of this mount. */
 static void ready(void *arg)
 {
     struct run *run = arg;
 
     if (run->config->takeover)
-        hold_ready(run->daemon->hold, front_can_resend(run->m.front));
+        hold_ready(run->daemon->hold, front_can_resend(run->m.front) && !has_unsent(run));
     if (!daemon_ready(run->daemon))
         kill(getpid(), SIGTERM);
 }

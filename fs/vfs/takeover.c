@@ -194,6 +194,11 @@ static int take_handle(void *arg, uint64_t fh, const void *data, size_t len)
 
     if (r == 0)
         r = inode_get(v, k.node, &i);
+    if (r == -ESTALE) { /* its release was under way, and comes again to no handle */
+        err_clear();
+        log_info("takeover.released", "node=%llu", (unsigned long long)k.node);
+        return 0;
+    }
     if (r < 0)
         return r;
     if (!inode_is_dir(i) && i->data == NULL)

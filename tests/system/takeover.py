@@ -306,6 +306,22 @@ def upgrade_refused(rig):
     equal(read_file(m.path("f")), b"text")
 
 
+@check("the holder is killed: the mount goes on as one without")
+def holder_dies(rig):
+    m = start(rig)
+    pid = daemon(m)
+    m.proc.kill()
+    m.proc.wait(60)
+    write_file(m.path("after"), "text")
+    equal(read_file(m.path("after")), b"text")
+    r = mount.cli("upgrade", m.dir)
+    equal(r.returncode, 32, r.stdout)
+    contains(r.stdout, "holder")
+    equal(mount.cli("umount", m.dir).returncode, 0)
+    true(not procs.pid_is_alive(pid), "the daemon is alive")
+    true(not mount.is_mounted(m.dir), "still mounted")
+
+
 @check("TERM to the holder and s3efs umount end the daemon, the mount and the holder, with 0")
 def ends(rig):
     m = start(rig)

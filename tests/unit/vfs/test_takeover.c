@@ -215,6 +215,31 @@ static void an_unheard_create_is_made_again(void **state)
     assert_object("f", "once");
 }
 
+/* Its node's record went with another call's answer, the handle's own did not. */
+static void a_release_under_way_is_no_obstacle(void **state)
+{
+    pthread_t thread;
+    struct vfs_entry e;
+    uint64_t fh;
+
+    (void)state;
+    begin();
+    assert_int_equal(vfs_create(rig.vfs, &rig.ctx, VFS_ROOT, "f", 0644, O_WRONLY | O_EXCL, &e, &fh), 0);
+    answer();
+    assert_int_equal(flush(fh), 0);
+    begin();
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    answer();
+    begin();
+    vfs_forget(rig.vfs, e.node, 1);
+    vfs_release(rig.vfs, fh);
+    assert_int_equal(pthread_create(&thread, NULL, answer_another, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    die();
+    vfs_release(rig.vfs, fh);
+    assert_no_object("f");
+}
+
 static void names_go_on(void **state)
 {
     struct vfs_entry dir, file;
@@ -531,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_append_is_kept_with_its_answer, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(unanswered_calls_leave_nothing, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(an_unheard_create_is_made_again, keeping_setup, keeping_teardown),
+        cmocka_unit_test_setup_teardown(a_release_under_way_is_no_obstacle, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
         cmocka_unit_test_setup_teardown(removed_files_go_on, keeping_setup, keeping_teardown),
