@@ -230,10 +230,20 @@ static void touch(char *buf, size_t len)
     touched = buf;
 }
 
-static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
+/* libfuse cancels its threads here when the session ends: none may hold a lock or memory then. */
+static ssize_t read_cancelable(int fd, void *buf, size_t len, int state)
+{
+    ssize_t n;
+
+    pthread_setcancelstate(state, NULL);
+    n = read(fd, buf, len);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    return n;
+}
+
+static ssize_t next_request(struct front *f, int fd, void *buf, size_t len, int state)
 {
     const struct fuse_in_header *head = buf;
-    struct front *f = userdata;
     ssize_t n;
 
     if (wait_gate(f))
@@ -241,7 +251,7 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
     do {
         vfs_keep_begin(f->vfs, 0);
         touch(buf, len);
-        n = read(fd, buf, len);
+        n = read_cancelable(fd, buf, len, state);
         if (n < (ssize_t)sizeof(*head))
             return n;
         vfs_keep_begin(f->vfs, head->unique & ~UNIQUE_RESEND);
@@ -252,6 +262,19 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
         if (head->opcode == FUSE_INIT)
             note_init(f, buf, (size_t)n);
     } while (serving.is_again && answer_again(f, fd, head->unique));
+    return n;
+}
+
+static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
+{
+    int state, error;
+    ssize_t n;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    n = next_request(userdata, fd, buf, len, state);
+    error = errno;
+    pthread_setcancelstate(state, NULL);
+    errno = error;
     return n;
 }
 
