@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A daemon that dies and is followed by another under the living mount: the kernel goes on with its node numbers and
  * handles, and with the answers that it was given. */
-#include "onemount.h"
+#include "keepmount.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,66 +12,6 @@
 #include <unistd.h>
 
 #include "cache/table.h"
-
-static int keeping_setup(void **state)
-{
-    rig_set_keeps(true);
-    return setup(state);
-}
-
-static int keeping_teardown(void **state)
-{
-    rig_set_keeps(false);
-    return teardown(state);
-}
-
-static uint64_t last_unique = 1000;
-
-/* A call of the kernel's begins; it has ended, and is answered. */
-static void begin(void)
-{
-    vfs_keep_begin(rig.vfs, ++last_unique);
-}
-
-static void answer(void)
-{
-    const int32_t ok = 0;
-
-    vfs_keep_reply(rig.vfs, last_unique, &ok, sizeof(ok));
-}
-
-static uint64_t creat_answered(const char *path, int flags)
-{
-    uint64_t fh;
-
-    begin();
-    assert_int_equal(rig_creat(&rig, path, flags, 0644, &fh), 0);
-    answer();
-    return fh;
-}
-
-static void write_answered(uint64_t fh, uint64_t off, const char *text)
-{
-    begin();
-    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, off, text, strlen(text)), strlen(text));
-    answer();
-}
-
-static int flush(uint64_t fh)
-{
-    int r;
-
-    begin();
-    r = vfs_flush(rig.vfs, &rig.ctx, fh);
-    answer();
-    return r;
-}
-
-static void die(void)
-{
-    assert_int_equal(rig_crash(&rig), 0);
-    memstore_count_reset(rig.store);
-}
 
 static void what_is_written_goes_on(void **state)
 {
@@ -189,25 +129,15 @@ static void unanswered_calls_leave_nothing(void **state)
     assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
 }
 
-static void *answer_another(void *arg)
-{
-    (void)arg;
-    vfs_keep_begin(rig.vfs, 7);
-    vfs_keep_reply(rig.vfs, 7, NULL, 0); /* writes down what changed so far, of all calls */
-    return NULL;
-}
-
 static void an_unheard_create_is_made_again(void **state)
 {
-    pthread_t thread;
     struct vfs_entry e;
     uint64_t fh;
 
     (void)state;
     begin();
     assert_int_equal(vfs_create(rig.vfs, &rig.ctx, VFS_ROOT, "f", 0644, O_WRONLY | O_EXCL, &e, &fh), 0);
-    assert_int_equal(pthread_create(&thread, NULL, answer_another, NULL), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    others_are_answered();
     die();
     fh = creat_answered("f", O_WRONLY | O_EXCL);
     write_answered(fh, 0, "once");
@@ -218,7 +148,6 @@ static void an_unheard_create_is_made_again(void **state)
 /* Its node's record went with another call's answer, the handle's own did not. */
 static void a_release_under_way_is_no_obstacle(void **state)
 {
-    pthread_t thread;
     struct vfs_entry e;
     uint64_t fh;
 
@@ -233,8 +162,7 @@ static void a_release_under_way_is_no_obstacle(void **state)
     begin();
     vfs_forget(rig.vfs, e.node, 1);
     vfs_release(rig.vfs, fh);
-    assert_int_equal(pthread_create(&thread, NULL, answer_another, NULL), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    others_are_answered();
     die();
     vfs_release(rig.vfs, fh);
     assert_no_object("f");
@@ -550,25 +478,25 @@ static void an_attribute_is_changed_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_written_goes_on, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(readers_go_on, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(lost_bytes_fail, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(an_append_is_kept_with_its_answer, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(unanswered_calls_leave_nothing, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(an_unheard_create_is_made_again, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_release_under_way_is_no_obstacle, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(names_go_on, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_commit_that_landed_is_our_own, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(removed_files_go_on, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_directory_is_made_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(anothers_directory_is_not_ours, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_link_is_made_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_file_is_removed_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_directory_is_removed_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(a_file_is_renamed_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(an_ended_rename_is_not_made_again, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(an_attribute_is_changed_once, keeping_setup, keeping_teardown),
-        cmocka_unit_test_setup_teardown(what_was_cut_is_cut, keeping_setup, keeping_teardown),
+        K(what_is_written_goes_on),
+        K(readers_go_on),
+        K(lost_bytes_fail),
+        K(an_append_is_kept_with_its_answer),
+        K(unanswered_calls_leave_nothing),
+        K(an_unheard_create_is_made_again),
+        K(a_release_under_way_is_no_obstacle),
+        K(names_go_on),
+        K(a_commit_that_landed_is_our_own),
+        K(removed_files_go_on),
+        K(a_directory_is_made_once),
+        K(anothers_directory_is_not_ours),
+        K(a_link_is_made_once),
+        K(a_file_is_removed_once),
+        K(a_directory_is_removed_once),
+        K(a_file_is_renamed_once),
+        K(an_ended_rename_is_not_made_again),
+        K(an_attribute_is_changed_once),
+        K(what_was_cut_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
