@@ -46,6 +46,7 @@ static int add_inode(struct vfs *v, uint64_t node, struct keep_node *n)
     lock_take(&v->tree);
     map_insert(&v->locked.by_node, &i->by_node, i->node);
     map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
+    idle_add_locked(v, i); /* IDLE-1 */
     if (node >= v->locked.next_node)
         v->locked.next_node = node + 1;
     lock_drop(&v->tree);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Daemons that die at odd moments, and what the next one must have all the same. */
+#include "keepmount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+static void note_many(void *arg)
+{
+    unsigned *n = arg;
+
+    ++*n;
+}
+
+/* As a kernel that forgets only what it is told to. */
+static void look_at_many(unsigned from, unsigned to)
+{
+    struct vfs_entry e;
+    char name[32];
+
+    for (unsigned k = from; k < to; k++) {
+        struct vfs_idle idle[16];
+        size_t n;
+
+        snprintf(name, sizeof(name), "f%03u", k);
+        foreign_put(name, "x");
+        begin();
+        assert_int_equal(rig_walk(&rig, name, &e), 0);
+        answer();
+        while ((n = vfs_idle_get(rig.vfs, idle, 16)) > 0)
+            for (size_t x = 0; x < n; x++)
+                vfs_forget(rig.vfs, idle[x].node, 1);
+    }
+}
+
+/* IDLE-1: the next daemon has the kernel forget what it was asked for by the one before. */
+static void names_are_still_forgotten(void **state)
+{
+    struct vfs_stats st;
+    unsigned many = 0;
+
+    (void)state;
+    look_at_many(0, 200);
+    rig.conf.names_max = 64 * 1024;
+    rig.conf.names_many = note_many;
+    rig.conf.names_many_arg = &many;
+    die();
+    vfs_stats_get(rig.vfs, &st);
+    assert_true(st.names_bytes > rig.conf.names_max);
+    look_at_many(200, 300);
+    assert_true(many > 0);
+    vfs_stats_get(rig.vfs, &st);
+    assert_true(st.names_bytes < rig.conf.names_max);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        K(names_are_still_forgotten),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
