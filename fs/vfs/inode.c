@@ -492,4 +492,5 @@ void inode_set_obj_locked(struct vfs *v, struct inode *i, const char *key,
                              is_dir ? v->conf.acdirmax_ns : v->conf.acregmax_ns);
     i->checked_ns = checked_ns;
     idle_charge_locked(v, i);
+    keep_node_locked(v, i);
 }

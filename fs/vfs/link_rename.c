@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "keep.h"
 #include "link.h"
 #include "rename.h"
 
@@ -231,6 +232,7 @@ static void move_name_locked(struct vfs *v, const struct renaming *m, const stru
     if (d != NULL)
         dentry_put_first_locked(d);
     inode_moved_locked(i, &m->now);
+    keep_node_locked(v, i);
     i->has_lost_key = false;
     i->checked_ns = m->is_newer ? 0 : clock_boot_ns();
     if (d != NULL)

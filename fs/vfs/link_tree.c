@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hard links in the tree: several names, one inode, whose ETag and content are those of its first
  * name. */
+#include "keep.h"
 #include "link.h"
 
 #include <errno.h>
@@ -178,6 +179,7 @@ int link_ready(struct vfs *v, struct inode *i)
         } else if (r == 0) {
             if (gen == i->attr.link_gen)
                 inode_moved_locked(i, &obj);
+            keep_node_locked(v, i);
             i->has_lost_key = false; /* another generation is met as any new version is */
         }
         lock_drop(&v->tree);

@@ -4,6 +4,7 @@
  * then the old keys go. A failure before that removes the copies again; after it, and after a crash
  * anywhere, the rename is carried on by this mount or another one (mend.c). Files with unsaved
  * bytes are committed first. */
+#include "keep.h"
 #include "outbox.h"
 #include "rename.h"
 
@@ -68,6 +69,7 @@ static void rebase(struct vfs *v, const struct move *m)
         lock_take(&v->tree);
         if (f != NULL) /* else a lookup has found the new name by itself */
             inode_moved_locked(one->inode, &one->now);
+        keep_node_locked(v, one->inode);
         inode_unref_locked(v, one->inode);
         lock_drop(&v->tree);
         one->inode = NULL;

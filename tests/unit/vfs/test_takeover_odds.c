@@ -54,9 +54,32 @@ static void names_are_still_forgotten(void **state)
     assert_true(st.names_bytes < rig.conf.names_max);
 }
 
+/* The version that an open has found, and the handle reads, not the one that the kernel's lookup was told of. */
+static void an_open_files_version_goes_on(void **state)
+{
+    struct vfs_entry e;
+    char buf[32];
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    foreign_put("f", "first");
+    begin();
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    answer();
+    foreign_put("f", "second version");
+    begin();
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    answer();
+    die();
+    assert_int_equal(vfs_read(rig.vfs, fh, 0, buf, sizeof(buf)), 14);
+    assert_memory_equal(buf, "second version", 14);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        K(an_open_files_version_goes_on),
         K(names_are_still_forgotten),
     };
 
