@@ -217,17 +217,12 @@ void keep_promise_write(struct vfs *v, size_t len)
 
 /* --- nodes and handles --- */
 
-static void add_node(struct vfs *v, struct batch *b, uint64_t node)
+static void add_node_locked(struct vfs *v, struct batch *b, uint64_t node)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(ITEM_MAX);
-    const struct inode *i;
-    int r = 0;
+    const struct inode *i = inode_by_node_locked(v, node);
+    int r = i != NULL ? keeprec_put_node(i, &text) : 0;
 
-    lock_take(&v->tree);
-    i = inode_by_node_locked(v, node);
-    if (i != NULL)
-        r = keeprec_put_node(i, &text);
-    lock_drop(&v->tree);
     if (r < 0)
         b->error = r;
     else
@@ -265,29 +260,32 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* All that is to be written of nodes. */
-static void add_nodes(struct vfs *v, struct batch *b)
+/* All that is to be written of nodes, as it is at one moment: no two of them have one name. too: also this one; 0: none. */
+static void add_nodes(struct vfs *v, struct batch *b, uint64_t too)
 {
-    struct numbers nodes = take_all(v->keep, &v->keep->todo.nodes);
+    struct numbers nodes;
 
+    lock_take(&v->tree);
+    nodes = take_all(v->keep, &v->keep->todo.nodes);
     if (nodes.is_short)
         b->error = -ENOMEM;
     if (nodes.n > 1)
         qsort(nodes.v, nodes.n, sizeof(*nodes.v), by_number);
     for (size_t x = 0; x < nodes.n; x++)
-        if (x == 0 || nodes.v[x] != nodes.v[x - 1])
-            add_node(v, b, nodes.v[x]);
+        if ((x == 0 || nodes.v[x] != nodes.v[x - 1]) && nodes.v[x] != too)
+            add_node_locked(v, b, nodes.v[x]);
+    if (too != 0)
+        add_node_locked(v, b, too);
+    lock_drop(&v->tree);
     free(nodes.v);
 }
 
-/* After the write: their records are gone. */
-static void drop_files(struct keep *k)
+/* After the write: their records are gone, as they were told of before it (keep_gone_locked). */
+static void drop_files(struct keep *k, struct numbers *files)
 {
-    struct numbers files = take_all(k, &k->todo.files);
-
-    for (size_t x = 0; x < files.n; x++)
-        table_stage_drop(k->table, files.v[x]);
-    free(files.v);
+    for (size_t x = 0; x < files->n; x++)
+        table_stage_drop(k->table, files->v[x]);
+    free(files->v);
 }
 
 /* The answer before this one has reached the kernel: its record can go. */
@@ -302,11 +300,13 @@ void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t le
 {
     struct keep *k = v->keep;
     struct batch b = {0};
+    struct numbers files;
 
     if (k == NULL)
         return;
     lock_take(&k->lock);
-    add_nodes(v, &b);
+    files = take_all(k, &k->todo.files);
+    add_nodes(v, &b, 0);
     if (unique == call.unique) {
         for (unsigned n = 0; n < call.n_handles; n++)
             add_handle(v, &b, call.handles[n]);
@@ -324,7 +324,7 @@ void vfs_keep_reply(struct vfs *v, uint64_t unique, const void *reply, size_t le
             call.answered = unique;
     }
     (void)!batch_write(k, &b);
-    drop_files(k);
+    drop_files(k, &files);
     lock_drop(&k->lock);
     batch_done(&b);
 }
@@ -473,7 +473,7 @@ static void write_inode(struct vfs *v, struct inode *i, bool is_dirty)
         keep_data_done(&d);
         return;
     }
-    add_node(v, &b, i->node);
+    add_nodes(v, &b, i->node);
     add(&b, KEEP_DATA, i->node, is_dirty ? text.data : NULL, text.len);
     add_open_handles(v, i, &b);
     add_promise(&b);

@@ -66,6 +66,13 @@ static int take_node(void *arg, uint64_t node, const void *data, size_t len)
     return r;
 }
 
+/* Another node has every name of it that was written down: it is not one that we removed, whose bytes are dropped. */
+static void note_nameless_locked(const struct keep_node *n, struct inode *i)
+{
+    if (i != NULL && n->n_names > 0 && i->names == NULL)
+        i->is_stale = true;
+}
+
 static int take_names(void *arg, uint64_t node, const void *data, size_t len)
 {
     struct takeover *t = arg;
@@ -80,6 +87,7 @@ static int take_names(void *arg, uint64_t node, const void *data, size_t len)
         if (i != NULL && dir != NULL && inode_is_dir(dir) && inode_child_locked(v, dir, n.names[k].name) == NULL)
             r = inode_attach_locked(v, i, dir, n.names[k].name);
     }
+    note_nameless_locked(&n, inode_by_node_locked(v, node));
     lock_drop(&v->tree);
     keep_node_done(&n);
     return r;

@@ -76,10 +76,33 @@ static void an_open_files_version_goes_on(void **state)
     assert_memory_equal(buf, "second version", 14);
 }
 
+/* The file that is renamed is written down when its bytes are let go, before the answer: so is the one that it replaces. */
+static void a_rename_over_a_known_name_is_one_step(void **state)
+{
+    struct vfs_entry over;
+    uint64_t fh;
+
+    (void)state;
+    foreign_put("b", "replaced");
+    begin();
+    assert_int_equal(rig_walk(&rig, "b", &over), 0);
+    answer();
+    fh = creat_answered("a", O_WRONLY);
+    write_answered(fh, 0, "kept");
+    begin();
+    assert_int_equal(rig_rename(&rig, "a", "b", 0), 0);
+    vfs_keep_begin(rig.vfs, 0);
+    die(); /* nobody was answered */
+    write_answered(fh, 4, " bytes");
+    assert_int_equal(flush(fh), 0);
+    assert_object("b", "kept bytes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         K(an_open_files_version_goes_on),
+        K(a_rename_over_a_known_name_is_one_step),
         K(names_are_still_forgotten),
     };
 
