@@ -535,6 +535,20 @@ bool keep_is_retry(const struct inode *i)
     return i->kept != NULL && i->kept->is_retry;
 }
 
+void keep_retry_begins(struct vfs *v, const struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, i, NULL, key);
+    lock_drop(&v->tree);
+    if (r == 0)
+        upload_doubt(v->upload, key, i->kept->mark);
+    else
+        err_clear();
+}
+
 const char *keep_mark(struct vfs *v, struct inode *i, bool *is_retry)
 {
     struct kept *kept;

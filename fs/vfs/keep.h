@@ -31,6 +31,8 @@ void keep_promise_write(struct vfs *v, size_t len);
 const char *keep_mark(struct vfs *v, struct inode *i, bool *is_retry);
 /* Is it such a commit? What the bucket has under its mark is then what counts. */
 bool keep_is_retry(const struct inode *i);
+/* Before such a commit: should it fail before it has asked, the next one, under another mark, knows it as our own. */
+void keep_retry_begins(struct vfs *v, const struct inode *i);
 
 /* again.c: the call of this thread is about to make, remove or rename this file (KEEP-5). Without v->tree. */
 void keep_try(struct vfs *v, const struct inode *i);

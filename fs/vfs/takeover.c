@@ -304,6 +304,7 @@ static void finish_commits(struct vfs *v)
         if (keep_is_retry(i)) {
             pthread_rwlock_rdlock(&v->names);
             inode_io_take(v, i);
+            keep_retry_begins(v, i);
             if (commit_inode_unwaited(v, i) < 0)
                 log_warn("takeover.commit", "node=%llu cause=%s", (unsigned long long)i->node, LOG_Q(err_text()));
             lock_take(&v->tree);

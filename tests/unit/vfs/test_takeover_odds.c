@@ -98,11 +98,44 @@ static void a_rename_over_a_known_name_is_one_step(void **state)
     assert_object("b", "kept bytes");
 }
 
+static void snapshot_after_put(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_PUT)
+        assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+/* The PUT of an append landed, and the next daemon can't ask at its start whether it did. */
+static void an_append_is_made_once_though_the_bucket_is_away(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "log", "zero\n", 5), 0);
+    begin();
+    assert_int_equal(rig_open_file(&rig, "log", O_WRONLY | O_APPEND, &fh), 0);
+    answer();
+    write_answered(fh, 0, "one\n");
+    memstore_set_hooks(rig.store, NULL, snapshot_after_put, NULL);
+    begin();
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    vfs_keep_begin(rig.vfs, 0);
+    memstore_fail(rig.store, STORE_HEAD, 2, 1000, -EIO); /* the first is the root's */
+    die();
+    memstore_clear_faults(rig.store);
+    assert_int_equal(flush(fh), 0);
+    assert_object("log", "zero\none\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         K(an_open_files_version_goes_on),
         K(a_rename_over_a_known_name_is_one_step),
+        K(an_append_is_made_once_though_the_bucket_is_away),
         K(names_are_still_forgotten),
     };
 
