@@ -40,7 +40,8 @@ struct holder {
     unsigned n_deaths;
 };
 
-/* --- messages from the daemon: a letter; 'M' and 'L' come with a descriptor, after 'U' a token, a blank, a program --- */
+/* --- messages from the daemon: a letter; 'M' and 'L' come with a descriptor, after 'U' a token, a blank, a program;
+ * 'X': let go of the mount --- */
 
 static int tell(const struct hold *h, const char *text, int fd)
 {
@@ -81,6 +82,11 @@ void hold_ready(const struct hold *h, bool can_follow)
     (void)!tell(h, can_follow ? "R" : "r", -1);
 }
 
+void hold_lost(const struct hold *h)
+{
+    (void)!tell(h, "X", -1);
+}
+
 int hold_next(const struct hold *h, const char *program, const char *token)
 {
     char text[MESSAGE_MAX];
@@ -103,19 +109,27 @@ static void take_fd(struct msghdr *msg, int *ret)
     *ret = fd;
 }
 
+/* A mount whose daemon dies is to be seen dead. */
+static void let_go(struct holder *h)
+{
+    h->can_follow = false;
+    if (h->fuse_fd >= 0)
+        close(h->fuse_fd);
+    h->fuse_fd = -1;
+}
+
 static void note_ready(struct holder *h, bool can_follow)
 {
     if (h->was_ready)
         log_warn("holder.replaced", "mountpoint=%s pid=%d", LOG_Q(h->config->mountpoint), (int)h->pid);
     h->is_ready = h->was_ready = true;
     h->failures = 0;
-    h->can_follow = can_follow;
+    h->can_follow = can_follow && h->fuse_fd >= 0;
     daemon_leave_terminal(h->daemon);
     if (!can_follow) {
         log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel can't send requests again (6.9 can), or "
                                   "files of an earlier mount are unsent\"");
-        close(h->fuse_fd); /* a mount whose daemon dies is to be seen dead */
-        h->fuse_fd = -1;
+        let_go(h);
     }
 }
 
@@ -149,6 +163,8 @@ static bool take_message(struct holder *h)
         take_fd(&msg, &h->lock_fd);
     else if (text[0] == 'U')
         take_program(h, text + 1);
+    else if (text[0] == 'X')
+        let_go(h);
     else
         note_ready(h, text[0] == 'R');
     return true;

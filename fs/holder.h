@@ -32,6 +32,7 @@ int holder_run(const struct config *c, struct daemon *d);
  * if this daemon dies). Do nothing without a holder. */
 void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd);
 void hold_ready(const struct hold *h, bool can_follow);
+void hold_lost(const struct hold *h); /* nothing can be taken over any more */
 _must_check_ int hold_next(const struct hold *h, const char *program, const char *token);
 
 /* --- handover.c --- */

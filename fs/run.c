@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/sys.h"
+#include "cache/table.h"
 #include "compose.h"
 #include "control/control.h"
 #include "privileges.h"
@@ -338,6 +339,13 @@ static bool has_unsent(const struct run *run)
     return has;
 }
 
+static void on_lost(void *arg)
+{
+    const struct run *run = arg;
+
+    hold_lost(run->daemon->hold);
+}
+
 /* On a loop thread. The parent may have been killed meanwhile: then nobody knows of this mount. */
 static void ready(void *arg)
 {
@@ -388,6 +396,8 @@ static int open_all(struct run *run)
         r = open_control(run);
     if (r < 0)
         return r;
+    if (run->m.table != NULL)
+        table_on_lost(run->m.table, on_lost, run);
     lock_take(&run->lock);
     run->locked.mounting = true;
     lock_drop(&run->lock);

@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@ struct table {
     MDB_dbi dbi;
     size_t map;
     uint64_t next_file;
+    atomic_bool is_lost;
+    void (*on_lost)(void *arg);
+    void *on_lost_arg;
 };
 
 static int fold(int rc)
@@ -176,7 +180,7 @@ static int write_once(struct table *t, const struct table_item *items, size_t n)
     return rc;
 }
 
-/* Nobody shall believe in it (TABLE-2). */
+/* Nobody shall believe in it (TABLE-2), and no staged bytes stay for it: nobody would remove them. */
 static void give_up(struct table *t)
 {
     char path[PATH_MAX];
@@ -187,8 +191,27 @@ static void give_up(struct table *t)
     t->env = NULL;
     file_path(t, "index", path);
     (void)!sys_unlink(path);
+    atomic_store(&t->is_lost, true);
+    look_at_files(t, true);
     log_error("takeover.table", "dir=%s cause=%s effect=\"a daemon that dies now takes its mount along\"", LOG_Q(t->dir),
               LOG_Q(err_text()));
+    if (t->on_lost != NULL)
+        t->on_lost(t->on_lost_arg);
+}
+
+bool table_is_lost(const struct table *t)
+{
+    return atomic_load(&t->is_lost);
+}
+
+void table_on_lost(struct table *t, void (*fn)(void *arg), void *arg)
+{
+    lock_take(&t->lock);
+    t->on_lost = fn;
+    t->on_lost_arg = arg;
+    if (t->env == NULL)
+        fn(arg);
+    lock_drop(&t->lock);
 }
 
 int table_write(struct table *t, const struct table_item *items, size_t n)
@@ -289,10 +312,21 @@ int table_get(struct table *t, unsigned char kind, uint64_t id, void **ret, size
     return rc == 0 ? r : fold(rc);
 }
 
+static int link_stage_locked(struct table *t, const struct cache_stage *s, uint64_t *ret_id)
+{
+    char path[PATH_MAX];
+
+    if (t->env == NULL)
+        return -EIO;
+    *ret_id = t->next_file++;
+    stage_path(t, *ret_id, path);
+    return s->path != NULL ? sys_link(s->path, path) : -ENOENT;
+}
+
 int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
 {
     char path[PATH_MAX];
-    uint64_t id;
+    uint64_t id = 0;
     int r;
 
     *ret_id = s->kept;
@@ -302,10 +336,8 @@ int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
             return 0;
     }
     lock_take(&t->lock);
-    id = t->next_file++;
+    r = link_stage_locked(t, s, &id);
     lock_drop(&t->lock);
-    stage_path(t, id, path);
-    r = s->path != NULL ? sys_link(s->path, path) : -ENOENT;
     if (r < 0)
         return err_set(r, "takeover table: staged bytes can't be kept: %s", strerror(-r));
     *ret_id = s->kept = id;

@@ -348,5 +348,5 @@ void front_pause(struct front *f, int64_t ms)
 
 bool front_can_resend(const struct front *f)
 {
-    return f->take.fd >= 0 || f->take.can_resend;
+    return (f->take.fd >= 0 || f->take.can_resend) && !vfs_keep_is_lost(f->vfs);
 }

@@ -155,6 +155,8 @@ void keep_free(struct vfs *v)
 
 static void push(struct keep *k, struct numbers *to, uint64_t number)
 {
+    if (table_is_lost(k->table))
+        return;
     lock_take(&k->todo_lock);
     if (to->n == to->cap) {
         size_t cap = to->cap > 0 ? 2 * to->cap : 64;
@@ -362,6 +364,11 @@ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len)
     return v->keep != NULL ? table_write(v->keep->table, &item, 1) : 0;
 }
 
+bool vfs_keep_is_lost(struct vfs *v)
+{
+    return v->keep == NULL || table_is_lost(v->keep->table);
+}
+
 int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len)
 {
     return v->keep != NULL ? table_get(v->keep->table, KEEP_BLOB, n, ret, ret_len) : -ENOENT;
@@ -513,6 +520,10 @@ static void keep(struct vfs *v, struct inode *i, bool is_trying)
     if (i->kept != NULL) {
         i->kept->is_trying = is_trying;
         i->kept->is_retry = is_trying && i->kept->is_retry;
+    }
+    if (table_is_lost(v->keep->table)) {
+        lock_drop(&v->keep->lock);
+        return;
     }
     lock_take(&v->tree);
     is_dirty = S_ISREG(atomic_load(&i->type)) && i->data != NULL &&

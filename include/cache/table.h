@@ -4,7 +4,7 @@
  * never synced: it outlives the process, not the machine, and is emptied where a mount begins anew.
  *
  * TABLE-1  table_write() is one step for kill -9: all of it is there afterwards, or nothing.
- * TABLE-2  After a failed write the table holds nothing any more, so that nobody takes over what is not true.
+ * TABLE-2  After a failed write the table holds nothing any more, nor will it, so that nobody takes over what is not true.
  * Threads: any. The directory's lock (cache_start) guards it: one process. Errors: -ENOSPC, -EIO, ...; err_text(). */
 #ifndef S3EFS_CACHE_TABLE_H
 #define S3EFS_CACHE_TABLE_H
@@ -29,6 +29,9 @@ struct table_item {
 _must_check_ int table_write(struct table *t, const struct table_item *items, size_t n);
 /* What should be written can't be made (-errno): as after a failed write. */
 void table_give_up(struct table *t, int error);
+bool table_is_lost(const struct table *t);
+/* fn is called once it is, or now if it is already; it must not call the table. */
+void table_on_lost(struct table *t, void (*fn)(void *arg), void *arg);
 /* Calls fn for every record of a kind, by number. What fn returns other than 0 ends it and is returned. fn must not write. */
 typedef int (*table_fn)(void *arg, uint64_t id, const void *data, size_t len);
 _must_check_ int table_each(struct table *t, unsigned char kind, table_fn fn, void *arg);

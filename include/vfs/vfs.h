@@ -299,6 +299,7 @@ _must_check_ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, 
                                  const char *new_name);
 /* The caller's own, by number. */
 _must_check_ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len);
+bool vfs_keep_is_lost(struct vfs *v); /* could not be written, or there is none: nothing can be taken over */
 _must_check_ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len); /* -ENOENT */
 
 /* What is not in the bucket yet: the keys of the first `max`, those whose close has returned longest ago first. */

@@ -142,6 +142,39 @@ static void test_given_up(void **state)
     table_close(t);
 }
 
+static void note_lost(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* What nobody will ever take over takes no room on the disk. */
+static void test_given_up_keeps_no_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    struct cache_stage *s, *later, *again;
+    unsigned lost = 0;
+    uint64_t id, none;
+
+    table_on_lost(t, note_lost, &lost);
+    assert_int_equal(cache_stage_new(f->c, &s), 0);
+    assert_int_equal(table_stage_keep(t, s, &id), 0);
+    assert_false(table_is_lost(t));
+    table_give_up(t, -ENOSPC);
+    table_give_up(t, -ENOSPC);
+    assert_true(table_is_lost(t));
+    assert_int_equal(lost, 1);
+    assert_int_equal(table_stage_get(t, id, &again), -ENOENT);
+    assert_int_equal(cache_stage_new(f->c, &later), 0);
+    assert_int_equal(table_stage_keep(t, later, &none), -EIO);
+    assert_int_equal(table_stage_get(t, id + 1, &again), -ENOENT);
+    table_on_lost(t, note_lost, &lost);
+    assert_int_equal(lost, 2);
+    cache_stage_free(s);
+    cache_stage_free(later);
+    table_close(t);
+}
+
 /* Two records in one step, again and again, until somebody kills us. */
 static void write_pairs(struct fixture *f, int told)
 {
@@ -201,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_grows, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_stages, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_given_up, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_given_up_keeps_no_bytes, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_killed, fixture_up, fixture_down),
     };
 

@@ -2,9 +2,12 @@
 /* Daemons that die at odd moments, and what the next one must have all the same. */
 #include "keepmount.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+
+#include "cache/table.h"
 
 static void note_many(void *arg)
 {
@@ -130,12 +133,54 @@ static void an_append_is_made_once_though_the_bucket_is_away(void **state)
     assert_object("log", "zero\none\n");
 }
 
+static unsigned kept_files(void)
+{
+    char dir[128];
+    const struct dirent *e;
+    unsigned n = 0;
+    DIR *d;
+
+    snprintf(dir, sizeof(dir), "%s/takeover", rig.dir);
+    d = opendir(dir);
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL)
+        n += e->d_name[0] == 'f';
+    closedir(d);
+    return n;
+}
+
+/* A table that could not be written: the mount goes on, and nothing is kept for nobody. */
+static void what_nobody_can_take_over_is_not_kept(void **state)
+{
+    uint64_t before, after;
+
+    (void)state;
+    before = creat_answered("before", O_WRONLY);
+    write_answered(before, 0, "bytes");
+    assert_int_equal(kept_files(), 1);
+    assert_false(vfs_keep_is_lost(rig.vfs));
+    table_give_up(rig.table, -ENOSPC);
+    assert_true(vfs_keep_is_lost(rig.vfs));
+    assert_int_equal(kept_files(), 0);
+    after = creat_answered("after", O_WRONLY);
+    for (unsigned k = 0; k < 3; k++) {
+        write_answered(before, 5, ", more");
+        write_answered(after, 0, "other");
+        assert_int_equal(flush(before), 0);
+        assert_int_equal(flush(after), 0);
+    }
+    assert_int_equal(kept_files(), 0);
+    assert_object("before", "bytes, more");
+    assert_object("after", "other");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         K(an_open_files_version_goes_on),
         K(a_rename_over_a_known_name_is_one_step),
         K(an_append_is_made_once_though_the_bucket_is_away),
+        K(what_nobody_can_take_over_is_not_kept),
         K(names_are_still_forgotten),
     };
 
