@@ -321,6 +321,14 @@ static int code_of(const struct holder *h, int status)
     return h->was_ready ? EXIT_SYSTEM : EXIT_MOUNT;
 }
 
+/* By somebody else: what is at its path now is not ours. */
+static bool is_unmounted(const struct holder *h)
+{
+    struct pollfd fd = {.fd = h->fuse_fd};
+
+    return h->fuse_fd >= 0 && poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0;
+}
+
 /* It died, and nobody follows: nobody is to hang in its mount for ever. */
 static void end_mount(const struct holder *h, int status)
 {
@@ -328,7 +336,7 @@ static void end_mount(const struct holder *h, int status)
         return;
     log_error("holder.end", "mountpoint=%s status=%d effect=\"what was not sent is in cache_dir's lost+found or gone\"",
               LOG_Q(h->config->mountpoint), status);
-    if (h->can_follow && umount2(h->config->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+    if (h->can_follow && !is_unmounted(h) && umount2(h->config->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
         log_warn("holder.unmount", "cause=%s", strerror(errno));
 }
 

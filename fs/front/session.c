@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -237,12 +238,24 @@ static int run_fusermount(const char *mountpoint, bool lazy)
     return err_set(-EBUSY, "fusermount3 could not unmount it: it is in use");
 }
 
+/* Has the mount ended? As libfuse asks, where it has mounted itself: another may be at the path by now. */
+static bool is_ended(struct front *f)
+{
+    struct pollfd fd = {.fd = fuse_session_fd(f->session)};
+
+    return poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0;
+}
+
 int front_unmount(struct front *f, bool lazy)
 {
     int r;
 
     if (f->given_fd > 0) { /* the tree is his who mounted it; without us it answers ENOTCONN */
         front_exit(f);
+        return 0;
+    }
+    if (f->take.fd >= 0 && is_ended(f)) {
+        atomic_store(&f->mounted, false);
         return 0;
     }
     r = umount2(f->mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : -errno;

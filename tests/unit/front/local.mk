@@ -37,6 +37,7 @@ tests_unit_front_test_kill_LDADD = libfront.a $(LIBS_base) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/front/test_takeover
 TESTS += tests/unit/front/test_takeover
+tests_unit_front_test_takeover_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=umount2
 tests_unit_front_test_takeover_SOURCES = %D%/test_takeover.c %D%/fakevfs.c %D%/fakevfs.h
 tests_unit_front_test_takeover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_front_test_takeover_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)

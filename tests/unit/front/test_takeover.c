@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +227,53 @@ static void an_answer_is_kept_before_it_is_given(void **state)
     assert_int_equal(fake_look(&t.vfs).kept.last, 16);
 }
 
+static unsigned unmounts;
+int __wrap_umount2(const char *path, int flags);
+
+int __wrap_umount2(const char *path, int flags)
+{
+    (void)path;
+    assert_true((flags & UMOUNT_NOFOLLOW) != 0);
+    unmounts++;
+    errno = EINVAL;
+    return -1;
+}
+
+/* /dev/fuse of a mount that is gone polls as broken, and so does a pipe that nobody reads. */
+static void end_one(bool is_gone)
+{
+    struct front_conf conf = {
+        .mountpoint = "/nowhere", .source = "s3://bucket", .threads = 4, .takeover = true};
+    struct front *f;
+    struct vfs vfs;
+    int ends[2];
+
+    unmounts = 0;
+    fake_init(&vfs);
+    vfs.kept.blob_len[0] = vfs.kept.blob_len[1] = sizeof(t.init);
+    vfs.kept.blob[0] = vfs.kept.blob[1] = &t.init;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    conf.fuse_fd = ends[1];
+    assert_int_equal(front_new(&conf, &f), 0);
+    assert_int_equal(front_start(f, &vfs), 0);
+    if (is_gone)
+        close(ends[0]);
+    front_free(f);
+    fake_done(&vfs);
+    if (!is_gone)
+        close(ends[0]);
+}
+
+/* By now another mount may be at its path. */
+static void what_the_user_has_unmounted_is_left_alone(void **state)
+{
+    (void)state;
+    end_one(false);
+    assert_int_equal(unmounts, 1);
+    end_one(true);
+    assert_int_equal(unmounts, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +281,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_kept_answer_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_answer_is_kept_before_it_is_given, set_up, tear_down),
+        cmocka_unit_test(what_the_user_has_unmounted_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
