@@ -446,6 +446,14 @@ static void log_start(const struct config *c)
         log_info("mount.options", "without_effect=%s", LOG_Q(c->ignored));
 }
 
+/* The start of a daemon that takes a mount over failed, and the next one may do better: it ends as if killed. In order, the
+ * end would bring what is dirty to lost+found, write down that nothing is, and detach the mount. */
+_Noreturn static void leave(const struct run *run)
+{
+    log_info("mount.left", "mountpoint=%s", LOG_Q(run->config->mountpoint));
+    _exit(EXIT_MOUNT);
+}
+
 int run_mount(const struct config *c, struct daemon *d)
 {
     struct run run = {.daemon = d, .config = c};
@@ -470,6 +478,8 @@ int run_mount(const struct config *c, struct daemon *d)
         daemon_failed(d, EXIT_MOUNT, *err_text() == '\0' ? strerror(-r) : err_text());
     if (r == -EBADMSG && run.m.fuse_fd >= 0)
         code = EXIT_NO_TAKEOVER;
+    else if (r < 0 && run.m.fuse_fd >= 0)
+        leave(&run);
     if (r == 0)
         code = serve(&run);
     stop_signals(&run);

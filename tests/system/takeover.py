@@ -158,6 +158,32 @@ def lost_bytes(rig):
     os.close(clean)
 
 
+@check("a daemon that can't start leaves everything to the next one: what was written is not lost, the mount stays")
+def failed_start(rig):
+    m = start(rig)
+    rig.allow(r"event=(holder\.died|mount\.failed|daemon\.\S+)")
+    fd = os.open(m.path("f"), os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(fd, b"first")
+    n, deaths = taken(m), m.log().count("event=holder.died")
+    pid = daemon(m)
+    sock = control_socket(pid)
+    os.unlink(sock)
+    os.mkdir(sock)  # after the takeover, before the mount is served, no socket can be made there
+    try:
+        write_file(os.path.join(sock, "in-the-way"), "")
+        os.kill(pid, signal.SIGKILL)
+        procs.wait_for(lambda: m.log().count("event=holder.died") >= deaths + 3, "daemons that fail")
+        equal(taken(m), n)
+    finally:
+        os.unlink(os.path.join(sock, "in-the-way"))
+        os.rmdir(sock)
+    procs.wait_for(lambda: taken(m) > n, "one that does not")
+    os.write(fd, b", second")
+    os.close(fd)
+    m.unmount()
+    equal(in_bucket(rig, "f"), b"first, second")
+
+
 def in_bucket(rig, key):
     """What an independent reader sees there."""
     if rig.s3:
