@@ -314,6 +314,17 @@ static void pause_between(struct holder *h)
     }
 }
 
+/* No process or no memory for a daemon now, which may just have killed the last one: the mount waits. */
+static bool is_to_try_again(struct holder *h)
+{
+    if (!h->was_ready || !h->can_follow || h->fuse_fd < 0)
+        return false;
+    log_error("holder.no_daemon", "cause=%s effect=\"tried again\"", LOG_Q(err_text()));
+    h->failures++;
+    pause_between(h);
+    return !h->is_ending;
+}
+
 static int code_of(const struct holder *h, int status)
 {
     if (WIFEXITED(status))
@@ -368,6 +379,10 @@ int holder_run(const struct config *c, struct daemon *d)
             r = run_mount(c, d);
             d->hold = NULL;
             return r;
+        }
+        if (r < 0 && is_to_try_again(&h)) {
+            r = 0;
+            continue;
         }
         if (r < 0)
             break;

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The holder of a mount (option takeover) and its daemons, which are scripts here: what ends the mount, and what does not. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "fs/holder.h"
+#include "fs/run.h"
+
+/* Between the test, the holder and its daemons. */
+struct shared {
+    unsigned forks, daemons, unmounts;
+    unsigned fork_fails;                                       /* this one, from 1 */
+    int (*script[8])(const struct hold *h, struct shared *s); /* of each daemon: its exit code */
+    int device; /* what stands for /dev/fuse */
+};
+static struct shared *shared;
+
+/* --- in place of the program's --- */
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+int __wrap_umount2(const char *path, int flags);
+
+pid_t __wrap_fork(void)
+{
+    if (++shared->forks == shared->fork_fails) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return __real_fork();
+}
+
+int __wrap_umount2(const char *path, int flags)
+{
+    (void)path;
+    (void)flags;
+    shared->unmounts++;
+    return 0;
+}
+
+int run_mount(const struct config *c, struct daemon *d)
+{
+    (void)c;
+    return shared->script[shared->daemons++](d->hold, shared);
+}
+
+void daemon_failed(struct daemon *d, int code, const char *text)
+{
+    (void)d;
+    (void)code;
+    (void)text;
+}
+
+void daemon_leave_pipe(struct daemon *d)
+{
+    (void)d;
+}
+
+void daemon_leave_terminal(const struct daemon *d)
+{
+    (void)d;
+}
+
+void daemon_limits(void)
+{
+}
+
+int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
+{
+    (void)program;
+    (void)mountpoint;
+    _exit(run_mount(NULL, &(struct daemon){.hold = h}));
+}
+
+/* --- daemons --- */
+
+static int die(void)
+{
+    kill(getpid(), SIGKILL);
+    return 1;
+}
+
+static int mounts_and_dies(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device);
+    hold_ready(h, true);
+    return die();
+}
+
+static int serves_and_dies(const struct hold *h, struct shared *s)
+{
+    (void)s;
+    hold_ready(h, h->fuse_fd >= 0);
+    return die();
+}
+
+static int ends_in_order(const struct hold *h, struct shared *s)
+{
+    (void)s;
+    hold_ready(h, h->fuse_fd >= 0);
+    return 0;
+}
+
+static int cannot_write_its_table(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device);
+    hold_ready(h, true);
+    hold_lost(h);
+    return die();
+}
+
+static int run_holder(void)
+{
+    char path[] = "/nowhere";
+    const struct config config = {.mountpoint = path};
+    int status = 0, ends[2];
+    pid_t pid;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    shared->device = ends[1];
+    pid = __real_fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(holder_run(&config, &(struct daemon){.status_fd = -1}));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return shared != MAP_FAILED ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return munmap(shared, sizeof(*shared));
+}
+
+static void a_daemon_that_dies_is_replaced(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = serves_and_dies;
+    shared->script[2] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_int_equal(shared->unmounts, 0);
+}
+
+/* Just when memory was short enough for the daemon to be killed. */
+static void a_fork_that_fails_is_tried_again(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = ends_in_order;
+    shared->fork_fails = 2;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->forks, 3);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->unmounts, 0);
+}
+
+static void the_first_fork_must_not_fail(void **state)
+{
+    (void)state;
+    shared->fork_fails = 1;
+    assert_int_equal(run_holder(), EXIT_SYSTEM);
+    assert_int_equal(shared->daemons, 0);
+}
+
+/* Nobody could take it over: the mount is dead when its daemon is. */
+static void a_table_that_is_lost_ends_the_holders_part(void **state)
+{
+    (void)state;
+    shared->script[0] = cannot_write_its_table;
+    assert_int_equal(run_holder(), EXIT_SYSTEM);
+    assert_int_equal(shared->daemons, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_daemon_that_dies_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fork_that_fails_is_tried_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_first_fork_must_not_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_that_is_lost_ends_the_holders_part, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
