@@ -180,6 +180,17 @@ _Noreturn static void become(const struct holder *h, const struct hold *end)
     _exit(EXIT_SYSTEM);
 }
 
+/* In the daemon. What ends it stays blocked, as it will be (run.c): sent early, it waits. */
+static void unblock(const struct holder *h)
+{
+    sigset_t set = h->before;
+
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
 /* 0 in the holder, 1 in the daemon. */
 static int start(struct holder *h, struct hold *ret)
 {
@@ -199,7 +210,7 @@ static int start(struct holder *h, struct hold *ret)
     if (h->pid == 0) {
         close(ends[0]);
         close(h->signal_fd);
-        pthread_sigmask(SIG_SETMASK, &h->before, NULL);
+        unblock(h);
         *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd};
         memcpy(ret->token, h->token, sizeof(ret->token));
         if (h->is_program)
@@ -212,6 +223,8 @@ static int start(struct holder *h, struct hold *ret)
         close(h->sock);
     h->sock = ends[0];
     h->is_ready = false;
+    if (h->is_ending)
+        kill(h->pid, SIGTERM);
     daemon_leave_pipe(h->daemon);
     return 0;
 }
@@ -394,9 +407,7 @@ int holder_run(const struct config *c, struct daemon *d)
         else if (!h.is_program || h.program[0] != '\0')
             log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
                       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-        pause_between(&h);
-        if (h.is_ending)
-            break;
+        pause_between(&h); /* who is told to end meanwhile starts one more daemon, to send what there is */
     }
     if (r < 0)
         daemon_failed(d, EXIT_SYSTEM, err_text());

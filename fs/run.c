@@ -278,19 +278,30 @@ static const struct control_verb verbs[] = {
 
 /* --- the end by a signal --- */
 
+/* A mount that lives has bytes to send: it is ended when this daemon has them. */
+static bool is_taking_over(const struct run *run)
+{
+    return run->daemon->hold != NULL && run->daemon->hold->fuse_fd >= 0;
+}
+
 static void end_by_signal(struct run *run, int number)
 {
     int64_t deadline_ns = clock_boot_ns() + run->config->drain_timeout_s * NS_PER_S;
-    bool mounting;
+    bool mounting, is_over;
     int r;
 
     log_info("mount.signal", "signal=%d drain_timeout=%" PRId64, number, run->config->drain_timeout_s);
     lock_take(&run->lock);
-    mounting = run->locked.mounting;
     run->locked.deadline_ns = deadline_ns;
     cond_broadcast(&run->changed); /* the last drain may be waiting already, without a limit */
+    while (is_taking_over(run) && !run->locked.mounting && !run->locked.stop_signals && until(deadline_ns) > 0)
+        (void)cond_wait_ms(&run->changed, &run->lock, until(deadline_ns));
+    mounting = run->locked.mounting;
+    is_over = run->locked.stop_signals;
     lock_drop(&run->lock);
-    if (!mounting) { /* still asking the bucket: nothing is mounted, nothing is written */
+    if (is_over)
+        return;
+    if (!mounting) { /* still asking the bucket: nothing is mounted, or nothing could be taken over in time */
         daemon_failed(run->daemon, EXIT_MOUNT, "ended by a signal before the mount was ready");
         _exit(EXIT_MOUNT);
     }
@@ -371,6 +382,7 @@ static void stop_signals(struct run *run)
 {
     lock_take(&run->lock);
     run->locked.stop_signals = true;
+    cond_broadcast(&run->changed);
     lock_drop(&run->lock);
     pthread_kill(run->signal_thread, SIGHUP);
     pthread_join(run->signal_thread, NULL);
@@ -400,6 +412,7 @@ static int open_all(struct run *run)
         table_on_lost(run->m.table, on_lost, run);
     lock_take(&run->lock);
     run->locked.mounting = true;
+    cond_broadcast(&run->changed);
     lock_drop(&run->lock);
     r = front_start(run->m.front, run->m.vfs);
     if (r == 0 && run->m.fuse_fd < 0)

@@ -18,7 +18,7 @@
 
 /* Between the test, the holder and its daemons. */
 struct shared {
-    unsigned forks, daemons, unmounts;
+    unsigned forks, daemons, unmounts, drains;
     unsigned fork_fails;                                       /* this one, from 1 */
     int (*script[8])(const struct hold *h, struct shared *s); /* of each daemon: its exit code */
     int device; /* what stands for /dev/fuse */
@@ -119,6 +119,35 @@ static int cannot_write_its_table(const struct hold *h, struct shared *s)
     return die();
 }
 
+/* Its start fails, and when the holder knows that, it is told to end. */
+static int fails_before_the_end(const struct hold *h, struct shared *s)
+{
+    pid_t daemon = getpid(), holder = getppid();
+
+    (void)h;
+    (void)s;
+    if (__real_fork() == 0) {
+        while (kill(daemon, 0) == 0)
+            usleep(1000);
+        kill(holder, SIGTERM);
+        _exit(0);
+    }
+    return EXIT_MOUNT;
+}
+
+static int waits_for_the_end(const struct hold *h, struct shared *s)
+{
+    sigset_t set;
+    int number;
+
+    hold_ready(h, h->fuse_fd >= 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    if (sigwait(&set, &number) == 0)
+        s->drains++;
+    return 0;
+}
+
 static int run_holder(void)
 {
     char path[] = "/nowhere";
@@ -184,6 +213,18 @@ static void the_first_fork_must_not_fail(void **state)
     assert_int_equal(shared->daemons, 0);
 }
 
+/* What was written and not sent is sent, if it can be (rule 15): there is a daemon to do it. */
+static void the_end_between_two_daemons_drains(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = fails_before_the_end;
+    shared->script[2] = waits_for_the_end;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_int_equal(shared->drains, 1);
+}
+
 /* Nobody could take it over: the mount is dead when its daemon is. */
 static void a_table_that_is_lost_ends_the_holders_part(void **state)
 {
@@ -199,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_daemon_that_dies_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fork_that_fails_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_first_fork_must_not_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_end_between_two_daemons_drains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_table_that_is_lost_ends_the_holders_part, set_up, tear_down),
     };
 
