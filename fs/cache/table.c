@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "mapped.h"
 #include "stage.h"
 
 #define FIRST_MAP ((size_t)64 << 20)
@@ -35,12 +36,41 @@ struct table {
     void *on_lost_arg;
 };
 
+/* -EBADMSG: what is there is no table, and does not become one by waiting. */
 static int fold(int rc)
 {
-    if (rc == MDB_MAP_FULL)
+    switch (rc) {
+    case MDB_MAP_FULL:
         return err_set(-ENOSPC, "takeover table: %s", mdb_strerror(rc));
-    return rc > 0 ? err_set(-rc, "takeover table: %s", strerror(rc))
-                  : err_set(-EIO, "takeover table: %s", mdb_strerror(rc));
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return err_set(-EBADMSG, "takeover table: %s", mdb_strerror(rc));
+    case MAPPED_LOST:
+        return err_set(-EIO, "takeover table: the disk can't read a page of it");
+    default:
+        return rc > 0 ? err_set(-rc, "takeover table: %s", strerror(rc))
+                      : err_set(-EIO, "takeover table: %s", mdb_strerror(rc));
+    }
+}
+
+/* Of a transaction that is not committed. Lost: not even that may be called (MAPPED-1). */
+static void end_txn(MDB_txn *txn, int rc)
+{
+    if (txn != NULL && rc == MAPPED_LOST)
+        mapped_bury(txn);
+    else if (txn != NULL)
+        mdb_txn_abort(txn);
+}
+
+static void end_env(struct table *t, bool is_lost)
+{
+    if (t->env != NULL && is_lost)
+        mapped_bury(t->env);
+    else if (t->env != NULL)
+        mdb_env_close(t->env);
+    t->env = NULL;
 }
 
 static void file_path(const struct table *t, const char *name, char ret[PATH_MAX])
@@ -87,19 +117,18 @@ static int open_env(struct table *t, const char *path)
     if (rc == 0)
         rc = mdb_env_set_mapsize(t->env, t->map);
     if (rc == 0)
-        rc = mdb_env_open(t->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | MDB_NOSYNC | MDB_NORDAHEAD, 0600);
+        rc = mapped_open(t->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | MDB_NOSYNC | MDB_NORDAHEAD, 0600);
     if (rc == 0)
-        rc = mdb_env_info(t->env, &info);
+        rc = mapped_info(t->env, &info);
     if (rc == 0)
-        rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+        rc = mapped_begin(t->env, MDB_RDONLY, &txn);
     if (rc == 0) {
         t->map = info.me_mapsize;
-        rc = mdb_dbi_open(txn, NULL, 0, &t->dbi);
-        if (rc == 0)
-            rc = mdb_txn_commit(txn);
-        else
-            mdb_txn_abort(txn);
+        rc = mapped_open_db(txn, NULL, 0, &t->dbi);
+        end_txn(txn, rc);
     }
+    if (rc != 0)
+        end_env(t, rc == MAPPED_LOST);
     return rc == 0 ? 0 : fold(rc);
 }
 
@@ -137,8 +166,7 @@ void table_close(struct table *t)
 {
     if (t == NULL)
         return;
-    if (t->env != NULL)
-        mdb_env_close(t->env);
+    end_env(t, false);
     lock_done(&t->lock);
     free(t);
 }
@@ -160,35 +188,38 @@ static int change(struct table *t, MDB_txn *txn, const struct table_item *i)
 
     make_key(i->kind, i->id, key);
     if (i->data != NULL)
-        return mdb_put(txn, t->dbi, &k, &v, 0);
-    rc = mdb_del(txn, t->dbi, &k, NULL);
+        return mapped_put(txn, t->dbi, &k, &v);
+    rc = mapped_del(txn, t->dbi, &k);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 static int write_once(struct table *t, const struct table_item *items, size_t n)
 {
     MDB_txn *txn;
-    int rc = mdb_txn_begin(t->env, NULL, 0, &txn);
+    int rc = mapped_begin(t->env, 0, &txn);
 
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = change(t, txn, &items[i]);
-    if (rc == 0)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
+    if (rc != 0) {
+        end_txn(txn, rc);
+        return rc;
+    }
+    rc = mapped_commit(txn);
+    if (rc == MAPPED_LOST)
+        mapped_bury(txn);
     return rc;
 }
 
 /* Nobody shall believe in it (TABLE-2), and no staged bytes stay for it: nobody would remove them. */
-static void give_up(struct table *t)
+static void give_up(struct table *t, bool is_lost)
 {
     char path[PATH_MAX];
 
     if (t->env == NULL)
         return;
-    mdb_env_close(t->env);
-    t->env = NULL;
+    end_env(t, is_lost);
     file_path(t, "index", path);
     (void)!sys_unlink(path);
     atomic_store(&t->is_lost, true);
@@ -223,13 +254,13 @@ int table_write(struct table *t, const struct table_item *items, size_t n)
         r = err_set(-EIO, "takeover table: given up after an error");
     while (r == 0 && (rc = write_once(t, items, n)) == MDB_MAP_FULL && t->map < MAP_MAX) {
         t->map *= 2;
-        rc = mdb_env_set_mapsize(t->env, t->map);
+        rc = mapped_set_size(t->env, t->map);
         r = rc == 0 ? 0 : fold(rc);
     }
     if (r == 0 && rc != 0)
         r = fold(rc);
     if (r < 0)
-        give_up(t);
+        give_up(t, rc == MAPPED_LOST);
     lock_drop(&t->lock);
     return r;
 }
@@ -238,8 +269,44 @@ void table_give_up(struct table *t, int error)
 {
     lock_take(&t->lock);
     err_set(error, "takeover table: %s", strerror(-error));
-    give_up(t);
+    give_up(t, false);
     lock_drop(&t->lock);
+}
+
+/* Out of the map. *ret: free it. */
+static int copy_value(const MDB_val *v, void **ret)
+{
+    int rc;
+
+    *ret = malloc(v->mv_size > 0 ? v->mv_size : 1);
+    rc = *ret != NULL ? mapped_copy(*ret, v) : ENOMEM;
+    if (rc != 0) {
+        free(*ret);
+        *ret = NULL;
+    }
+    return rc;
+}
+
+/* One record that the cursor is at. *ret_r: what fn returned; 1: of another kind, the end. */
+static int visit(const MDB_val *k, const MDB_val *v, unsigned char kind, table_fn fn, void *arg, int *ret_r)
+{
+    unsigned char key[KEY_SIZE];
+    void *data;
+    uint64_t be;
+    int rc = k->mv_size == KEY_SIZE ? mapped_copy(key, k) : MDB_CORRUPTED;
+
+    if (rc == 0 && key[0] != kind) {
+        *ret_r = 1;
+        return 0;
+    }
+    if (rc == 0)
+        rc = copy_value(v, &data);
+    if (rc != 0)
+        return rc;
+    memcpy(&be, key + 1, sizeof(be));
+    *ret_r = fn(arg, be64toh(be), data, v->mv_size);
+    free(data);
+    return 0;
 }
 
 static int walk(MDB_cursor *cursor, unsigned char kind, table_fn fn, void *arg, int *ret_rc)
@@ -249,19 +316,14 @@ static int walk(MDB_cursor *cursor, unsigned char kind, table_fn fn, void *arg, 
     int r = 0;
 
     make_key(kind, 0, key);
-    *ret_rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    *ret_rc = mapped_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
     while (*ret_rc == 0 && r == 0) {
-        const unsigned char *at = k.mv_data;
-        uint64_t be;
-
-        if (k.mv_size != KEY_SIZE || at[0] != kind)
-            return 0;
-        memcpy(&be, at + 1, sizeof(be));
-        r = fn(arg, be64toh(be), v.mv_data, v.mv_size);
-        *ret_rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+        *ret_rc = visit(&k, &v, kind, fn, arg, &r);
+        if (*ret_rc == 0 && r == 0)
+            *ret_rc = mapped_cursor_get(cursor, &k, &v, MDB_NEXT);
     }
     *ret_rc = *ret_rc == MDB_NOTFOUND ? 0 : *ret_rc;
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int table_each(struct table *t, unsigned char kind, table_fn fn, void *arg)
@@ -272,16 +334,29 @@ int table_each(struct table *t, unsigned char kind, table_fn fn, void *arg)
 
     if (t->env == NULL)
         return err_set(-EIO, "takeover table: given up after an error");
-    rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+    rc = mapped_begin(t->env, MDB_RDONLY, &txn);
     if (rc == 0)
-        rc = mdb_cursor_open(txn, t->dbi, &cursor);
+        rc = mapped_cursor(txn, t->dbi, &cursor);
     if (rc == 0)
         r = walk(cursor, kind, fn, arg, &rc);
-    if (cursor != NULL)
+    if (cursor != NULL && rc == MAPPED_LOST)
+        mapped_bury(cursor);
+    else if (cursor != NULL)
         mdb_cursor_close(cursor);
-    if (txn != NULL)
-        mdb_txn_abort(txn);
+    end_txn(txn, rc);
+    if (rc == MAPPED_LOST) /* it stays: the next daemon may be able to read it */
+        end_env(t, true);
     return r != 0 ? r : rc == 0 ? 0 : fold(rc);
+}
+
+/* A page that the disk can't read: the table is given up. */
+static int read_failed(struct table *t, int rc)
+{
+    int r = fold(rc);
+
+    if (rc == MAPPED_LOST)
+        give_up(t, true);
+    return r;
 }
 
 int table_get(struct table *t, unsigned char kind, uint64_t id, void **ret, size_t *ret_len)
@@ -294,22 +369,18 @@ int table_get(struct table *t, unsigned char kind, uint64_t id, void **ret, size
     make_key(kind, id, key);
     lock_take(&t->lock);
     if (t->env != NULL)
-        rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+        rc = mapped_begin(t->env, MDB_RDONLY, &txn);
     if (rc == 0)
-        rc = mdb_get(txn, t->dbi, &k, &v);
-    if (rc == 0) {
-        *ret = malloc(v.mv_size > 0 ? v.mv_size : 1);
+        rc = mapped_get(txn, t->dbi, &k, &v);
+    if (rc == 0)
+        rc = copy_value(&v, ret);
+    if (rc == 0)
         *ret_len = v.mv_size;
-        if (*ret != NULL)
-            memcpy(*ret, v.mv_data, v.mv_size);
-        r = *ret != NULL ? 0 : -ENOMEM;
-    }
-    if (txn != NULL)
-        mdb_txn_abort(txn);
+    end_txn(txn, rc);
+    if (rc != 0)
+        r = rc == MDB_NOTFOUND ? -ENOENT : read_failed(t, rc);
     lock_drop(&t->lock);
-    if (rc == MDB_NOTFOUND)
-        return -ENOENT;
-    return rc == 0 ? r : fold(rc);
+    return r;
 }
 
 static int link_stage_locked(struct table *t, const struct cache_stage *s, uint64_t *ret_id)

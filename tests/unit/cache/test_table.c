@@ -175,6 +175,89 @@ static void test_given_up_keeps_no_bytes(void **state)
     table_close(t);
 }
 
+static void index_of(const struct fixture *f, char ret[PATH_MAX])
+{
+    snprintf(ret, PATH_MAX, "%.*s/takeover/index", PATH_MAX - 20, f->dir);
+}
+
+/* Waiting makes no table of it: who takes over must not try for ever. */
+static void test_no_table(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    char path[PATH_MAX];
+    FILE *file;
+
+    table_close(t);
+    index_of(f, path);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    for (unsigned n = 0; n < 16 * KIB; n++)
+        fputc('x', file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(table_open(f->c, false, &t), -EBADMSG);
+}
+
+#define RECORDS 200u
+
+/* With the index cut to this length, as of a disk that can't read the pages behind it: what a read of its map gets is a
+ * SIGBUS. What is told is right, and what can't be is an error. true: the table was given up. */
+static bool meets_bad_pages(struct fixture *f, off_t length)
+{
+    struct table *t = open_table(f, true);
+    char path[PATH_MAX], value[400];
+    uint64_t sum = 0;
+    bool is_lost;
+
+    memset(value, 'v', sizeof(value));
+    for (uint64_t id = 1; id <= RECORDS; id++) {
+        const struct table_item item = {.kind = 'n', .id = id, .data = value, .len = sizeof(value)};
+
+        assert_int_equal(table_write(t, &item, 1), 0);
+    }
+    index_of(f, path);
+    assert_int_equal(truncate(path, length), 0);
+    for (uint64_t id = 1; id <= RECORDS; id++) {
+        void *data = NULL;
+        size_t len;
+
+        if (table_get(t, 'n', id, &data, &len) == 0)
+            assert_true(len == sizeof(value) && memcmp(data, value, len) == 0);
+        free(data);
+    }
+    is_lost = table_is_lost(t);
+    if (is_lost)
+        assert_true(table_each(t, 'n', add_up, &sum) < 0);
+    table_close(t);
+    return is_lost;
+}
+
+static void test_disk_cannot_read(void **state)
+{
+    unsigned lost = 0;
+
+    for (off_t length = 0; length < 30 * 4096; length += 4096)
+        lost += meets_bad_pages(*state, length);
+    assert_true(lost > 10);
+}
+
+/* At a takeover: it fails, and the records stay for one that can read them. */
+static void test_disk_cannot_read_all(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t = open_table(f, true);
+    char path[PATH_MAX];
+    uint64_t sum = 0;
+
+    put(t, 'n', 1, "one");
+    index_of(f, path);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(table_each(t, 'n', add_up, &sum), -EIO);
+    assert_int_equal(sum, 0);
+    assert_int_equal(access(path, F_OK), 0);
+    table_close(t);
+}
+
 /* Two records in one step, again and again, until somebody kills us. */
 static void write_pairs(struct fixture *f, int told)
 {
@@ -235,6 +318,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stages, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_given_up, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_given_up_keeps_no_bytes, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_no_table, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_disk_cannot_read, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_disk_cannot_read_all, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_killed, fixture_up, fixture_down),
     };
 
