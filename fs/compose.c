@@ -266,6 +266,8 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     crash_point("mount.cache_open");
     if (r == 0 && c->takeover)
         r = table_open(m->cache, !is_taken, &m->table);
+    else if (r == 0)
+        table_remove(m->cache);
     if (r == 0)
         r = open_journal(m);
     if (r == 0)

@@ -132,6 +132,24 @@ static int open_env(struct table *t, const char *path)
     return rc == 0 ? 0 : fold(rc);
 }
 
+static void name_dir(const struct cache *c, struct table *t)
+{
+    (void)snprintf(t->dir, sizeof(t->dir), "%.*s/takeover", PATH_MAX - 300, c->dir);
+}
+
+void table_remove(struct cache *c)
+{
+    struct table t = {.cache = c};
+    char path[PATH_MAX];
+
+    name_dir(c, &t);
+    look_at_files(&t, true);
+    file_path(&t, "index", path);
+    (void)!sys_unlink(path);
+    (void)!rmdir(t.dir);
+    err_clear();
+}
+
 int table_open(struct cache *c, bool fresh, struct table **ret)
 {
     struct table *t = calloc(1, sizeof(*t));
@@ -144,7 +162,7 @@ int table_open(struct cache *c, bool fresh, struct table **ret)
     t->map = FIRST_MAP;
     t->next_file = 1;
     lock_init(&t->lock, LOCK_TABLE);
-    (void)snprintf(t->dir, sizeof(t->dir), "%.*s/takeover", PATH_MAX - 300, c->dir);
+    name_dir(c, t);
     r = sys_mkdirs(t->dir, 0700);
     if (r < 0)
         err_set(r, "%s: %s", t->dir, strerror(-r));

@@ -18,6 +18,8 @@
 struct table;
 /* fresh: what is there is not wanted. After cache_start. */
 _must_check_ int table_open(struct cache *c, bool fresh, struct table **ret);
+/* What a mount with a table has left, where there is none now. After cache_start. */
+void table_remove(struct cache *c);
 void table_close(struct table *t); /* records and bytes stay; NULL is fine */
 
 struct table_item {

@@ -180,6 +180,27 @@ static void index_of(const struct fixture *f, char ret[PATH_MAX])
     snprintf(ret, PATH_MAX, "%.*s/takeover/index", PATH_MAX - 20, f->dir);
 }
 
+static void test_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct table *t;
+    struct cache_stage *s;
+    char path[PATH_MAX];
+    uint64_t id;
+
+    snprintf(path, sizeof(path), "%.*s/takeover", PATH_MAX - 20, f->dir);
+    table_remove(f->c); /* nothing is there */
+    t = open_table(f, true);
+    assert_int_equal(cache_stage_new(f->c, &s), 0);
+    assert_int_equal(table_stage_keep(t, s, &id), 0);
+    put(t, 'n', 1, "one");
+    cache_stage_free(s);
+    table_close(t);
+    assert_int_equal(access(path, F_OK), 0);
+    table_remove(f->c);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /* Waiting makes no table of it: who takes over must not try for ever. */
 static void test_no_table(void **state)
 {
@@ -318,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stages, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_given_up, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_given_up_keeps_no_bytes, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(test_removed, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_no_table, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_disk_cannot_read, fixture_up, fixture_down),
         cmocka_unit_test_setup_teardown(test_disk_cannot_read_all, fixture_up, fixture_down),
