@@ -25,17 +25,6 @@ static int made(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const ch
     return was > 0 ? 0 : was < 0 ? was : r;
 }
 
-/* A directory that only its files imply has no mark to be known by. */
-static bool is_there(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const char *name)
-{
-    struct vfs_entry e = {0};
-
-    if (!vfs_was_tried(v) || vfs_lookup(v, x, dir, name, &e) != 0)
-        return false;
-    vfs_forget(v, e.node, 1);
-    return true;
-}
-
 /* The new name is the same file already. */
 static bool was_linked(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t node, fuse_ino_t dir, const char *name,
                        struct vfs_entry *e)
@@ -155,7 +144,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
 
     if (was == 0)
         r = vfs_rename(v, &x, dir, name, new_dir, new_name, flags);
-    if (r == -ENOENT && front_is_again() && is_there(v, &x, new_dir, new_name))
+    if (r == -ENOENT && front_is_again() && vfs_was_implied(v, &x, new_dir, new_name))
         r = 0;
     reply_done(req, r, "rename", dir, name);
 }

@@ -286,3 +286,19 @@ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_
     inode_unref(v, n.dir);
     return r;
 }
+
+bool vfs_was_implied(struct vfs *v, const struct vfs_ctx *x, uint64_t new_dir, const char *new_name)
+{
+    struct vfs_entry e = {0};
+    const struct inode *i;
+    bool is;
+
+    if (!was_tried(v, NULL) || vfs_lookup(v, x, new_dir, new_name, &e) != 0)
+        return false;
+    lock_take(&v->tree);
+    i = inode_by_node_locked(v, e.node);
+    is = i != NULL && inode_is_dir(i) && !store_etag_is_set(&i->etag);
+    lock_drop(&v->tree);
+    vfs_forget(v, e.node, 1);
+    return is;
+}

@@ -297,6 +297,9 @@ _must_check_ int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t d
 _must_check_ int vfs_was_removed(struct vfs *v, uint64_t dir, const char *name);
 _must_check_ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir,
                                  const char *new_name);
+/* After that, where the old name is gone: is the new one a directory that only its files imply? It has no mark to be
+ * known by, and was tried: the rename was made. */
+bool vfs_was_implied(struct vfs *v, const struct vfs_ctx *x, uint64_t new_dir, const char *new_name);
 /* The caller's own, by number. */
 _must_check_ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len);
 bool vfs_keep_is_lost(struct vfs *v); /* could not be written, or there is none: nothing can be taken over */

@@ -636,6 +636,15 @@ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len)
     return 0;
 }
 
+bool vfs_was_implied(struct vfs *v, const struct vfs_ctx *x, uint64_t new_dir, const char *new_name)
+{
+    (void)v;
+    (void)x;
+    (void)new_dir;
+    (void)new_name;
+    return false;
+}
+
 bool vfs_was_tried(struct vfs *v)
 {
     (void)v;

@@ -110,6 +110,15 @@ static void snapshot_after_put(void *arg, struct store *s, const struct store_re
         assert_int_equal(rig_snapshot(&rig), 0);
 }
 
+static void snapshot_after_delete(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_DELETE)
+        assert_int_equal(rig_snapshot(&rig), 0);
+}
+
 /* The PUT of an append landed, and the next daemon can't ask at its start whether it did. */
 static void an_append_is_made_once_though_the_bucket_is_away(void **state)
 {
@@ -131,6 +140,48 @@ static void an_append_is_made_once_though_the_bucket_is_away(void **state)
     memstore_clear_faults(rig.store);
     assert_int_equal(flush(fh), 0);
     assert_object("log", "zero\none\n");
+}
+
+/* A rename that its daemon did not come to make, and whose source another mount has removed since. */
+static void what_was_at_the_new_name_is_not_ours(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_put(&rig, "old", "ours", 4), 0);
+    foreign_put("new", "theirs");
+    begin();
+    memstore_fail(rig.store, STORE_PUT, 1, 1000, -EIO);
+    memstore_fail(rig.store, STORE_COPY, 1, 1000, -EIO);
+    assert_int_equal(vfs_rename(rig.vfs, &rig.ctx, VFS_ROOT, "old", VFS_ROOT, "new", 0), -EIO);
+    memstore_clear_faults(rig.store);
+    vfs_keep_begin(rig.vfs, 0);
+    assert_int_equal(memstore_delete(rig.store, "old"), 0);
+    die();
+    vfs_keep_begin(rig.vfs, last_unique);
+    assert_true(vfs_was_tried(rig.vfs));
+    assert_int_equal(vfs_was_renamed(rig.vfs, VFS_ROOT, "old", VFS_ROOT, "new"), 0);
+    assert_int_equal(vfs_rename(rig.vfs, &rig.ctx, VFS_ROOT, "old", VFS_ROOT, "new", 0), -ENOENT);
+    assert_false(vfs_was_implied(rig.vfs, &rig.ctx, VFS_ROOT, "new"));
+    answer();
+    assert_object("new", "theirs");
+}
+
+static void an_implied_directory_has_moved(void **state)
+{
+    (void)state;
+    foreign_put("d/x", "text");
+    begin();
+    memstore_set_hooks(rig.store, NULL, snapshot_after_delete, NULL);
+    assert_int_equal(vfs_rename(rig.vfs, &rig.ctx, VFS_ROOT, "d", VFS_ROOT, "e", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    vfs_keep_begin(rig.vfs, 0);
+    die();
+    vfs_keep_begin(rig.vfs, last_unique);
+    assert_int_equal(vfs_was_renamed(rig.vfs, VFS_ROOT, "d", VFS_ROOT, "e"), 0);
+    assert_int_equal(vfs_rename(rig.vfs, &rig.ctx, VFS_ROOT, "d", VFS_ROOT, "e", 0), -ENOENT);
+    assert_true(vfs_was_implied(rig.vfs, &rig.ctx, VFS_ROOT, "e"));
+    answer();
+    assert_object("e/x", "text");
+    assert_no_object("d/x");
 }
 
 static unsigned kept_files(void)
@@ -181,6 +232,8 @@ int main(void)
         K(a_rename_over_a_known_name_is_one_step),
         K(an_append_is_made_once_though_the_bucket_is_away),
         K(what_nobody_can_take_over_is_not_kept),
+        K(what_was_at_the_new_name_is_not_ours),
+        K(an_implied_directory_has_moved),
         K(names_are_still_forgotten),
     };
 
