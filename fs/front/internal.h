@@ -108,6 +108,8 @@ void init_patch_answer(struct iovec *iov, int count);
 
 /* takeover.c */
 int take_mount(struct front *f); /* as fuse_session_mount() */
+/* INIT again, with no flag that its answer did not have. Pure. */
+void take_mask_init(void *in, size_t in_len, const void *out, size_t out_len);
 _must_check_ int take_start(struct front *f);
 /* Has the daemon before this one read the request that this thread serves, and is it not known what came of it? */
 bool front_is_again(void);

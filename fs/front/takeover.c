@@ -25,6 +25,8 @@
 #define NOTIFY_RESEND 7
 #define HAS_RESEND_FLAGS2 (1u << 7)
 #define REPLY_MAX 4096
+/* The second word of flags: newer than the headers of Debian 11. */
+#define ANSWER_FLAGS2 (offsetof(struct fuse_init_out, max_pages) + 2 * sizeof(uint16_t))
 enum { BLOB_INIT, BLOB_INIT_REPLY };
 
 /* The request that this thread serves. */
@@ -139,24 +141,43 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata
 
 /* --- requests --- */
 
+/* Of a word of flags at both places; what the answer is too short for was not agreed on. */
+static void mask(char *in, size_t in_len, size_t in_at, const char *out, size_t out_len, size_t out_at)
+{
+    uint32_t have, agreed = 0;
+
+    if (in_len < in_at + sizeof(have))
+        return;
+    memcpy(&have, in + in_at, sizeof(have));
+    if (out_len >= out_at + sizeof(agreed))
+        memcpy(&agreed, out + out_at, sizeof(agreed));
+    have &= agreed;
+    memcpy(in + in_at, &have, sizeof(have));
+}
+
+void take_mask_init(void *in, size_t in_len, const void *out, size_t out_len)
+{
+    size_t at = sizeof(struct fuse_in_header) + offsetof(struct fuse_init_in, flags);
+
+    mask(in, in_len, at, out, out_len, offsetof(struct fuse_init_out, flags));
+    mask(in, in_len, at + sizeof(uint32_t), out, out_len, ANSWER_FLAGS2);
+}
+
 /* The kernel's INIT, with what was agreed on. -1 with errno. */
 static ssize_t old_init(struct front *f, void *buf, size_t len)
 {
     _cleanup_free_ void *in = NULL, *out = NULL;
     size_t in_len, out_len, flags_at = sizeof(struct fuse_in_header) + offsetof(struct fuse_init_in, flags);
-    uint32_t have, agreed;
 
     if (vfs_kept_blob(f->vfs, BLOB_INIT, &in, &in_len) < 0 || vfs_kept_blob(f->vfs, BLOB_INIT_REPLY, &out, &out_len) < 0 ||
-        in_len > len || in_len < flags_at + sizeof(have) || out_len < offsetof(struct fuse_init_out, flags) + sizeof(agreed)) {
+        in_len > len || in_len < flags_at + sizeof(uint32_t) ||
+        out_len < offsetof(struct fuse_init_out, flags) + sizeof(uint32_t)) {
         log_error("takeover.init", "cause=%s", LOG_Q("what was agreed with the kernel is not known"));
         errno = EPROTO;
         return -1;
     }
     memcpy(buf, in, in_len);
-    memcpy(&have, (char *)buf + flags_at, sizeof(have));
-    memcpy(&agreed, (char *)out + offsetof(struct fuse_init_out, flags), sizeof(agreed));
-    have &= agreed;
-    memcpy((char *)buf + flags_at, &have, sizeof(have));
+    take_mask_init(buf, in_len, out, out_len);
     f->take.init_unique = ((struct fuse_in_header *)buf)->unique;
     return (ssize_t)in_len;
 }

@@ -227,6 +227,21 @@ static void an_answer_is_kept_before_it_is_given(void **state)
     assert_int_equal(fake_look(&t.vfs).kept.last, 16);
 }
 
+/* A newer libfuse must not believe in what the kernel was never told. The words are at their places in the protocol. */
+static void only_what_was_agreed_on_is_said_again(void **state)
+{
+    uint32_t in[10 + 16] = {[13] = 3, [14] = 24}; /* behind the header: version, read ahead, flags */
+    uint32_t out[16] = {[3] = 6, [8] = 8};
+
+    (void)state;
+    take_mask_init(in, sizeof(in), out, sizeof(out));
+    assert_int_equal(in[13], 2);
+    assert_int_equal(in[14], 8);
+    take_mask_init(in, sizeof(in), out, 8 * sizeof(out[0])); /* of an older protocol */
+    assert_int_equal(in[13], 2);
+    assert_int_equal(in[14], 0);
+}
+
 static unsigned unmounts;
 int __wrap_umount2(const char *path, int flags);
 
@@ -281,6 +296,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_kept_answer_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_answer_is_kept_before_it_is_given, set_up, tear_down),
+        cmocka_unit_test(only_what_was_agreed_on_is_said_again),
         cmocka_unit_test(what_the_user_has_unmounted_is_left_alone),
     };
 
