@@ -112,14 +112,16 @@ static int go(struct request *q, int argc, char **argv)
 {
     struct config *c = &q->config;
     struct daemon d;
-    bool is_held = hold_from_env(&q->hold, &q->held_at);
-    int r = take_arguments(q, argc, argv), code = EXIT_SYSTEM;
+    int is_held = hold_from_env(&q->hold, &q->held_at), r, code = EXIT_SYSTEM;
 
+    if (is_held < 0)
+        return complain(EXIT_SYSTEM);
+    r = take_arguments(q, argc, argv);
     if (r < 0)
         return complain(r == -EINVAL ? EXIT_USAGE : EXIT_MOUNT);
-    if (is_held && !c->takeover)
+    if (is_held > 0 && !c->takeover)
         r = err_set(-EINVAL, "option takeover is not known any more");
-    if (is_held)
+    if (is_held > 0)
         return r < 0 ? complain(EXIT_MOUNT) : go_on(q);
     if (c->fuse_fd == 0 && mountpoint_check(c->mountpoint) < 0)
         return complain(EXIT_MOUNT);

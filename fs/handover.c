@@ -79,24 +79,26 @@ static bool take_number(char **at, int *ret)
     return true;
 }
 
-bool hold_from_env(struct hold *ret, char **ret_mountpoint)
+int hold_from_env(struct hold *ret, char **ret_mountpoint)
 {
     const char *text = getenv(ENV);
     _cleanup_free_ char *copy = text != NULL ? strdup(text) : NULL;
     char *at = copy, *end;
 
     *ret = (struct hold){.sock = -1, .fuse_fd = -1};
-    if (at == NULL)
-        return false;
+    if (text == NULL)
+        return 0;
+    if (copy == NULL)
+        return err_set(-ENOMEM, "out of memory");
     unsetenv(ENV);
     if (!take_number(&at, &ret->sock) || !take_number(&at, &ret->fuse_fd) ||
         !take_number(&at, &ret->lock_fd) || (end = strchr(at, ':')) == NULL)
-        return false;
+        return err_set(-EINVAL, ENV ": not what a holder gives");
     *end = '\0';
     if (str_copy(ret->token, sizeof(ret->token), at) < 0)
-        return false;
+        return err_set(-EINVAL, ENV ": not what a holder gives");
     *ret_mountpoint = strdup(end + 1);
-    return *ret_mountpoint != NULL;
+    return *ret_mountpoint != NULL ? 1 : err_set(-ENOMEM, "out of memory");
 }
 
 /* --- the old daemon's end --- */

@@ -28,3 +28,8 @@ tests_unit_config_test_holder_SOURCES = %D%/test_holder.c fs/holder.c
 tests_unit_config_test_holder_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_config_test_holder_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fork -Wl,--wrap=umount2
 tests_unit_config_test_holder_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/config/test_handover
+TESTS += tests/unit/config/test_handover
+tests_unit_config_test_handover_SOURCES = %D%/test_handover.c fs/handover.c
+tests_unit_config_test_handover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_config_test_handover_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
