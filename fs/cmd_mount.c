@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include "base/err.h"
 #include "base/log.h"
@@ -102,6 +103,7 @@ static int go_on(struct request *q)
 {
     struct daemon d = {.status_fd = -1, .keep_stderr = true, .hold = &q->hold};
 
+    prctl(PR_SET_NAME, "s3efs"); /* executed by a descriptor, it is called by its number */
     log_open(log_target(&q->config), (enum log_level)q->config.log_level);
     if (!q->config.foreground && chdir("/") < 0)
         log_warn("upgrade.chdir", "cause=%s", strerror(errno));

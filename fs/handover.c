@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/err.h"
 #include "base/log.h"
@@ -40,7 +41,7 @@ static int keep_over_exec(int fd)
     return fcntl(fd, F_SETFD, 0) < 0 ? err_set(-errno, "fcntl: %s", strerror(errno)) : 0;
 }
 
-int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
+int hold_exec(const struct hold *h, int fd, const char *program, const char *mountpoint)
 {
     char text[PATH_MAX + HOLD_TOKEN_MAX + 64];
     int r = keep_over_exec(h->sock);
@@ -59,7 +60,9 @@ int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
         r = err_set(-errno, "%s: %s", first.cwd, strerror(errno));
     if (r < 0)
         return r;
-    execv(program, first.argv);
+    syscall(SYS_execveat, fd, "", first.argv, environ, AT_EMPTY_PATH);
+    if (errno == ENOENT) /* a script: its interpreter is given a path */
+        execv(program, first.argv);
     return err_set(-errno, "%s: %s", program, strerror(errno));
 }
 

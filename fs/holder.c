@@ -4,6 +4,7 @@
 #include "holder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -26,6 +27,12 @@
 #define MESSAGE_MAX (PATH_MAX + 64)
 #define FAILURES_MAX 10     /* in a row, by a signal */
 
+/* The file that it was when it was named: what is at its path changes with each update. */
+struct program {
+    int fd; /* 0: this one */
+    char path[PATH_MAX];
+};
+
 struct holder {
     const struct config *config;
     struct daemon *daemon;
@@ -33,8 +40,9 @@ struct holder {
     int signal_fd, sock, fuse_fd, lock_fd;
     pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
-    bool is_program, is_handed_over; /* the daemon was started as h->program; it has named one */
-    char program[PATH_MAX], token[HOLD_TOKEN_MAX]; /* "": this one */
+    struct program now, next, last; /* daemons are; the daemon has named it; while now is on trial */
+    bool is_trial;                    /* it has not served yet */
+    char token[HOLD_TOKEN_MAX];
     unsigned failures; /* daemons in a row that never served */
     int64_t deaths_ns[DEATHS_MAX];
     unsigned n_deaths;
@@ -118,8 +126,17 @@ static void let_go(struct holder *h)
     h->fuse_fd = -1;
 }
 
+static void drop_program(struct program *p)
+{
+    if (p->fd > 0)
+        close(p->fd);
+    *p = (struct program){0};
+}
+
 static void note_ready(struct holder *h, bool can_follow)
 {
+    h->is_trial = false;
+    drop_program(&h->last);
     if (h->was_ready)
         log_warn("holder.replaced", "mountpoint=%s pid=%d", LOG_Q(h->config->mountpoint), (int)h->pid);
     h->is_ready = h->was_ready = true;
@@ -137,10 +154,11 @@ static void take_program(struct holder *h, const char *text)
 {
     const char *blank = strchr(text, ' ');
 
-    h->is_handed_over = blank != NULL && (size_t)(blank - text) < sizeof(h->token) &&
-                        str_copy(h->program, sizeof(h->program), blank + 1) == 0;
-    if (!h->is_handed_over)
+    drop_program(&h->next);
+    if (blank == NULL || (size_t)(blank - text) >= sizeof(h->token) ||
+        str_copy(h->next.path, sizeof(h->next.path), blank + 1) < 0)
         return;
+    h->next.fd = open(h->next.path, O_PATH | O_CLOEXEC);
     memcpy(h->token, text, (size_t)(blank - text));
     h->token[blank - text] = '\0';
 }
@@ -175,7 +193,7 @@ static bool take_message(struct holder *h)
 /* The child as another program. */
 _Noreturn static void become(const struct holder *h, const struct hold *end)
 {
-    if (hold_exec(end, h->program, h->config->mountpoint) < 0)
+    if (hold_exec(end, h->now.fd, h->now.path, h->config->mountpoint) < 0)
         log_error("upgrade.exec", "cause=%s", LOG_Q(err_text()));
     _exit(EXIT_SYSTEM);
 }
@@ -198,7 +216,6 @@ static int start(struct holder *h, struct hold *ret)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return err_set(-errno, "socketpair: %s", strerror(errno));
-    h->is_program = h->program[0] != '\0' && h->fuse_fd >= 0;
     h->pid = fork();
     if (h->pid < 0) {
         int r = err_set(-errno, "fork: %s", strerror(errno));
@@ -213,7 +230,7 @@ static int start(struct holder *h, struct hold *ret)
         unblock(h);
         *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd};
         memcpy(ret->token, h->token, sizeof(ret->token));
-        if (h->is_program)
+        if (h->now.fd > 0 && h->fuse_fd >= 0)
             become(h, ret);
         ret->token[0] = '\0';
         return 1;
@@ -279,23 +296,40 @@ static bool is_too_often(struct holder *h)
     return h->n_deaths > DEATHS_MAX && now_ns - oldest_ns < DEATHS_NS;
 }
 
+/* The daemon has ended for the program that it has named. If that is gone already, it goes on itself. */
+static bool is_handed_over(struct holder *h, int status)
+{
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_HANDOVER) {
+        drop_program(&h->next);
+        return false;
+    }
+    h->is_trial = h->next.fd > 0;
+    log_info("upgrade.begins", "program=%s", LOG_Q(h->next.path));
+    if (h->is_trial) {
+        h->last = h->now;
+        h->now = h->next;
+        h->next = (struct program){0};
+    }
+    return true;
+}
+
 /* It did not come to serve: what did so before goes on. */
 static bool falls_back(struct holder *h, int status)
 {
-    if (!h->is_program || h->is_ready)
+    if (!h->is_trial)
         return false;
-    log_error("upgrade.failed", "program=%s status=%d effect=\"the program before it goes on\"", LOG_Q(h->program), status);
-    h->program[0] = '\0';
+    log_error("upgrade.failed", "program=%s status=%d effect=\"the program before it goes on\"", LOG_Q(h->now.path), status);
+    drop_program(&h->now);
+    h->now = h->last;
+    h->last = (struct program){0};
+    h->is_trial = false;
     return true;
 }
 
 /* Is there to be another daemon after this end? */
 static bool is_to_follow(struct holder *h, int status)
 {
-    bool is_handed_over = h->is_handed_over && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_HANDOVER;
-
-    h->is_handed_over = false;
-    if (!h->is_ending && h->can_follow && h->fuse_fd >= 0 && (is_handed_over || falls_back(h, status)))
+    if (!h->is_ending && h->can_follow && h->fuse_fd >= 0 && (is_handed_over(h, status) || falls_back(h, status)))
         return true;
     if (WIFEXITED(status) && (h->is_ready || !h->was_ready))
         return false; /* in order */
@@ -380,6 +414,7 @@ int holder_run(const struct config *c, struct daemon *d)
 {
     struct holder h = {.config = c, .daemon = d, .signal_fd = -1, .sock = -1, .fuse_fd = -1};
     struct hold daemons_end;
+    bool was_trial;
     int status = 0, r = open_signals(&h);
 
     prctl(PR_SET_NAME, "s3efs-holder");
@@ -400,11 +435,10 @@ int holder_run(const struct config *c, struct daemon *d)
         if (r < 0)
             break;
         status = wait_daemon(&h);
+        was_trial = h.is_trial;
         if (!is_to_follow(&h, status))
             break;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_HANDOVER)
-            log_info("upgrade.begins", "program=%s", LOG_Q(h.program));
-        else if (!h.is_program || h.program[0] != '\0')
+        if (!h.is_trial && !was_trial)
             log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
                       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         pause_between(&h); /* who is told to end meanwhile starts one more daemon, to send what there is */

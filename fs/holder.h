@@ -39,7 +39,7 @@ _must_check_ int hold_next(const struct hold *h, const char *program, const char
 /* From main(), first: what a new program is started with. */
 void hold_remember(char **argv);
 /* In the child that a holder has forked: becomes that program. Returns only if that fails. */
-_must_check_ int hold_exec(const struct hold *h, const char *program, const char *mountpoint);
+_must_check_ int hold_exec(const struct hold *h, int fd, const char *program, const char *mountpoint);
 /* In a program that was started so: 1. 0: this one was not. -errno: it was, and must not go on as if it were not. */
 _must_check_ int hold_from_env(struct hold *ret, char **ret_mountpoint);
 /* The verb of the control socket; for no more than refusals it returns: -errno. params: what s3efs upgrade sends. */

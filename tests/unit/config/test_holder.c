@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "fs/holder.h"
@@ -21,6 +23,7 @@ struct shared {
     unsigned forks, daemons, unmounts, drains;
     unsigned fork_fails;                                       /* this one, from 1 */
     int (*script[8])(const struct hold *h, struct shared *s); /* of each daemon: its exit code */
+    ino_t program[8]; /* that each daemon is; 0: the holder's */
     int device; /* what stands for /dev/fuse */
 };
 static struct shared *shared;
@@ -75,10 +78,14 @@ void daemon_limits(void)
 {
 }
 
-int hold_exec(const struct hold *h, const char *program, const char *mountpoint)
+int hold_exec(const struct hold *h, int fd, const char *program, const char *mountpoint)
 {
+    struct stat st;
+
     (void)program;
     (void)mountpoint;
+    if (fstat(fd, &st) == 0)
+        shared->program[shared->daemons] = st.st_ino;
     _exit(run_mount(NULL, &(struct daemon){.hold = h}));
 }
 
@@ -146,6 +153,30 @@ static int waits_for_the_end(const struct hold *h, struct shared *s)
     if (sigwait(&set, &number) == 0)
         s->drains++;
     return 0;
+}
+
+static char program[64]; /* the new one's path */
+
+static int mounts_and_hands_over(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device);
+    hold_ready(h, true);
+    return hold_next(h, program, "token") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
+}
+
+/* A package's update: another file is at its path. */
+static int serves_and_dies_while_replaced(const struct hold *h, struct shared *s)
+{
+    unlink(program);
+    close(open(program, O_WRONLY | O_CREAT | O_EXCL, 0700));
+    return serves_and_dies(h, s);
+}
+
+static int cannot_start(const struct hold *h, struct shared *s)
+{
+    (void)h;
+    (void)s;
+    return EXIT_MOUNT;
 }
 
 static int run_holder(void)
@@ -225,6 +256,63 @@ static void the_end_between_two_daemons_drains(void **state)
     assert_int_equal(shared->drains, 1);
 }
 
+static ino_t make_program(void)
+{
+    struct stat st;
+    int fd;
+
+    strcpy(program, "/tmp/s3efs-test-XXXXXX");
+    fd = mkstemp(program);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    close(fd);
+    return st.st_ino;
+}
+
+/* It has served: a start that fails later is an outage, and no reason for an older program. */
+static void an_upgrade_stays(void **state)
+{
+    ino_t new = make_program();
+
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = serves_and_dies_while_replaced;
+    shared->script[2] = cannot_start;
+    shared->script[3] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 4);
+    assert_int_equal(shared->program[0], 0);
+    for (unsigned k = 1; k < 4; k++)
+        assert_int_equal(shared->program[k], new);
+}
+
+static void an_upgrade_that_fails_is_undone(void **state)
+{
+    ino_t new = make_program();
+
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = cannot_start;
+    shared->script[2] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_int_equal(shared->program[1], new);
+    assert_int_equal(shared->program[2], 0);
+}
+
+static void a_program_that_is_gone_is_no_upgrade(void **state)
+{
+    (void)state;
+    strcpy(program, "/tmp/s3efs-test-nowhere");
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->program[1], 0);
+}
+
 /* Nobody could take it over: the mount is dead when its daemon is. */
 static void a_table_that_is_lost_ends_the_holders_part(void **state)
 {
@@ -241,6 +329,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fork_that_fails_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_first_fork_must_not_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_end_between_two_daemons_drains, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_upgrade_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_upgrade_that_fails_is_undone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_program_that_is_gone_is_no_upgrade, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_table_that_is_lost_ends_the_holders_part, set_up, tear_down),
     };
 
