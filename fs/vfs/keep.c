@@ -33,6 +33,7 @@ struct keep {
 struct kept {
     uint64_t hash; /* of the record; 0: there is none */
     uint64_t file;
+    bool is_too_large; /* its record says that its bytes are lost */
     bool is_tried; /* the mark may be in the bucket */
     bool is_trying, is_retry; /* as keep_data's; a daemon that died was trying */
     char mark[UPLOAD_MARK_SIZE];
@@ -438,6 +439,23 @@ static int make_record(struct vfs *v, struct inode *i, struct kept *kept, struct
     return r == 0 ? keeprec_put_data(d, out) : r;
 }
 
+/* Of a file with more dirty ranges than a record has room for: should this daemon die, its close and fsync fail (T24).
+ * The others' records stay what they are. */
+static int make_lost_record(struct vfs *v, const struct inode *i, struct kept *kept, struct keep_data *d, struct buf *out)
+{
+    if (!kept->is_too_large)
+        log_warn("takeover.too_large", "node=%llu ranges=%zu effect=\"a daemon that dies now takes what is unsent of it along\"",
+                 (unsigned long long)i->node, d->rec.bytes.n);
+    kept->is_too_large = true;
+    if (d->file != kept->file)
+        table_stage_drop(v->keep->table, d->file);
+    d->file = 0;
+    d->rec.bytes.n = 0;
+    d->torn = -EIO;
+    buf_reset(out);
+    return keeprec_put_data(d, out);
+}
+
 static void add_open_handles(struct vfs *v, struct inode *i, struct batch *b)
 {
     uint64_t known[64];
@@ -466,13 +484,17 @@ static void add_promise(struct batch *b)
 
 static void write_inode(struct vfs *v, struct inode *i, bool is_dirty)
 {
-    _cleanup_buf_ struct buf text = BUF_INIT(ITEM_MAX);
+    _cleanup_buf_ struct buf text = BUF_INIT(v->conf.keep_record_max != 0 ? v->conf.keep_record_max : ITEM_MAX);
     struct kept *kept = kept_of(v, i);
     struct keep_data d = {0};
     struct batch b = {0};
     uint64_t hash = 0, old = 0;
     int r = kept == NULL ? -ENOMEM : is_dirty ? make_record(v, i, kept, &d, &text) : 0;
 
+    if (r == -E2BIG)
+        r = make_lost_record(v, i, kept, &d, &text);
+    else if (r == 0)
+        kept->is_too_large = false;
     if (r == 0 && is_dirty)
         hash = str_hash(text.data, text.len) | 1;
     b.error = r;

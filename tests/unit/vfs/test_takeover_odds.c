@@ -184,6 +184,47 @@ static void an_implied_directory_has_moved(void **state)
     assert_no_object("d/x");
 }
 
+/* Of one file's dirty ranges a record has no room for: the others' go on, and its own end is told (T24). */
+static void a_file_of_too_many_ranges_is_lost_alone(void **state)
+{
+    uint64_t many, other;
+
+    (void)state;
+    rig.conf.keep_record_max = 4096;
+    die();
+    many = creat_answered("many", O_WRONLY);
+    other = creat_answered("other", O_WRONLY);
+    write_answered(other, 0, "kept");
+    for (unsigned k = 0; k < 300; k++)
+        write_answered(many, 2 * k, "x");
+    assert_false(vfs_keep_is_lost(rig.vfs));
+    die();
+    write_answered(other, 4, ", too");
+    assert_int_equal(flush(other), 0);
+    assert_object("other", "kept, too");
+    assert_int_equal(vfs_fsync(rig.vfs, many), -EIO);
+    assert_int_equal(flush(many), -EIO);
+    assert_no_object("many");
+}
+
+/* While its daemon lives it is a file like others. */
+static void a_file_of_too_many_ranges_is_sent(void **state)
+{
+    uint64_t many;
+
+    (void)state;
+    rig.conf.keep_record_max = 4096;
+    die();
+    many = creat_answered("many", O_WRONLY);
+    for (unsigned k = 300; k-- > 0;)
+        write_answered(many, 2 * k, "x");
+    for (unsigned k = 0; k < 300; k++)
+        write_answered(many, 2 * k, "yz");
+    die(); /* one range by now */
+    assert_int_equal(flush(many), 0);
+    assert_int_equal(memstore_get(rig.store, "many", NULL, NULL), 0);
+}
+
 static unsigned kept_files(void)
 {
     char dir[128];
@@ -234,6 +275,8 @@ int main(void)
         K(what_nobody_can_take_over_is_not_kept),
         K(what_was_at_the_new_name_is_not_ours),
         K(an_implied_directory_has_moved),
+        K(a_file_of_too_many_ranges_is_lost_alone),
+        K(a_file_of_too_many_ranges_is_sent),
         K(names_are_still_forgotten),
     };
 
