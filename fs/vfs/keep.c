@@ -398,7 +398,10 @@ static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *
     struct outrec *r = &d->rec;
     char key[VFS_KEY_MAX + 2];
 
-    if (inode_key_locked(v, i, NULL, key) < 0 || str_copy(r->key, sizeof(r->key), key) < 0)
+    if (inode_is_stale_locked(v, i) && i->newer_key != NULL ? str_copy(key, sizeof(key), i->newer_key) < 0
+                                                            : inode_key_locked(v, i, NULL, key) < 0)
+        key[0] = '\0';
+    if (key[0] == '\0' || str_copy(r->key, sizeof(r->key), key) < 0)
         memcpy(r->key, "?", 2); /* removed, and open: nothing of it is ever sent */
     r->attr = i->attr;
     r->etag = i->etag;

@@ -2,6 +2,7 @@
 /* A commit of a hard link (LINK-2): the record says first that a new generation is coming and
  * where, then the bytes go there as any commit's do, then to the other names. A mount that dies in
  * between leaves a group that the next one to look at it finishes. */
+#include "keep.h"
 #include "link.h"
 
 #include <errno.h>
@@ -253,6 +254,7 @@ static bool take_other_key(struct vfs *v, struct inode *i, const char *id, const
         free(i->newer_key);
         i->newer_key = other;
         inode_abandon_locked(v, i);
+        keep_node_locked(v, i);
     }
     lock_drop(&v->tree);
     link_group_done(&g);

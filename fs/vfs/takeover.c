@@ -38,6 +38,9 @@ static int add_inode(struct vfs *v, uint64_t node, struct keep_node *n)
     i->nlink = n->nlink;
     i->is_stale = n->is_stale;
     i->is_guessed = n->is_guessed;
+    i->has_lost_key = n->has_lost_key;
+    i->newer_key = n->newer_key;
+    n->newer_key = NULL;
     i->hdrs = n->hdrs;
     n->hdrs = (struct store_hdrs){0};
     i->last_name = n->last_name;

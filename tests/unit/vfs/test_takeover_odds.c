@@ -57,6 +57,38 @@ static void names_are_still_forgotten(void **state)
     assert_true(st.names_bytes < rig.conf.names_max);
 }
 
+/* Another mount's version has its name by now; what was written here still meets it. */
+static void what_meets_a_newer_version_does_so_later(void **state)
+{
+    struct vfs_entry e, newer;
+    struct rig theirs;
+    uint64_t fh, other;
+    bool keep;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "0123456789", 10), 0);
+    begin();
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDWR, &fh, &keep), 0);
+    answer();
+    rig_set_keeps(false);
+    assert_int_equal(rig_join(&theirs, &rig, NULL), 0);
+    assert_int_equal(rig_open_file(&theirs, "f", O_WRONLY, &other), 0);
+    assert_int_equal(vfs_write(theirs.vfs, &theirs.ctx, other, 8, "yz", 2), 2);
+    assert_int_equal(rig_shut(&theirs, other), 0);
+    rig_set_keeps(true);
+    clock_fake_add(100 * NS_PER_S);
+    begin();
+    assert_int_equal(rig_walk(&rig, "f", &newer), 0);
+    answer();
+    assert_int_not_equal(newer.node, e.node);
+    write_answered(fh, 0, "ab");
+    die();
+    assert_int_equal(flush(fh), 0);
+    assert_object("f", "ab234567yz");
+    rig_close(&theirs);
+}
+
 /* The version that an open has found, and the handle reads, not the one that the kernel's lookup was told of. */
 static void an_open_files_version_goes_on(void **state)
 {
@@ -277,6 +309,7 @@ int main(void)
         K(an_implied_directory_has_moved),
         K(a_file_of_too_many_ranges_is_lost_alone),
         K(a_file_of_too_many_ranges_is_sent),
+        K(what_meets_a_newer_version_does_so_later),
         K(names_are_still_forgotten),
     };
 
