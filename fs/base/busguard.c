@@ -26,6 +26,7 @@ static void on_bus(int sig, siginfo_t *info, void *context)
     if (g != NULL && is_a_read(info)) {
         innermost = g->outer;
         g->addr = info->si_addr;
+        is_unblocked = false; /* a sanitizer calls us with all signals blocked, and the jump leaves them so */
         siglongjmp(g->jump, 1);
     }
     sigaction(SIGBUS, &before, NULL); /* the read is tried again, and ends us */
@@ -78,6 +79,6 @@ void bus_guard_leave(struct bus_guard *g)
 
 void bus_guard_end(void)
 {
-    unblock(); /* a sanitizer's handler, which the jump has left, had it blocked */
+    unblock(); /* as above */
     raise(SIGBUS);
 }
