@@ -5,7 +5,7 @@ BUILD_PACKAGES="gcc make autoconf automake pkg-config libc6-dev libfuse3-dev fus
     libssl-dev liblmdb-dev libexpat1-dev libjansson-dev zlib1g-dev ca-certificates"
 SHOW_PACKAGES="attr curl util-linux"
 TEST_PACKAGES="libcmocka-dev clang python3 python3-venv git rsync attr acl pmccabe xz-utils util-linux
-    procps file man-db curl"
+    procps file man-db curl systemd-container"
 JUDGE_PACKAGES="fio stress-ng sqlite3 git rsync tar"
 HANG_PACKAGES="gdb"
 CEPH_PACKAGES="radosgw ceph-mon ceph-osd ceph-common"

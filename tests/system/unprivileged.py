@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A daemon without root: by fusermount3, or on a /dev/fuse that a privileged process mounted and hands over; and one
-with the few capabilities and system calls that the systemd unit leaves it. No systemd runs here: the unit itself is
-verified, and its limits are put on by hand (seccomp by the unit's own filter, the bounding set by setpriv)."""
+with the few capabilities and system calls that the systemd unit leaves it: on any machine, put on by hand (seccomp by
+the unit's own filter, the bounding set by setpriv). Under a systemd that runs: service.py."""
 import contextlib
 import ctypes
 import json
