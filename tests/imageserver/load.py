@@ -7,13 +7,16 @@ import concurrent.futures
 import errno
 import functools
 import hashlib
+import itertools
 import os
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "system"))
 
+from killer import Killer  # noqa: E402
 from ledger import Ledger, WRITES  # noqa: E402
 from pictures import Pictures, TYPES  # noqa: E402
 from server import ImageServer  # noqa: E402
@@ -96,18 +99,20 @@ class Load:
         self.http = ImageServer(args.server)
         self.pictures = Pictures(args.seed)
         self.pool = concurrent.futures.ThreadPoolExecutor(args.concurrency)
-        self.s3, self.ledger = None, None
+        self.s3, self.ledger, self.killer = None, None, None
         if args.bucket:
             from harness import s3
             self.s3 = s3.Client(args.endpoint, os.environ["AWS_ACCESS_KEY_ID"],
                                 os.environ["AWS_SECRET_ACCESS_KEY"],
                                 os.environ.get("AWS_REGION", "us-east-1"),
                                 os.environ.get("AWS_SESSION_TOKEN"))
-        if args.s3efs:
+        if args.s3efs and not args.kills:  # a daemon's ledger dies with it
             mounts = [args.dir] + ([args.second] if args.second else [])
             self.ledger = Ledger(args.s3efs, mounts, args.proxy_stats)
         self.keys_before = self.keys()
         self.names_before = set(os.listdir(args.dir))
+        if args.kills:
+            self.killer = Killer(args.s3efs, args.dir, args.kills, args.kill_every, args.seed)
 
     def keys(self):
         """{name: size} of the objects, without what the file system keeps for itself."""
@@ -120,7 +125,15 @@ class Load:
 
     def each(self, func, items):
         """func of each item, at the concurrency asked for; problems in the items' order."""
-        return list(self.pool.map(func, items))
+        def one(item):
+            problem = func(item)
+            self.note()
+            return problem
+        return list(self.pool.map(one, items))
+
+    def note(self):
+        if self.killer:
+            self.killer.note()
 
     # uploads
 
@@ -133,6 +146,7 @@ class Load:
         except Exception as e:
             return None, 0, f"upload {number}: {type(e).__name__}: {e}", None
         seconds = time.monotonic() - start
+        self.note()
         # The other pod reads before this one every second time, so that neither warms the other up.
         tests = [self.same_over_http, self.same_in_second]
         results = [test(image) for test in (tests if number % 2 else reversed(tests))]
@@ -175,13 +189,27 @@ class Load:
             return f"{image.name}: Content-Type {reply.headers.get('content-type')}"
         return None
 
+    def upload_all(self):
+        """As many as were asked for, and more until daemons were killed often enough."""
+        numbers, lock = itertools.count(), threading.Lock()
+
+        def some(_):
+            done = []
+            while True:
+                with lock:
+                    number = next(numbers)
+                if number >= self.args.images and (not self.killer or self.killer.is_over()):
+                    return done
+                done.append(self.upload_one(number))
+        return [d for part in self.pool.map(some, range(self.args.concurrency)) for d in part]
+
     def uploads(self):
         before = self.ledger.read() if self.ledger else None
         start = time.monotonic()
-        done = self.each(self.upload_one, range(self.args.images))
+        done = self.upload_all()
         seconds = time.monotonic() - start
         images = [d[0] for d in done if d[0]]
-        n = self.args.images
+        n = len(done)
         self.checks.add("uploads are read back over HTTP at once, equal", [d[2] for d in done], n)
         if self.args.second:
             self.checks.add("uploads are read through the second mount at once, equal",
@@ -322,6 +350,9 @@ class Load:
         images = self.uploads()
         self.compare(images)
         left = self.avatars() + self.deletes(images)
+        if self.killer:
+            problem = self.killer.stop()
+            self.checks.add("killed daemons were replaced, and calls went on", [problem], self.killer.killed)
         self.nothing_else(left)
         if self.args.counts:
             with open(self.args.counts, "w", encoding="ascii") as f:
@@ -344,10 +375,14 @@ def arguments():
     p.add_argument("--images", type=int, default=1000)
     p.add_argument("--concurrency", type=int, default=16)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--kills", type=int, default=0, help="kill the daemon of --dir at least so often (option takeover)")
+    p.add_argument("--kill-every", type=float, default=3, help="seconds between kills, about")
     p.add_argument("--counts", help="a file for the counts, instead of the last line")
     args = p.parse_args()
     if bool(args.endpoint) != bool(args.bucket):
         p.error("--endpoint and --bucket go together")
+    if args.kills and not args.s3efs:
+        p.error("--kills needs --s3efs")
     if args.images < 1 or args.concurrency < 1:
         p.error("--images and --concurrency are 1 or more")
     return args

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The real application on a mount (tests/imageserver/check).
 EXTRA_DIST += %D%/README.md %D%/build %D%/run %D%/check \
-	%D%/load.py %D%/server.py %D%/ledger.py %D%/pictures.py \
+	%D%/load.py %D%/server.py %D%/killer.py %D%/ledger.py %D%/pictures.py \
 	%D%/pictures/small.jpg %D%/pictures/medium.jpg %D%/pictures/large.jpg %D%/pom.xml \
 	%D%/src/main/java/imageserver/AvatarController.java \
 	%D%/src/main/java/imageserver/Image.java \
