@@ -22,4 +22,4 @@ libcache_a_SOURCES += %D%/metarec.c
 libcache_a_SOURCES += %D%/scrub.c
 libcache_a_SOURCES += include/cache/scrub.h
 EXTRA_DIST += %D%/README.md
-libcache_a_SOURCES += %D%/table.c include/cache/table.h
+libcache_a_SOURCES += %D%/table.c %D%/tabledir.h %D%/tablestage.c include/cache/table.h

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See cache/table.h. */
-#include "cache/table.h"
+#include "tabledir.h"
 
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
-#include <lmdb.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +19,6 @@
 #define FIRST_MAP ((size_t)64 << 20)
 #define MAP_MAX ((size_t)16 << 30)
 #define KEY_SIZE 9
-
-struct table {
-    struct cache *cache;
-    struct lock lock; /* one writer or reader at a time: the map may move under a write */
-    char dir[PATH_MAX];
-    MDB_env *env; /* NULL: a write has failed (TABLE-2) */
-    MDB_dbi dbi;
-    size_t map;
-    uint64_t next_file;
-    atomic_bool is_lost;
-    void (*on_lost)(void *arg);
-    void *on_lost_arg;
-};
 
 /* -EBADMSG: what is there is no table, and does not become one by waiting. */
 static int fold(int rc)
@@ -73,41 +57,6 @@ static void end_env(struct table *t, bool is_lost)
     t->env = NULL;
 }
 
-static void file_path(const struct table *t, const char *name, char ret[PATH_MAX])
-{
-    (void)snprintf(ret, PATH_MAX, "%.*s/%.200s", PATH_MAX - 210, t->dir, name);
-}
-
-static void stage_path(const struct table *t, uint64_t id, char ret[PATH_MAX])
-{
-    char name[32];
-
-    (void)snprintf(name, sizeof(name), "f%llu", (unsigned long long)id);
-    file_path(t, name, ret);
-}
-
-/* Every staged file that is kept: removed (fresh), or its number is not given again. */
-static void look_at_files(struct table *t, bool fresh)
-{
-    DIR *d = opendir(t->dir);
-    const struct dirent *e;
-
-    while (d != NULL && (e = readdir(d)) != NULL) {
-        char path[PATH_MAX];
-        uint64_t id;
-
-        if (e->d_name[0] != 'f' || str_u64(e->d_name + 1, 10, &id) < 0)
-            continue;
-        file_path(t, e->d_name, path);
-        if (fresh)
-            (void)!sys_unlink(path);
-        else if (id >= t->next_file)
-            t->next_file = id + 1;
-    }
-    if (d != NULL)
-        closedir(d);
-}
-
 static int open_env(struct table *t, const char *path)
 {
     MDB_envinfo info;
@@ -143,8 +92,8 @@ void table_remove(struct cache *c)
     char path[PATH_MAX];
 
     name_dir(c, &t);
-    look_at_files(&t, true);
-    file_path(&t, "index", path);
+    table_look_at_stages(&t, true);
+    table_path(&t, "index", path);
     (void)!sys_unlink(path);
     (void)!rmdir(t.dir);
     err_clear();
@@ -166,7 +115,7 @@ int table_open(struct cache *c, bool fresh, struct table **ret)
     r = sys_mkdirs(t->dir, 0700);
     if (r < 0)
         err_set(r, "%s: %s", t->dir, strerror(-r));
-    file_path(t, "index", path);
+    table_path(t, "index", path);
     if (r == 0 && fresh && sys_unlink(path) == -ENOENT)
         err_clear();
     if (r == 0)
@@ -175,7 +124,7 @@ int table_open(struct cache *c, bool fresh, struct table **ret)
         table_close(t);
         return r;
     }
-    look_at_files(t, fresh);
+    table_look_at_stages(t, fresh);
     *ret = t;
     return 0;
 }
@@ -238,10 +187,10 @@ static void give_up(struct table *t, bool is_lost)
     if (t->env == NULL)
         return;
     end_env(t, is_lost);
-    file_path(t, "index", path);
+    table_path(t, "index", path);
     (void)!sys_unlink(path);
     atomic_store(&t->is_lost, true);
-    look_at_files(t, true);
+    table_look_at_stages(t, true);
     log_error("takeover.table", "dir=%s cause=%s effect=\"a daemon that dies now takes its mount along\"", LOG_Q(t->dir),
               LOG_Q(err_text()));
     if (t->on_lost != NULL)
@@ -399,62 +348,4 @@ int table_get(struct table *t, unsigned char kind, uint64_t id, void **ret, size
         r = rc == MDB_NOTFOUND ? -ENOENT : read_failed(t, rc);
     lock_drop(&t->lock);
     return r;
-}
-
-static int link_stage_locked(struct table *t, const struct cache_stage *s, uint64_t *ret_id)
-{
-    char path[PATH_MAX];
-
-    if (t->env == NULL)
-        return -EIO;
-    *ret_id = t->next_file++;
-    stage_path(t, *ret_id, path);
-    return s->path != NULL ? sys_link(s->path, path) : -ENOENT;
-}
-
-int table_stage_keep(struct table *t, struct cache_stage *s, uint64_t *ret_id)
-{
-    char path[PATH_MAX];
-    uint64_t id = 0;
-    int r;
-
-    *ret_id = s->kept;
-    if (s->kept != 0) {
-        stage_path(t, s->kept, path);
-        if (access(path, F_OK) == 0) /* it may have been dropped meanwhile, while nothing of it counted */
-            return 0;
-    }
-    lock_take(&t->lock);
-    r = link_stage_locked(t, s, &id);
-    lock_drop(&t->lock);
-    if (r < 0)
-        return err_set(r, "takeover table: staged bytes can't be kept: %s", strerror(-r));
-    *ret_id = s->kept = id;
-    return 0;
-}
-
-bool table_stage_is_kept(const struct cache_stage *s)
-{
-    return s->kept != 0;
-}
-
-int table_stage_get(struct table *t, uint64_t id, struct cache_stage **ret)
-{
-    char path[PATH_MAX];
-
-    int r;
-
-    stage_path(t, id, path);
-    r = cache_stage_of(t->cache, path, 0, ret);
-    if (r == 0)
-        (*ret)->kept = id;
-    return r;
-}
-
-void table_stage_drop(struct table *t, uint64_t id)
-{
-    char path[PATH_MAX];
-
-    stage_path(t, id, path);
-    (void)!sys_unlink(path);
 }
