@@ -24,7 +24,6 @@
 #define DEATHS_MAX 60       /* in DEATHS_NS: then something is wrong that a new daemon does not cure */
 #define DEATHS_NS (60 * NS_PER_S)
 #define BACKOFF_MAX_MS 5000 /* between daemons that did not get as far as serving */
-#define MESSAGE_MAX (PATH_MAX + 64)
 #define FAILURES_MAX 10     /* in a row, by a signal */
 
 /* The file that it was when it was named: what is at its path changes with each update. */
@@ -48,61 +47,7 @@ struct holder {
     unsigned n_deaths;
 };
 
-/* --- messages from the daemon: a letter; 'M' and 'L' come with a descriptor, after 'U' a token, a blank, a program;
- * 'X': let go of the mount --- */
-
-static int tell(const struct hold *h, const char *text, int fd)
-{
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {.room = ""};
-    struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (h == NULL || h->sock < 0)
-        return 0;
-    if (fd >= 0) {
-        struct cmsghdr *c;
-
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof(control);
-        c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(fd));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    }
-    if (sendmsg(h->sock, &msg, MSG_NOSIGNAL) == (ssize_t)iov.iov_len)
-        return 0;
-    log_warn("holder.gone", "cause=%s effect=\"if this daemon dies, its mount does\"", strerror(errno));
-    return err_set(-ECONNRESET, "the holder of the mount is gone");
-}
-
-void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd)
-{
-    (void)!tell(h, "L", lock_fd);
-    (void)!tell(h, "M", fuse_fd);
-}
-
-void hold_ready(const struct hold *h, bool can_follow)
-{
-    (void)!tell(h, can_follow ? "R" : "r", -1);
-}
-
-void hold_lost(const struct hold *h)
-{
-    (void)!tell(h, "X", -1);
-}
-
-int hold_next(const struct hold *h, const char *program, const char *token)
-{
-    char text[MESSAGE_MAX];
-
-    if ((size_t)snprintf(text, sizeof(text), "U%s %s", token, program) >= sizeof(text))
-        return err_set(-ENAMETOOLONG, "%s: the path is too long", program);
-    return tell(h, text, -1);
-}
+/* --- messages from the daemon (hold.c) --- */
 
 static void take_fd(struct msghdr *msg, int *ret)
 {
@@ -166,7 +111,7 @@ static void take_program(struct holder *h, const char *text)
 /* false: there is none. */
 static bool take_message(struct holder *h)
 {
-    char text[MESSAGE_MAX], control[CMSG_SPACE(sizeof(int))];
+    char text[HOLD_MESSAGE_MAX], control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = {text, sizeof(text) - 1};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 

@@ -4,6 +4,7 @@
 #ifndef S3EFS_HOLDER_H
 #define S3EFS_HOLDER_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include "daemon.h"
 #include "front/front.h"
@@ -14,6 +15,7 @@
 /* Of one that hands over: the next is the program that it has told. */
 #define EXIT_HANDOVER 34
 #define HOLD_TOKEN_MAX 33
+#define HOLD_MESSAGE_MAX (PATH_MAX + 64)
 
 /* The daemon's end. */
 struct hold {
@@ -27,9 +29,9 @@ struct hold {
  * the last daemon's, in a daemon its own. */
 int holder_run(const struct config *c, struct daemon *d);
 
-/* From the daemon. The mount is there, and these are its descriptor and its cache's lock, which nobody is to have between
- * two daemons; the mount is served (can_follow: and may be taken over,
- * if this daemon dies). Do nothing without a holder. */
+/* --- hold.c: from the daemon --- */
+/* The mount is there, and these are its descriptor and its cache's lock, which nobody is to have between
+ * two daemons; the mount is served (can_follow: and may be taken over, if this daemon dies). Do nothing without a holder. */
 void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd);
 void hold_ready(const struct hold *h, bool can_follow);
 void hold_lost(const struct hold *h); /* nothing can be taken over any more */
