@@ -49,7 +49,8 @@ static int read_whole(struct coord *c, const char *key, int64_t deadline_ns, str
 {
     struct store_mem m = {.data = malloc(RECORD_MAX + 1), .size = RECORD_MAX};
     struct store_sink sink = store_sink_mem(&m);
-    struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink, .deadline_ns = deadline_ns};
+    struct store_req req = {
+        .op = STORE_GET, .key = key, .sink = &sink, .is_urgent = true, .deadline_ns = deadline_ns};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = m.data != NULL ? store_call(c->store, &req, &rsp) : -ENOMEM;
 
@@ -119,7 +120,8 @@ int record_swap(struct coord *c, const char *name, const struct store_etag *was,
     char key[KEY_SIZE], nonce[NONCE_LEN + 1];
     struct store_mem m;
     struct store_src src;
-    struct store_req req = {.op = STORE_PUT, .key = key, .src = &src, .deadline_ns = deadline_ns};
+    struct store_req req = {
+        .op = STORE_PUT, .key = key, .src = &src, .is_urgent = true, .deadline_ns = deadline_ns};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = key_of(c, name, key);
 
@@ -152,8 +154,11 @@ int record_clear(struct coord *c, const char *name, const struct store_etag *was
                  int64_t deadline_ns)
 {
     char key[KEY_SIZE];
-    struct store_req req = {
-        .op = STORE_DELETE, .key = key, .cond = {STORE_IF_MATCH, *was}, .deadline_ns = deadline_ns};
+    struct store_req req = {.op = STORE_DELETE,
+                            .key = key,
+                            .cond = {STORE_IF_MATCH, *was},
+                            .is_urgent = true,
+                            .deadline_ns = deadline_ns};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     struct store_etag ignored;
     int r;

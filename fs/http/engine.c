@@ -4,8 +4,9 @@
  * A call goes: submitted (locked.queue; http_submit) -> waiting (http->waiting; take_queue) ->
  * under way (http->active; begin_some) -> done (finish). Only the queue is shared.
  *
- * HTTP-1  At most max_connections calls are under way; the others wait here in order of arrival,
- * not inside curl, where their connect timeout would run. HTTP-2  done is called exactly once for
+ * HTTP-1  At most max_connections calls are under way, and one more that is urgent; the others wait
+ * here in order of arrival, the urgent ones before the rest, and not inside curl, where their
+ * connect timeout would run. HTTP-2  done is called exactly once for
  * each call, with no lock held and after the engine has let go of it. HTTP-3  A call that ends
  * before its answer was read whole takes its connection with it. */
 #include <assert.h>
@@ -21,7 +22,7 @@
 #include "base/log.h"
 #include "op.h"
 
-enum { IDLE_OPS_MAX = 64, WAITING_POLL_MS = 50, IDLE_POLL_MS = 60 * 1000 };
+enum { URGENT_PLACES = 1, IDLE_OPS_MAX = 64, WAITING_POLL_MS = 50, IDLE_POLL_MS = 60 * 1000 };
 
 struct queue {
     struct http_call *first, *last;
@@ -39,9 +40,9 @@ struct http {
     } locked;
     /* The engine thread's. */
     CURLM *multi;
-    struct queue waiting;
+    struct queue urgent, waiting;
     struct op *active, *idle;
-    unsigned n_active, n_idle;
+    unsigned n_active, n_urgent, n_idle; /* n_urgent: of n_active */
 };
 
 static _Thread_local bool is_engine_thread;
@@ -138,6 +139,7 @@ static void finish(struct http *h, struct op *op, int r)
     curl_multi_remove_handle(h->multi, op->easy);
     list_remove(&h->active, op);
     h->n_active--;
+    h->n_urgent -= call->is_urgent;
     op_put(h, op);
     err_restore(&text);
     call->done(call, r);
@@ -166,29 +168,47 @@ static void begin(struct http *h, struct http_call *call)
     }
     list_add(&h->active, op);
     h->n_active++;
+    h->n_urgent += call->is_urgent;
     if (r < 0)
         finish(h, op, r);
 }
 
+static bool is_any_waiting(const struct http *h)
+{
+    return h->urgent.first || h->waiting.first;
+}
+
+/* Bodies on a slow link may hold all places for minutes, so what is urgent has one that they never
+ * get: to be the first of those that wait would not help it. */
+static struct http_call *next_call(struct http *h)
+{
+    if (h->n_active >= h->max_connections + URGENT_PLACES)
+        return NULL;
+    if (h->urgent.first)
+        return queue_pop(&h->urgent);
+    return h->n_active - h->n_urgent < h->max_connections ? queue_pop(&h->waiting) : NULL;
+}
+
 static void begin_some(struct http *h)
 {
-    while (h->n_active < h->max_connections && h->waiting.first)
-        begin(h, queue_pop(&h->waiting));
+    struct http_call *call;
+    while ((call = next_call(h)))
+        begin(h, call);
 }
 
 /* What waits past its time is answered; the rest keeps its order. */
-static void expire_waiting(struct http *h)
+static void expire(struct queue *q)
 {
     struct queue rest = {0};
     struct http_call *call;
     int64_t now = now_ns();
-    while ((call = queue_pop(&h->waiting))) {
+    while ((call = queue_pop(q))) {
         if (call->engine.deadline_ns && call->engine.deadline_ns <= now)
             call->done(call, err_set(-ETIMEDOUT, "timed out before a connection was free"));
         else
             queue_add(&rest, call);
     }
-    h->waiting = rest;
+    *q = rest;
 }
 
 static void finish_some(struct http *h)
@@ -205,6 +225,13 @@ static void finish_some(struct http *h)
     }
 }
 
+static void sort_in(struct http *h, struct queue *q)
+{
+    struct http_call *call;
+    while ((call = queue_pop(q)))
+        queue_add(call->is_urgent ? &h->urgent : &h->waiting, call);
+}
+
 /* Takes what was submitted; false when the engine is to stop. */
 static bool take_queue(struct http *h)
 {
@@ -213,13 +240,7 @@ static bool take_queue(struct http *h)
     h->locked.queue = (struct queue){0};
     bool go_on = !h->locked.is_stopping;
     lock_drop(&h->locked.lock);
-    if (q.first) {
-        if (h->waiting.last)
-            h->waiting.last->engine.next = q.first;
-        else
-            h->waiting.first = q.first;
-        h->waiting.last = q.last;
-    }
+    sort_in(h, &q);
     return go_on;
 }
 
@@ -230,7 +251,7 @@ static void cancel_all(struct http *h)
     for (;;) {
         while (h->active)
             finish(h, h->active, err_set(-ECANCELED, "the HTTP engine was stopped"));
-        while ((call = queue_pop(&h->waiting)))
+        while ((call = queue_pop(&h->urgent)) || (call = queue_pop(&h->waiting)))
             call->done(call, err_set(-ECANCELED, "the HTTP engine was stopped"));
         lock_take(&h->locked.lock);
         h->waiting = h->locked.queue;
@@ -250,15 +271,17 @@ static void *engine_main(void *arg)
     is_engine_thread = true;
     pthread_setname_np(pthread_self(), "http");
     while (take_queue(h)) {
-        if (h->waiting.first && h->n_active >= h->max_connections)
-            expire_waiting(h);
+        if (h->n_active >= h->max_connections) {
+            expire(&h->urgent);
+            expire(&h->waiting);
+        }
         begin_some(h);
         CURLMcode code = curl_multi_perform(h->multi, &running);
         finish_some(h);
         begin_some(h);
         if (code == CURLM_OK)
             code = curl_multi_poll(h->multi, NULL, 0,
-                                   h->waiting.first ? WAITING_POLL_MS : IDLE_POLL_MS, NULL);
+                                   is_any_waiting(h) ? WAITING_POLL_MS : IDLE_POLL_MS, NULL);
         if (code != CURLM_OK)
             log_debug("http.multi", "error=%s", LOG_Q(curl_multi_strerror(code)));
     }

@@ -191,6 +191,7 @@ static void send(struct call *c)
         .ctx = c,
         .body_max = c->msg.reply_max,
         .done = on_http_done,
+        .is_urgent = c->req->is_urgent,
     };
     if (c->msg.kind == METER_COPY || c->msg.kind == METER_COPY_PART ||
         c->msg.kind == METER_MPU_COMPLETE)

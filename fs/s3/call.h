@@ -35,8 +35,9 @@ struct s3 {
         struct gate gate;
         struct turn_queue { /* for their turn */
             struct call *first, **end;
-        } fresh, again; /* again: who has failed before */
+        } urgent, fresh, again; /* again: who has failed before */
         unsigned passed; /* turns that went to fresh ones since one went to the others */
+        bool was_urgent; /* the last turn went to an urgent one */
         bool ticking;
         struct sigv4_key *key; /* in secret memory */
     } locked;

@@ -2,7 +2,9 @@
 /* A call's turn to be sent: what all calls to the endpoint share (struct gate), and the queues of
  * those that wait for it, each in order of arrival. Who has failed before lets the others go first,
  * but for one turn in nine: what is sick may be its key only, or its prefix, and calls that could
- * succeed must not wait until each of those has failed once more. While anything waits, s3.tick
+ * succeed must not wait until each of those has failed once more. What is urgent (a lease depends on
+ * it) has every second turn, if it needs that many: an outage that ends, or a prefix that is sick,
+ * must not cost a lease, nor may leases keep the rest from its turns. While anything waits, s3.tick
  * runs ten times an interval: it lets go who may go, and ends those whose deadline has come. A
  * success lets go at once. TURN-1  Something waits <=> the tick is queued or runs. TURN-2  No
  * callback runs under the lock. */
@@ -30,6 +32,7 @@ static int64_t base_ns(const struct s3 *s3)
 void turn_init(struct s3 *s3)
 {
     gate_init(&s3->locked.gate, base_ns(s3) * INTERVAL_FACTOR);
+    s3->locked.urgent.end = &s3->locked.urgent.first;
     s3->locked.fresh.end = &s3->locked.fresh.first;
     s3->locked.again.end = &s3->locked.again.first;
     s3->tick.run = on_tick;
@@ -60,14 +63,18 @@ static struct call *remove_locked(struct turn_queue *q, struct call **at)
 
 static bool is_any_locked(const struct s3 *s3)
 {
-    return s3->locked.fresh.first != NULL || s3->locked.again.first != NULL;
+    return s3->locked.urgent.first != NULL || s3->locked.fresh.first != NULL ||
+           s3->locked.again.first != NULL;
 }
 
 static struct turn_queue *next_locked(struct s3 *s3)
 {
+    bool is_any_other = s3->locked.fresh.first != NULL || s3->locked.again.first != NULL;
     bool is_again = s3->locked.fresh.first == NULL ||
                     (s3->locked.again.first != NULL && s3->locked.passed >= PASSED_MAX);
 
+    if (s3->locked.urgent.first != NULL && !(is_any_other && s3->locked.was_urgent))
+        return &s3->locked.urgent;
     return is_again ? &s3->locked.again : &s3->locked.fresh;
 }
 
@@ -89,6 +96,7 @@ static struct call *let_go_locked(struct s3 *s3, int64_t now_ns)
 {
     struct turn_queue go = {.end = &go.first};
 
+    end_locked(s3, &s3->locked.urgent, now_ns, &go);
     end_locked(s3, &s3->locked.fresh, now_ns, &go);
     end_locked(s3, &s3->locked.again, now_ns, &go);
     while (is_any_locked(s3)) {
@@ -97,7 +105,9 @@ static struct call *let_go_locked(struct s3 *s3, int64_t now_ns)
 
         if (turn == GATE_WAIT)
             break;
-        s3->locked.passed = q == &s3->locked.fresh ? s3->locked.passed + 1 : 0;
+        s3->locked.was_urgent = q == &s3->locked.urgent;
+        if (!s3->locked.was_urgent)
+            s3->locked.passed = q == &s3->locked.fresh ? s3->locked.passed + 1 : 0;
         q->first->turn = turn;
         add_locked(&go, remove_locked(q, &q->first));
     }
@@ -136,10 +146,16 @@ static void on_tick(struct work *w, bool cancelled)
     start_all(first);
 }
 
+static struct turn_queue *queue_of(struct call *c)
+{
+    if (c->req->is_urgent)
+        return &c->s3->locked.urgent;
+    return c->attempts == 0 ? &c->s3->locked.fresh : &c->s3->locked.again;
+}
+
 bool turn_take(struct call *c)
 {
     struct s3 *s3 = c->s3;
-    struct turn_queue *q = c->attempts == 0 ? &s3->locked.fresh : &s3->locked.again;
     bool may_go;
 
     if (c->turn != GATE_WAIT)
@@ -149,7 +165,7 @@ bool turn_take(struct call *c)
         c->turn = gate_enter(&s3->locked.gate, clock_boot_ns());
     may_go = c->turn != GATE_WAIT || s3->locked.stopping;
     if (!may_go) {
-        add_locked(q, c);
+        add_locked(queue_of(c), c);
         if (!s3->locked.ticking)
             start_tick_locked(s3);
     }

@@ -18,7 +18,7 @@
 struct http;
 
 struct http_conf {
-    unsigned max_connections;  /* kept and open at once in all; 0 = 256 */
+    unsigned max_connections;  /* kept and open at once in all, but for one more that is urgent; 0 = 256 */
     int connect_timeout_ms;    /* 0 = 5000 */
     int stall_timeout_ms;      /* give up when no byte moved for so long; 0 = 20000 */
     const char *ca_bundle;     /* AWS_CA_BUNDLE; NULL = the system's */
@@ -43,6 +43,7 @@ struct http_call {
     size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
     int64_t timeout_ms; /* whole call, also its wait for a connection; 0 = none but the stall limit */
     bool is_secret;     /* the answer is: kept in secret memory (base/secret.h), and no connection or handle that saw it */
+    bool is_urgent;     /* small, and others depend on it: before all that wait for a connection, and on one of its own */
     int stall_timeout_ms; /* 0 = conf's (a server-side copy may be silent for longer) */
 
     void (*done)(struct http_call *call, int r);

@@ -170,6 +170,7 @@ struct store_req {
     uint32_t part_number;
     const struct store_part *parts;
     size_t n_parts;
+    bool is_urgent;      /* small, and a lease depends on it: before others that wait for a connection or a turn */
     int64_t deadline_ns; /* CLOCK_BOOTTIME; 0: the back end's own limit (hard mounts: none) */
 
     /* For the back end while the request is under way. */

@@ -51,6 +51,33 @@ static void test_begin_renew_end(void **state)
     a = NULL;
 }
 
+static void count_patient(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    unsigned *n = arg;
+
+    (void)s;
+    (void)result;
+    *n += !req->is_urgent;
+}
+
+/* Uploads and an outage's queue must not cost the lease: each of its requests says so. */
+static void test_all_is_urgent(void **state)
+{
+    unsigned n_patient = 0;
+
+    (void)state;
+    memstore_set_hooks(store, count_patient, NULL, &n_patient);
+    assert_int_equal(session_hold(a, id), 0);
+    assert_int_equal(session_judge(b, id), SESSION_ALIVE);
+    pass(11);
+    memstore_lose(store, STORE_PUT, 1, 1, -EIO); /* looks */
+    assert_int_equal(session_turn(a), 0);
+    coord_free(a);
+    a = NULL;
+    assert_int_equal(memstore_count(store, STORE_OPS), 5);
+    assert_int_equal(n_patient, 0);
+}
+
 static void test_unused_session_ends(void **state)
 {
     char next[SESSION_ID_LEN + 1];
@@ -280,6 +307,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(test_begin_renew_end),
+        T(test_all_is_urgent),
         T(test_unused_session_ends),
         T(test_paused_holder),
         T(test_late_but_unmarked),

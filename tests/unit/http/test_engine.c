@@ -146,6 +146,91 @@ static void test_connection_cap(void **state)
     httpd_stop(s);
 }
 
+static bool has_come(struct httpd *s, const char *target)
+{
+    const struct httpd_req *req;
+    for (size_t i = 0; (req = httpd_request(s, i)); i++)
+        if (strcmp(req->target, target) == 0)
+            return true;
+    return false;
+}
+
+static void end_all(struct http *h, struct httpd *s, struct ends *ends, struct counted *c, unsigned n)
+{
+    httpd_release(s);
+    wait_ends(ends, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(c[i].r, 0);
+        http_call_done(&c[i].call);
+    }
+    http_free(h);
+    httpd_stop(s);
+}
+
+/* Bodies that hang hold all places: what is urgent does not wait for them. */
+static void test_urgent(void **state)
+{
+    struct httpd *s = httpd_start();
+    struct http *h = engine(1);
+    struct ends ends = ENDS_INIT;
+    struct counted c[3] = {0};
+    (void)state;
+    httpd_handle(s, answer_late, NULL);
+    submit(h, s, &c[0], &ends, 0);
+    httpd_wait_requests(s, 1);
+    submit(h, s, &c[1], &ends, 1);
+    c[2].call.is_urgent = true;
+    submit(h, s, &c[2], &ends, 2);
+    httpd_wait_requests(s, 2);
+    assert_true(has_come(s, "/2"));
+    assert_int_equal(httpd_requests(s), 2);
+    end_all(h, s, &ends, c, 3);
+}
+
+/* It goes before all that wait. */
+static void test_urgent_first(void **state)
+{
+    const struct http_conf conf = {.max_connections = 1};
+    struct httpd *s = httpd_start();
+    struct http *h = NULL;
+    struct ends ends = ENDS_INIT;
+    struct counted c[4] = {0};
+    (void)state;
+    httpd_handle(s, answer_late, NULL);
+    forget_proxies();
+    assert_int_equal(http_new(&conf, &h), 0);
+    c[2].call.is_urgent = c[3].call.is_urgent = true;
+    for (unsigned i = 0; i < 4; i++)
+        submit(h, s, &c[i], &ends, i);
+    assert_int_equal(http_start(h), 0);
+    httpd_wait_requests(s, 2);
+    assert_true(has_come(s, "/2") && has_come(s, "/3"));
+    assert_int_equal(httpd_requests(s), 2);
+    end_all(h, s, &ends, c, 4);
+}
+
+/* The time of an urgent call runs, too. */
+static void test_urgent_timeout(void **state)
+{
+    struct httpd *s = httpd_start();
+    struct http *h = engine(1);
+    struct ends ends = ENDS_INIT;
+    struct counted c[3] = {0};
+    (void)state;
+    httpd_handle(s, answer_late, NULL);
+    submit(h, s, &c[0], &ends, 0);
+    c[1].call.is_urgent = c[2].call.is_urgent = true;
+    submit(h, s, &c[1], &ends, 1);
+    httpd_wait_requests(s, 2);
+    c[2].call.timeout_ms = 30;
+    submit(h, s, &c[2], &ends, 2);
+    wait_ends(&ends, 1);
+    assert_int_equal(c[2].r, -ETIMEDOUT);
+    http_free(h);
+    assert_int_equal(c[1].r, -ECANCELED);
+    httpd_stop(s);
+}
+
 /* The time of a call runs while it waits for a connection; the one that holds it is not touched. */
 static void test_timeout_while_waiting(void **state)
 {
@@ -410,6 +495,9 @@ int main(void)
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_parallel),
         cmocka_unit_test(test_connection_cap),
+        cmocka_unit_test(test_urgent),
+        cmocka_unit_test(test_urgent_first),
+        cmocka_unit_test(test_urgent_timeout),
         cmocka_unit_test(test_timeout_while_waiting),
         cmocka_unit_test(test_timeout_closes),
         cmocka_unit_test(test_stop_cancels),

@@ -235,6 +235,14 @@ static void submit_key(struct rig *rig, struct calls *calls, const char *key, si
     }
 }
 
+static void submit_urgent(struct rig *rig, struct calls *calls, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        calls->reqs[i] = (struct store_req){.op = STORE_GET, .key = "lease", .is_urgent = true};
+        store_submit(rig->store, &calls->reqs[i], &calls->rsps[i], on_done, calls);
+    }
+}
+
 static void sick_keys(struct rig *rig, struct sick *sick, struct calls *calls)
 {
     start(rig, sick);
@@ -291,6 +299,43 @@ static void nobody_starves(void **state)
     end(&calls);
 }
 
+#define LEASES 10
+
+/* What a lease depends on is sent with the next probe, whatever waits; and it does not take all of
+ * them, though it fails again and again. */
+static void urgent(void **state)
+{
+    struct sick sick = {.young = "lease"};
+    struct calls calls = CALLS_INIT, fresh = CALLS_INIT, leases = CALLS_INIT;
+    unsigned seen, young;
+    RIG(rig);
+
+    (void)state;
+    sick_keys(&rig, &sick, &calls);
+    submit_key(&rig, &fresh, "new", CALLS);
+    seen = atomic_load(&sick.seen);
+    submit_urgent(&rig, &leases, 0, 1);
+    while (atomic_load(&sick.seen) < seen + 2) /* one may have been let go before */
+        step(&rig, &sick, &calls, 1);
+    young = atomic_load(&sick.seen_young);
+    assert_true(young >= 1);
+    submit_urgent(&rig, &leases, 1, LEASES);
+    seen = atomic_load(&sick.seen);
+    while (atomic_load(&sick.seen) < seen + 20)
+        step(&rig, &sick, &calls, 1);
+    assert_in_range(atomic_load(&sick.seen_young) - young, 8, 12);
+    atomic_store(&sick.is_well, true);
+    wait_all(&calls, CALLS);
+    wait_all(&fresh, CALLS);
+    wait_all(&leases, LEASES);
+    assert_int_equal(calls.good + fresh.good + leases.good, 2 * CALLS + LEASES);
+    for (size_t i = 0; i < CALLS; i++) {
+        store_rsp_done(&fresh.rsps[i]);
+        store_rsp_done(&leases.rsps[i]);
+    }
+    end(&calls);
+}
+
 static unsigned set_failing(struct rig *rig, int failing)
 {
     unsigned failed;
@@ -336,7 +381,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outage),         cmocka_unit_test(ends_of_waiting),
         cmocka_unit_test(asked_to_wait),  cmocka_unit_test(some_sick_keys),
-        cmocka_unit_test(nobody_starves), cmocka_unit_test(outage_without_credentials),
+        cmocka_unit_test(nobody_starves), cmocka_unit_test(urgent),
+        cmocka_unit_test(outage_without_credentials),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
