@@ -169,6 +169,39 @@ void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj
     buf_done(&p.out);
 }
 
+/* --- doubt --- */
+
+static int doubt_dent(struct meta_txn *t, void *arg)
+{
+    struct put *p = arg;
+    struct cache_bytes val, key = CACHE_DENT_BYTES(p->place.dent);
+    int r = meta_get(t, META_DENT, key, &val);
+
+    if (r == 0)
+        r = cache_rec_dent_decode(val, key, false, &p->rec);
+    if (r == -EBADMSG || r == META_NONE) /* nothing is known of it */
+        return 0;
+    if (r == 0 && p->rec.has_hdrs) {
+        p->rec.has_hdrs = false;
+        p->rec.checked_ns = 0;
+        r = cache_rec_dent_encode(&p->out, key, &p->rec);
+        if (r == 0)
+            r = meta_put(t, META_DENT, key, (struct cache_bytes){.p = p->out.data, .n = p->out.len});
+    }
+    store_obj_done(&p->rec.obj);
+    return r;
+}
+
+void cache_obj_doubt(struct cache *c, const char *key)
+{
+    struct put p = {.c = c, .out = BUF_INIT(CACHE_REC_MAX)};
+
+    if (c->meta == NULL || find_place(key, strlen(key), &p.place) < 0)
+        return;
+    (void)!cache_index_write(c, doubt_dent, &p);
+    buf_done(&p.out);
+}
+
 /* --- drop --- */
 
 struct drop {

@@ -223,7 +223,7 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
                 .cond = cond};
 
             crash_point("commit.ready");
-            r = upload_commit(v->upload, &req, &now);
+            r = commit_upload(v, &req, &now);
         }
         if (r == 0) {
             crash_point("commit.stored");

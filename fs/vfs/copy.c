@@ -101,7 +101,7 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
                                        .cond = w->cond,
                                        .by_copy = true};
 
-        r = upload_commit(v->upload, &req, &now);
+        r = commit_upload(v, &req, &now);
     }
     if (r == 0)
         commit_took(v, out, w->to, &now, change);

@@ -76,7 +76,7 @@ static int put_copy(struct move *m, const struct moved *one, const struct store_
                                        .is_move = true,
                                        .cond = cond};
 
-        r = upload_commit(v->upload, &req, now);
+        r = commit_upload(v, &req, now);
     }
     data_file_unref(f);
     store_hdrs_done(&hdrs);

@@ -389,6 +389,10 @@ int content_open(struct vfs *v, struct inode *i);
 int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name,
                    struct store_hdrs *ret);
 
+/* --- doubt.c: upload_commit(), and what the cache knows of the key is not believed until there is an
+ * answer (cache_obj_put()) --- */
+_must_check_ int commit_upload(struct vfs *v, const struct upload_req *req, struct store_obj *ret);
+
 /* --- marker.c --- */
 /* With the directory's io held. Its attributes as the bucket has them, if what is known is so old. 0 (also where
  * there is no marker); -errno. */

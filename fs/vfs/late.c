@@ -125,7 +125,7 @@ static int commit_onto(struct vfs *v, struct inode *i, const struct intent *what
                                        .hdrs = &hdrs,
                                        .cond = {STORE_IF_MATCH, there.etag}};
 
-        r = upload_commit(v->upload, &req, &fresh);
+        r = commit_upload(v, &req, &fresh);
         if (r > 0)
             r = err_set(-ESTALE, "%s was renamed to %s and written by another client", key, to);
     }

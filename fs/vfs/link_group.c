@@ -180,10 +180,10 @@ int link_copy_to(struct vfs *v, const struct link_copy *c, const char *to, struc
                                  .is_move = true, /* one file, one set of tags */
                                  .cond = cond};
 
-        r = upload_commit(v->upload, &req, ret);
+        r = commit_upload(v, &req, ret);
         if (r == -ESTALE) { /* the source has changed; what is here of it may do */
             req.by_copy = false;
-            r = upload_commit(v->upload, &req, ret);
+            r = commit_upload(v, &req, ret);
         }
     }
     if (r == 0)

@@ -6,6 +6,7 @@ libvfs_a_SOURCES = %D%/asking.c %D%/attr.c %D%/commit.c %D%/create.c %D%/file.c 
 	include/vfs/vfs.h
 libvfs_a_SOURCES += %D%/again.c
 libvfs_a_SOURCES += %D%/contest.c
+libvfs_a_SOURCES += %D%/doubt.c
 libvfs_a_SOURCES += %D%/outroom.c
 libvfs_a_SOURCES += %D%/edits.c
 libvfs_a_SOURCES += %D%/link.c %D%/link.h %D%/link_commit.c %D%/link_group.c

@@ -61,7 +61,7 @@ static int put_target(struct vfs *v, struct inode *i, const char *from, const ch
                                            .is_move = true,
                                            .cond = cond};
 
-            r = upload_commit(v->upload, &req, ret);
+            r = commit_upload(v, &req, ret);
         }
         store_hdrs_done(&hdrs);
         if (r == UPLOAD_LANDED) /* and another client has written there since: that stays */

@@ -57,6 +57,10 @@ _must_check_ int cache_obj_get(struct cache *c, const char *key, struct cache_ob
  * object's headers. The key joins its directory's listing, and the directories that it implies join theirs.
  * Keys whose last component is "", ".", ".." or over 255 bytes are not kept. */
 void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns);
+/* A request that may change the object without its ETag is about to be sent: until the next cache_obj_put() no more is
+ * known of it than a listing tells (no headers, checked_ns 0). It stays in its directory's listing. Survives kill -9; after
+ * a power loss nothing of the index is believed. */
+void cache_obj_doubt(struct cache *c, const char *key);
 /* And it leaves its directory's listing; "dir/" stays in it as a prefix while keys below it are known. */
 void cache_obj_drop(struct cache *c, const char *key);
 

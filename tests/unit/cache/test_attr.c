@@ -70,6 +70,32 @@ static void test_put_get(void **state)
     cache_obj_drop(f->c, "never/was");
 }
 
+/* No more is known than a listing tells, and the next put settles it; what is not known stays so. */
+static void test_doubt(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_obj o;
+
+    list_empty(f->c, "");
+    put_obj(f->c, "a", 1, 10, 100, 5);
+    for (int times = 0; times < 2; times++) {
+        cache_obj_doubt(f->c, "a");
+        assert_int_equal(cache_obj_get(f->c, "a", &o), 0);
+        assert_string_equal(o.obj.etag.s, etag_of(1).s);
+        assert_int_equal(o.obj.size, 10);
+        assert_false(o.has_hdrs);
+        assert_int_equal(o.checked_ns, 0);
+        cache_obj_done(&o);
+    }
+    check_listing(f->c, "", "a");
+    put_obj(f->c, "a", 1, 10, 100, 6);
+    check_known(f->c, "a", 1, 6);
+    cache_obj_doubt(f->c, "b");
+    cache_obj_doubt(f->c, "d/");
+    check_unknown(f->c, "b");
+    check_listing(f->c, "", "a");
+}
+
 static void test_long_keys(void **state)
 {
     struct fixture *f = *state;
@@ -198,7 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_put_get),       TEST(test_long_keys),   TEST(test_hostile_names),
         TEST(test_joins_listing), TEST(test_drop_prefix), TEST(test_too_many_headers),
-        TEST(test_restart),
+        TEST(test_restart),       TEST(test_doubt),
     };
 
     return cmocka_run_group_tests_name("cache/attr", tests, NULL, NULL);

@@ -275,3 +275,7 @@ vfs_tests += tests/unit/vfs/test_local_order
 tests_unit_vfs_test_local_order_SOURCES = %D%/test_local_order.c %D%/localmount.h
 tests_unit_vfs_test_local_order_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_order_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_doubt
+tests_unit_vfs_test_doubt_SOURCES = %D%/test_doubt.c
+tests_unit_vfs_test_doubt_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_doubt_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
