@@ -31,6 +31,36 @@ int jrn_sync_folder(const char *path)
     return r < 0 ? err_set(r, "journal: %s: %s", path, strerror(-r)) : 0;
 }
 
+int jrn_make_folders(struct journal *j)
+{
+    int r = sys_mkdirs(j->files, 0700);
+
+    if (r == 0) {
+        j->files_fd = sys_open(j->files, O_RDONLY | O_DIRECTORY, 0);
+        r = j->files_fd < 0 ? j->files_fd : 0;
+    }
+    return r < 0 ? err_set(r, "journal: %s: %s", j->files, strerror(-r)) : 0;
+}
+
+/* The folders' own names, up to the root: some may have been made a moment ago. Above the cache
+ * directory a folder may be one that we can't open. */
+int jrn_sync_folders(const struct journal *j)
+{
+    char path[PATH_MAX];
+    int r = jrn_sync_folder(j->files);
+
+    if (r == 0)
+        r = jrn_sync_folder(j->dir);
+    if (r == 0)
+        r = jrn_sync_folder(j->cache->dir);
+    snprintf(path, sizeof(path), "%s", j->cache->dir);
+    for (char *slash; r == 0 && (slash = strrchr(path, '/')) != NULL && slash != path;) {
+        *slash = '\0';
+        (void)!jrn_sync_folder(path);
+    }
+    return r;
+}
+
 static int keep(struct journal *j, struct cache_stage *s, const char *name, const char *why)
 {
     _cleanup_free_ char *path = NULL;

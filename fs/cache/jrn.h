@@ -83,7 +83,9 @@ void jrn_release(struct journal *j);
 void jrn_file_path(const struct journal *j, uint64_t seq, char ret[PATH_MAX]);
 /* The name of one, or false: nothing of ours. */
 bool jrn_file_seq(const char *name, uint64_t *ret);
+_must_check_ int jrn_make_folders(struct journal *j); /* and opens files_fd */
 _must_check_ int jrn_sync_folder(const char *path);
+_must_check_ int jrn_sync_folders(const struct journal *j); /* and their names, up to the root */
 /* To lost+found, with a note. */
 _must_check_ int jrn_keep_file(struct journal *j, const char *path, const char *name,
                                const char *why);

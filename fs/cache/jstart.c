@@ -242,36 +242,6 @@ static int check_files(struct start *s)
 
 /* --- the whole --- */
 
-static int make_folders(struct journal *j)
-{
-    int r = sys_mkdirs(j->files, 0700);
-
-    if (r == 0) {
-        j->files_fd = sys_open(j->files, O_RDONLY | O_DIRECTORY, 0);
-        r = j->files_fd < 0 ? j->files_fd : 0;
-    }
-    return r < 0 ? err_set(r, "journal: %s: %s", j->files, strerror(-r)) : 0;
-}
-
-/* The folders' own names, up to the root: some may have been made a moment ago. Above the cache
- * directory a folder may be one that we can't open. */
-static int sync_folders(const struct journal *j)
-{
-    char path[PATH_MAX];
-    int r = jrn_sync_folder(j->files);
-
-    if (r == 0)
-        r = jrn_sync_folder(j->dir);
-    if (r == 0)
-        r = jrn_sync_folder(j->cache->dir);
-    snprintf(path, sizeof(path), "%s", j->cache->dir);
-    for (char *slash; r == 0 && (slash = strrchr(path, '/')) != NULL && slash != path;) {
-        *slash = '\0';
-        (void)!jrn_sync_folder(path);
-    }
-    return r;
-}
-
 static int check_links(const char *index, const char *dir)
 {
     char path[PATH_MAX + 16];
@@ -333,7 +303,7 @@ static int replace_index(struct start *s, const char *index, const char *fresh)
     }
     crash_point("journal.replaced");
     if (r == 0)
-        r = sync_folders(j);
+        r = jrn_sync_folders(j);
     if (r == 0)
         r = jindex_open(index, false, 0, &j->index);
     j->state = s->state;
@@ -377,7 +347,7 @@ int jrn_start(struct journal *j)
 {
     char index[PATH_MAX + 16], fresh[PATH_MAX + 16];
     bool is_new;
-    int r = make_folders(j);
+    int r = jrn_make_folders(j);
 
     if (r < 0)
         return r;
