@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "jrn.h"
+#include "mapped.h"
 
 #define ROUND 1024u                        /* records a transaction */
 #define ROOM_TO_START (UINT64_C(32) << 20) /* freed when the disk is full */
@@ -29,7 +30,7 @@ struct start {
     struct jindex *index;  /* the new one */
     struct jindex_op *ops; /* those not written yet; their values are ours */
     size_t n_ops, bytes;
-    bool is_damaged;
+    bool is_damaged, is_again;
     struct jindex_state found, state;
 };
 
@@ -179,6 +180,21 @@ static int judge(struct start *s, const struct verdict *v, const char *path)
     return 0;
 }
 
+/* A page of it could not be read. A disk that can't is no damage: nothing may be moved, the next
+ * start may have it. If all of it can be read by now, it may have been for a moment: once more. One
+ * that is shorter than it says ends there, too, and that is damage. */
+static int judge_bus(struct start *s, const char *path)
+{
+    int r = mapped_can_read(path, 0);
+
+    if (r < 0)
+        return err_set(-EIO, "journal %s: the disk can't read it: %s", path, strerror(-r));
+    if (!s->is_again)
+        return err_set(-EAGAIN, "journal %s: the disk could not read it", path);
+    s->is_damaged = true;
+    return 0;
+}
+
 static int read_old(struct start *s, char *path)
 {
     struct verdict v = {0};
@@ -195,6 +211,8 @@ static int read_old(struct start *s, char *path)
         return r;
     if (sig == 0 || sig == SIGKILL || sig == SIGTERM)
         return err_set(-EIO, "journal %s: its check was ended from outside", path);
+    if (sig == SIGBUS)
+        return judge_bus(s, path);
     s->is_damaged = true; /* it crashed */
     return 0;
 }
@@ -320,10 +338,14 @@ static void forget_live(struct journal *j)
     j->locked.live.n = 0;
 }
 
-static int start_once(struct journal *j, char *index, const char *fresh, bool is_new)
+static int start_once(struct journal *j, char *index, const char *fresh, bool is_again)
 {
-    struct start s = {.j = j, .state = {.next = 1}};
+    struct start s = {.j = j, .is_again = is_again, .state = {.next = 1}};
+    bool is_new = access(index, F_OK) < 0;
     int r;
+
+    if (is_new && errno != ENOENT)
+        return err_set(-errno, "journal: %s: %s", index, strerror(errno));
 
     s.ops = calloc(ROUND, sizeof(*s.ops));
     if (s.ops == NULL)
@@ -346,21 +368,21 @@ static int start_once(struct journal *j, char *index, const char *fresh, bool is
 int jrn_start(struct journal *j)
 {
     char index[PATH_MAX + 16], fresh[PATH_MAX + 16];
-    bool is_new;
+    bool is_again = false;
     int r = jrn_make_folders(j);
 
     if (r < 0)
         return r;
     snprintf(index, sizeof(index), "%s/index", j->dir);
     snprintf(fresh, sizeof(fresh), "%s/index.new", j->dir);
-    is_new = access(index, F_OK) < 0;
-    if (is_new && errno != ENOENT)
-        return err_set(-errno, "journal: %s: %s", index, strerror(errno));
-    r = start_once(j, index, fresh, is_new);
+    r = start_once(j, index, fresh, is_again);
+    if (r == -EAGAIN) {
+        is_again = true;
+        r = start_once(j, index, fresh, is_again);
+    }
     if (r == -ENOSPC) { /* clean blocks may have the room */
         cache_evict_some(j->cache, ROOM_TO_START);
-        is_new = access(index, F_OK) < 0;
-        r = start_once(j, index, fresh, is_new);
+        r = start_once(j, index, fresh, is_again);
     }
     return r;
 }

@@ -5,7 +5,9 @@
  * index anew, and the journal takes no entry until it has read its own whole. */
 #include "journaltest.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -320,6 +322,108 @@ static void test_journal_for_good(void **state)
     in_child(cut_for_good, PUTS, 4 * PAGE);
 }
 
+/* --- a start --- */
+
+/* The child of a start that reads the journal has opened it, and then the disk fails: its pages are
+ * gone (here: cut), and whoever reads the file by calls fails (a folder), is well, or is cut, too. */
+static struct {
+    pid_t parent;
+    const char *index;
+    unsigned *times; /* shared: how many starts meet it */
+    bool is_for_calls, is_for_good;
+} trouble;
+
+int mdb_env_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mode)
+{
+    int (*real)(MDB_env *, const char *, unsigned, mdb_mode_t);
+    char away[PATH_MAX + 48];
+    int r;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "mdb_env_open");
+    r = real(env, path, flags, mode);
+    if (r != 0 || trouble.parent == 0 || getpid() == trouble.parent || *trouble.times == 0)
+        return r;
+    --*trouble.times;
+    snprintf(away, sizeof(away), "%s.away", trouble.index);
+    if (!trouble.is_for_good) {
+        save(path, away);
+        assert_int_equal(truncate(path, 2 * PAGE), 0);
+        assert_int_equal(rename(away, path), 0);
+    } else {
+        assert_int_equal(truncate(path, 2 * PAGE), 0);
+    }
+    if (trouble.is_for_calls) {
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    return r;
+}
+
+/* What the next start, whose disk is well, has. */
+static void check_start(const char *dir, const uint64_t *seq, unsigned n)
+{
+    struct cache *c = cache_open_at(dir, 0);
+    struct journal *j = journal_at(c);
+
+    assert_int_equal(lost_of(j), 0);
+    assert_int_equal(entries_of(j)->n, n);
+    for (unsigned i = 0; i < n; i++)
+        assert_true(entries_have(entries_of(j), seq[i], i));
+    journal_close(j);
+    cache_close(c);
+}
+
+static void start_without(const char *dir, enum what what, off_t size)
+{
+    enum { N = 64 };
+    char index[PATH_MAX + 32], away[PATH_MAX + 48];
+    struct cache *c = cache_open_at(dir, 0);
+    struct journal *j = journal_at(c);
+    uint64_t seq[N];
+
+    (void)size;
+    snprintf(index, sizeof(index), "%s/journal/index", dir);
+    snprintf(away, sizeof(away), "%s.away", index);
+    for (unsigned n = 0; n < N; n++)
+        assert_int_equal(entry_put(c, j, n, 0, &seq[n]), 0);
+    journal_close(j);
+    cache_close(c);
+    trouble.times = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(trouble.times != MAP_FAILED);
+    *trouble.times = 1;
+    trouble.index = index;
+    trouble.is_for_calls = what == GETS;
+    trouble.is_for_good = what == PUTS;
+    trouble.parent = getpid();
+    if (what == GETS) {
+        c = cache_open_at(dir, 0);
+        assert_int_equal(journal_open(c, &j), -EIO);
+        cache_close(c);
+        assert_int_equal(rmdir(index), 0);
+        assert_int_equal(rename(away, index), 0);
+        check_start(dir, seq, N);
+    } else if (what == SCAN) {
+        check_start(dir, seq, N);
+        assert_int_equal(*trouble.times, 0);
+    } else {
+        c = cache_open_at(dir, 0);
+        j = journal_at(c);
+        assert_true(lost_of(j) > 0);
+        journal_close(j);
+        cache_close(c);
+    }
+}
+
+/* A disk that can't read it is no damage: the start fails and nothing is moved, or, when the disk
+ * is well again, all of it is there. One that is really cut is. */
+static void test_start(void **state)
+{
+    (void)state;
+    in_child(start_without, GETS, 0);
+    in_child(start_without, SCAN, 0);
+    in_child(start_without, PUTS, 0);
+}
+
 /* --- what is none of ours --- */
 
 /* Readers share a lock that this one would keep: none may wait for it. */
@@ -374,7 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index),   cmocka_unit_test(test_many),
         cmocka_unit_test(test_journal), cmocka_unit_test(test_journal_for_good),
-        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_start),   cmocka_unit_test(test_others),
     };
 
     scratch_in_memory();
