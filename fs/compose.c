@@ -240,6 +240,7 @@ static int open_vfs(struct compose *m)
         .invalidate_arg = m->front,
         .names_max = m->memory.names,
         .unsent_max = m->memory.unsent,
+        .lists_max = m->memory.lists,
         .names_many = m->front != NULL ? front_prune : NULL,
         .names_many_arg = m->front,
     };

@@ -15,7 +15,8 @@ void memplan(uint64_t limit, unsigned threads, struct memplan *ret)
     *ret = (struct memplan){
         .request = (uint32_t)request,
         .replies = limit / 16,
-        .fetches = limit / 4,
+        .lists = limit / 16,
+        .fetches = limit / 16 * 3,
         .bodies = limit / 8,
         .names = limit / 16 * 3,
         .unsent = limit / 16 * 2,

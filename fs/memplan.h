@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mem_limit=, divided among those who take memory. Pure.
  *
- * MEM-1  The shares and what they leave over (an eighth: connections, stacks, listings, the heap's own) are together
+ * MEM-1  The shares and what they leave over (an eighth: connections, stacks, the heap's own) are together
  *        no more than the limit.
  * MEM-2  Who waits for room in a share holds nothing of the same share, and of others only such as stand before it in
- *        this order: unsent, replies, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
- *        that is read in. Who brings bytes needs neither. Who waits for unsent ones holds nothing at all, no lock either: what
+ *        this order: unsent, replies, lists, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
+ *        that is read in. Who lists a directory that needs more than it has room for has that at once, or waits for its turn
+ *        to go beyond the share, in which it waits for nobody. Who brings bytes needs neither. Who waits for unsent ones holds nothing at all, no lock either: what
  *        is unsent is sent by others.) So no wait is for ever. */
 #ifndef S3EFS_MEMPLAN_H
 #define S3EFS_MEMPLAN_H
@@ -17,6 +18,7 @@
 struct memplan {
     uint32_t request; /* the largest write or read of the kernel: each thread has a buffer for one */
     uint64_t replies; /* reads that are answered: a call waits for room */
+    uint64_t lists;   /* of directories: a call waits for room, one that needs more than all of it goes on alone */
     uint64_t fetches; /* of the bucket's bytes: a call waits for room, reads ahead are left out */
     uint64_t bodies;  /* to send: a commit waits for room; what is larger is read from the disk as it is sent */
     uint64_t names;   /* inodes: the kernel is asked to forget the oldest */

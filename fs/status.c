@@ -127,6 +127,8 @@ static void add_files(json_t *o, struct compose *m)
     put(o, "dirty_files", s.dirty_files);
     put(o, "dirty_bytes", s.dirty_bytes);
     put(o, "closes_waiting", s.closes_waiting);
+    put(o, "lists_memory", s.lists_memory + s.lists_kept);
+    put(o, "lists_waiting", s.lists_waiting);
     put(o, "oldest_dirty_s", (uint64_t)(s.oldest_dirty_ns / NS_PER_S));
     put(o, "commits", s.commits);
     put(o, "commit_errors", s.commit_errors);

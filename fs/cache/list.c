@@ -5,10 +5,15 @@
 #include <errno.h>
 #include <string.h>
 
+#define LOOK_EACH 64 /* entries, at how much they take */
+
 struct get {
     struct cache_dir_key dir;
     struct cache_rec_dir rec;
     struct cache_listing out;
+    uint64_t boot; /* this one */
+    int64_t since_ns;
+    uint64_t most;
 };
 
 static int add_dirent(struct get *g, const struct cache_name *name,
@@ -20,6 +25,8 @@ static int add_dirent(struct get *g, const struct cache_name *name,
 
     if (e == NULL)
         return -ENOMEM;
+    if (g->most != 0 && g->out.n % LOOK_EACH == 0 && cache_listing_memory(&g->out) > g->most)
+        return CACHE_LONGER;
     e->is_prefix = is_prefix;
     if (!is_prefix) {
         e->size = rec->obj.size;
@@ -46,6 +53,11 @@ static int add_entry(struct cache_bytes key, struct cache_bytes val, void *arg)
     return add_dirent(g, &name, &rec);
 }
 
+static int64_t listed_ns(const struct get *g)
+{
+    return g->rec.boot == g->boot ? g->rec.listed_ns : 0;
+}
+
 static int get_listing(struct meta_txn *t, void *arg)
 {
     struct get *g = arg;
@@ -54,22 +66,32 @@ static int get_listing(struct meta_txn *t, void *arg)
 
     if (r == 0)
         r = cache_rec_dir_decode(val, key, &g->rec);
+    if (r == 0 && listed_ns(g) <= g->since_ns)
+        r = CACHE_MISS;
     return r != 0 ? r : meta_scan(t, META_DENT, key, key, add_entry, g);
 }
 
 int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret)
 {
-    struct get g = {.rec = {0}};
+    return cache_list_get_within(c, dir, INT64_MIN, 0, ret);
+}
+
+int cache_list_get_within(struct cache *c, const char *dir, int64_t since_ns, uint64_t most,
+                          struct cache_listing *ret)
+{
+    struct get g = {.boot = c->boot, .since_ns = since_ns, .most = most};
     int r;
 
     cache_dir_key(dir, strlen(dir), &g.dir);
     r = cache_index_read(c, get_listing, &g);
     if (r == 0) {
         *ret = g.out;
-        ret->listed_ns = g.rec.boot == c->boot ? g.rec.listed_ns : 0;
+        ret->listed_ns = listed_ns(&g);
         return 0;
     }
     cache_listing_done(&g.out);
+    if (r == CACHE_LONGER)
+        return r;
     if (r == -EBADMSG) { /* an entry is damaged: the listing is not complete any more */
         c->count.corrupt++;
         cache_list_drop(c, dir);

@@ -51,23 +51,23 @@ static int emit(void *arg, const char *name, const struct vfs_entry *e, uint64_t
  * which they were is in the buffer only, and a dead connection needs none. */
 static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
+    struct front *f = fuse_req_userdata(req);
     struct vfs *v = front_begin(req, NULL);
     const char *op = plus ? "readdirplus" : "readdir";
-    _cleanup_free_ char *data = calloc(1, size > 0 ? size : 1);
-    struct listing l = {.req = req, .data = data, .size = size, .plus = plus};
+    struct listing l = {.req = req, .size = size, .plus = plus};
     int r;
 
-    if (data == NULL) {
-        reply_done(req, err_set(-ENOMEM, "out of memory"), op, node, NULL);
-        return;
-    }
-    r = vfs_readdir(v, fi->fh, (uint64_t)off, plus, emit, &l);
+    budget_take(&f->replies, size);
+    l.data = calloc(1, size > 0 ? size : 1);
+    r = l.data == NULL ? err_set(-ENOMEM, "out of memory") : vfs_readdir(v, fi->fh, (uint64_t)off, plus, emit, &l);
     if (l.unwanted != 0)
         vfs_forget(v, l.unwanted, 1);
     if (r != 0 && l.used == 0)
         reply_done(req, r, op, node, NULL);
     else /* an error after some entries comes again with the next call */
-        fuse_reply_buf(req, data, l.used);
+        fuse_reply_buf(req, l.data, l.used);
+    free(l.data);
+    budget_give(&f->replies, size);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)

@@ -2,6 +2,7 @@
 /* Open files and directories. */
 #include "idle.h"
 #include "internal.h"
+#include "listroom.h"
 #include "outbox.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ void handle_free(struct vfs *v, struct handle *h)
     lock_drop(&v->tree);
     outbox_rest(resting);
     data_file_unref(h->data);
-    listing_free(h->dir);
+    snapshot_free(h->dir);
     free(h);
 }
 

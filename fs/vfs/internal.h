@@ -181,6 +181,7 @@ struct vfs {
     pthread_t writeback_thread;
     struct cond out_due;
     struct budget unsent; /* outroom.c */
+    struct budget lists, lists_alone, kept; /* listroom.h */
     pthread_t out_threads[VFS_SENDERS];
     struct cond intents_due;
     pthread_t intents_thread;
@@ -337,12 +338,7 @@ void writeback_wake(struct vfs *v);  /* something was written */
 void writeback_stop(struct vfs *v);
 
 /* --- listing.c --- */
-struct dir_snapshot {
-    struct cache_listing list; /* sorted by name, no name twice */
-    int64_t taken_ns;
-};
-int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret);
-void listing_free(struct dir_snapshot *s);
+int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret); /* listroom.h */
 /* What is under a file's key is not known any more, nor whether anything is: the next one who wants
  * to know, or lists its directory, asks. (Where nothing is there for sure: cache_obj_drop().) */
 void key_forget(struct vfs *v, const char *key);

@@ -2,7 +2,7 @@
 /* The names of a directory: what the cache knows within the attribute times, else one LIST. Local
  * changes that happened while the bucket was listed win (VFS-4), and files that are not in the
  * bucket yet are added. */
-#include "internal.h"
+#include "listroom.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,14 +12,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
-
-void listing_free(struct dir_snapshot *s)
-{
-    if (s == NULL)
-        return;
-    cache_listing_done(&s->list);
-    free(s);
-}
 
 static int by_name(const void *a, const void *b)
 {
@@ -83,8 +75,14 @@ static int take_page(struct vfs *v, const char *dir_key, struct cache_listing *a
     return r;
 }
 
-static int list_bucket(struct vfs *v, const char *dir_key, struct cache_listing *ret,
-                       int64_t *ret_date)
+/* With what the cache takes to put it in order. */
+static uint64_t memory_of(const struct cache_listing *l)
+{
+    return cache_listing_memory(l) + l->n * sizeof(void *);
+}
+
+static int list_bucket(struct vfs *v, const char *dir_key, struct listroom *room,
+                       struct cache_listing *ret, int64_t *ret_date)
 {
     _cleanup_free_ char *token = NULL;
     int r = 0;
@@ -104,6 +102,7 @@ static int list_bucket(struct vfs *v, const char *dir_key, struct cache_listing 
             token = steal(&rsp.list.next);
         }
         store_rsp_done(&rsp);
+        listroom_need(room, LISTROOM_PAGE + memory_of(ret));
     } while (r == 0 && token != NULL);
     return err_fold(r);
 }
@@ -161,7 +160,7 @@ static int apply_changes(struct vfs *v, const char *dir_key, struct cache_listin
 }
 
 /* Lists the bucket and lets what changed here meanwhile win. The list is also kept in the cache. */
-static int refresh(struct vfs *v, struct inode *dir, const char *dir_key,
+static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct listroom *room,
                    struct cache_listing *list)
 {
     int64_t listed = clock_boot_ns(), date = 0;
@@ -173,7 +172,7 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key,
     lock_take(&v->tree);
     asking_begin_locked(v, &a, dir, NULL);
     lock_drop(&v->tree);
-    r = list_bucket(v, dir_key, list, &date);
+    r = list_bucket(v, dir_key, room, list, &date);
     sort(list);
     lock_take(&v->tree);
     seen = a.changes;
@@ -212,9 +211,10 @@ static void note_youngest(struct vfs *v, struct inode *dir, const struct cache_l
     lock_drop(&v->tree);
 }
 
-static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct cache_listing *ret)
+static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
+                      struct cache_listing *ret)
 {
-    int r = refresh(v, dir, key, ret);
+    int r = refresh(v, dir, key, room, ret);
 
     if (r == 0) {
         note_youngest(v, dir, ret);
@@ -260,47 +260,70 @@ static void sort_and_hide(struct vfs *v, struct cache_listing *l)
     l->n = n;
 }
 
-static bool take_cached(struct vfs *v, const char *key, struct cache_listing *ret)
+/* How large it is shows as it is read: it is read again with more room, which nobody waits for in the
+ * index. */
+static bool take_cached(struct vfs *v, const char *key, struct listroom *room,
+                        struct cache_listing *ret)
 {
-    if (cache_list_get(v->cache, key, ret) != 0)
-        return false;
-    if (ret->listed_ns > 0 && clock_boot_ns() - ret->listed_ns < v->conf.acdirmin_ns)
-        return true;
-    cache_listing_done(ret);
-    *ret = (struct cache_listing){0};
-    return false;
+    int r;
+
+    do {
+        int64_t since = clock_boot_ns() - v->conf.acdirmin_ns;
+
+        r = cache_list_get_within(v->cache, key, since > 0 ? since : 0,
+                                  v->conf.lists_max != 0 ? room->bytes : 0, ret);
+        if (r == CACHE_LONGER)
+            listroom_need(room, 4 * room->bytes);
+    } while (r == CACHE_LONGER);
+    return r == 0;
+}
+
+/* From the cache, or with room for a page of the bucket's. */
+static int take(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
+                struct cache_listing *ret)
+{
+    listroom_begin(v, LISTROOM_LIST, room);
+    if (take_cached(v, key, room, ret))
+        return 0;
+    listroom_end(room);
+    listroom_begin(v, LISTROOM_PAGE + LISTROOM_LIST, room);
+    return take_fresh(v, dir, key, room, ret);
 }
 
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
 {
     struct dir_snapshot *s = calloc(1, sizeof(*s));
+    struct listroom room = {.v = v};
     char key[VFS_KEY_MAX + 2];
     unsigned change;
     int r;
 
     if (s == NULL)
         return -ENOMEM;
+    s->v = v;
     lock_take(&v->tree);
     change = dir->subdirs_change;
     r = inode_key_locked(v, dir, NULL, key);
     lock_drop(&v->tree);
-    if (r == 0 && !take_cached(v, key, &s->list))
-        r = take_fresh(v, dir, key, &s->list);
+    if (r == 0)
+        r = take(v, dir, key, &room, &s->list);
     lock_take(&v->tree);
     if (r == 0)
         r = add_new_files_locked(v, dir, &s->list);
     lock_drop(&v->tree);
-    if (r < 0) {
-        listing_free(s);
-        return r;
+    if (r == 0) {
+        sort_and_hide(v, &s->list);
+        lock_take(&v->tree);
+        subdirs_listed_locked(dir, &s->list, change);
+        lock_drop(&v->tree);
+        s->taken_ns = s->list.listed_ns;
+        snapshot_keep(s);
+        *ret = s;
+    } else {
+        snapshot_free(s);
     }
-    sort_and_hide(v, &s->list);
-    lock_take(&v->tree);
-    subdirs_listed_locked(dir, &s->list, change);
-    lock_drop(&v->tree);
-    s->taken_ns = s->list.listed_ns;
-    *ret = s;
-    return 0;
+    listroom_end(&room);
+    return r;
 }
 
 void key_forget(struct vfs *v, const char *key)

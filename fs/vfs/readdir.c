@@ -4,6 +4,7 @@
 #include "access.h"
 #include "idle.h"
 #include "internal.h"
+#include "listroom.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -124,10 +125,9 @@ static uint64_t number_of_locked(struct vfs *v, const struct inode *dir,
     return objattr_ino(&a);
 }
 
-static int emit_entry(struct vfs *v, struct handle *h, size_t n, bool plus, vfs_emit_fn *emit,
-                      void *arg)
+static int emit_entry(struct vfs *v, struct handle *h, const struct cache_dirent *d, size_t n,
+                      bool plus, vfs_emit_fn *emit, void *arg)
 {
-    const struct cache_dirent *d = &h->dir->list.v[n];
     struct vfs_entry e = {.st.st_mode = type_of(d)};
     struct cache_obj known = {0};
     char key[VFS_KEY_MAX + 2];
@@ -191,6 +191,22 @@ static int emit_dots(struct vfs *v, struct handle *h, uint64_t off, vfs_emit_fn 
     return 0;
 }
 
+static int emit_entries(struct vfs *v, struct handle *h, size_t from, bool plus, vfs_emit_fn *emit,
+                        void *arg)
+{
+    struct snapshot_cursor c = {.s = h->dir};
+    const struct cache_dirent *d;
+    int r = 0;
+
+    for (size_t n = from; n < h->dir->n; n++) {
+        r = snapshot_get(&c, n, &d);
+        if (r < 0 || emit_entry(v, h, d, n, plus, emit, arg) != 0)
+            break;
+    }
+    snapshot_cursor_done(&c);
+    return r;
+}
+
 int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn *emit, void *arg)
 {
     struct handle *h = handle_get(v, fh);
@@ -204,7 +220,7 @@ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn
 
         if (r < 0)
             return r;
-        listing_free(h->dir);
+        snapshot_free(h->dir);
         h->dir = again;
     }
     h->is_read = true;
@@ -214,8 +230,5 @@ int vfs_readdir(struct vfs *v, uint64_t fh, uint64_t off, bool plus, vfs_emit_fn
     plus = plus && enforce(v, h->inode, ACCESS_X) == 0; /* attributes need more than names */
     if (emit_dots(v, h, off, emit, arg) != 0)
         return 0;
-    for (size_t n = off > 2 ? (size_t)(off - 2) : 0; n < h->dir->list.n; n++)
-        if (emit_entry(v, h, n, plus, emit, arg) != 0)
-            break;
-    return 0;
+    return emit_entries(v, h, off > 2 ? (size_t)(off - 2) : 0, plus, emit, arg);
 }

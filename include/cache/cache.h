@@ -21,7 +21,7 @@
 #include "base/macros.h"
 #include "store/store.h"
 
-enum cache_outcome { CACHE_MISS = 1 };
+enum cache_outcome { CACHE_MISS = 1, CACHE_LONGER = 2 };
 #define CACHE_BLOCK (128u * 1024u)
 
 struct cache;
@@ -93,7 +93,11 @@ size_t cache_listing_memory(const struct cache_listing *l); /* bytes that it tak
  * over 255 bytes or have a '/' are left out. */
 void cache_list_put(struct cache *c, const char *dir, const struct cache_listing *entries,
                     int64_t listed_ns, int64_t date_ns);
-_must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret);
+_must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret); /* 0, CACHE_MISS */
+/* The same of one that was listed after since_ns, in this boot (else CACHE_MISS), and takes no more than about `most`
+ * bytes (0: any; else CACHE_LONGER). */
+_must_check_ int cache_list_get_within(struct cache *c, const char *dir, int64_t since_ns, uint64_t most,
+                                       struct cache_listing *ret);
 void cache_list_drop(struct cache *c, const char *dir); /* not complete any more; entries stay known */
 
 /* --- blocks of one object version --- */

@@ -102,6 +102,9 @@ struct vfs_conf {
     /* Bytes that inodes of unsent files (commit=local) may take, of names_max: above it a close that would make one more
      * waits until some are sent. 0: any. */
     uint64_t unsent_max;
+    /* Bytes that listings may take: directories that are being listed wait for room, but one at a time may take more, as
+     * large as it is; what open directories show goes to files of the cache where it has none. 0: any. */
+    uint64_t lists_max;
     /* Is another descriptor of this file open in process pid (protocol 1)? And whose thread is tid?
      * NULL: /proc is asked. Tests give their own. */
     int (*proc_tgid)(pid_t tid);                 /* > 0, or 0: can't be seen */
@@ -321,6 +324,9 @@ struct vfs_stats {
     uint64_t names_bytes; /* what the inodes take */
     uint64_t unsent_memory;  /* of it, those of unsent files */
     uint64_t closes_waiting; /* for room among those */
+    uint64_t lists_memory;   /* of directories that are being listed, */
+    uint64_t lists_kept;     /* and of those that are open */
+    uint64_t lists_waiting;  /* calls that wait for room to list one */
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
     uint64_t renames;        /* that are under way and known here, other mounts' too */

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import os
 
+from harness import procs
 from harness.case import check, equal, main, true
 from harness.watch import Watch
 
@@ -22,6 +23,8 @@ READ = 1024 * MIB if LONG else 3 * MIB
 READ_FIRST = 32 * MIB if LONG else READ  # read in a row of each; then its end
 WRITE = 32 * MIB if LONG else 2 * MIB
 OPEN = 500
+LISTERS = 64
+LISTED = 8  # directories that each of them has open
 THREADS = 128
 if LONG:
     LIMIT = 512
@@ -81,6 +84,27 @@ def flat(rig):
         with os.scandir(m.path("flat")) as again:
             equal(sum(1 for _ in again), FLAT, "names, while the first listing is open")
     equal(m.status()["open_files"], 0, "open files")
+
+
+@check("64 readers of directories, who have eight open at once: none fails, all see every name")
+def listings(rig):
+    for d in range(LISTED):
+        os.mkdir(os.path.join(bucket(rig), f"d{d}"))
+        for n in range(1000):
+            os.close(os.open(os.path.join(bucket(rig), f"d{d}", f"{n:0200}"), os.O_WRONLY | os.O_CREAT, 0o644))
+    m = limited(rig)
+
+    def read(i):
+        with contextlib.ExitStack() as dirs:
+            for d in range(LISTED):
+                entries = dirs.enter_context(os.scandir(m.path(f"d{(i + d) % LISTED}")))
+                next(entries)
+                seen = 1 + sum(1 for _ in entries) if d % 2 else 1  # every second one stays as it is
+                true(seen == 1000 or d % 2 == 0, f"{seen} names")
+
+    with watch(m):
+        all_of(read, range(LISTERS))
+    procs.wait_for(lambda: m.status()["lists_memory"] == 0, "memory of directories that were closed")
 
 
 @check("500 open files that are written to")

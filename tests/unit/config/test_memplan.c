@@ -18,9 +18,10 @@ static void test_shares(void **state)
             struct memplan p;
 
             memplan(limit, threads, &p);
-            assert_true((uint64_t)p.request * threads + p.replies + p.fetches + p.bodies + p.names <= limit / 8 * 7);
+            assert_true((uint64_t)p.request * threads + p.replies + p.lists + p.fetches + p.bodies + p.names <= limit / 8 * 7);
             assert_true(p.request >= 64 * 1024 && p.request <= MIB && p.request % 4096 == 0);
-            assert_true(p.replies >= p.request && p.fetches >= 8 * MIB && p.bodies >= 4 * MIB && p.names >= 6 * MIB);
+            assert_true(p.lists >= 2 * MIB && p.fetches >= 6 * MIB);
+            assert_true(p.replies >= p.request && p.bodies >= 4 * MIB && p.names >= 6 * MIB);
             assert_true(p.unsent < p.names / 4 * 3); /* where names begin to be forgotten */
         }
     }
@@ -34,7 +35,8 @@ static void test_default(void **state)
     memplan(512 * MIB, 128, &p);
     assert_int_equal(p.request, MIB);
     assert_int_equal(p.replies, 32 * MIB);
-    assert_int_equal(p.fetches, 128 * MIB);
+    assert_int_equal(p.lists, 32 * MIB);
+    assert_int_equal(p.fetches, 96 * MIB);
     assert_int_equal(p.bodies, 64 * MIB);
     assert_int_equal(p.names, 96 * MIB);
     assert_int_equal(p.unsent, 64 * MIB);
