@@ -27,7 +27,7 @@ static int head_bucket(const struct dir_store *d)
     return st.st_nlink == 0 ? STORE_NOT_FOUND : 0;
 }
 
-static int apply(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
+static int apply(struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
 {
     switch (req->op) {
     case STORE_HEAD:
@@ -114,6 +114,8 @@ static void close_if_open(int fd)
 static void dir_free(struct store *s)
 {
     struct dir_store *d = dir_of(s);
+    for (size_t i = 0; i < ARRAY_LEN(d->locked.left); i++)
+        dir_names_free(d->locked.left[i]);
     close_if_open(d->odd_fd);
     close_if_open(d->meta_fd);
     close_if_open(d->root_fd);

@@ -3,6 +3,7 @@
 #ifndef S3EFS_STORE_DIR_INT_H
 #define S3EFS_STORE_DIR_INT_H
 
+#include <dirent.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
 #include "base/lock.h"
@@ -14,6 +15,9 @@
 #define DIR_RESERVED ".s3efs-dir"
 #define DIR_XATTR "user.s3efs"
 
+#define DIR_NAMES_LEFT 2
+
+struct dir_names;
 struct dir_store {
     struct store store;
     struct meter *meter;
@@ -26,6 +30,8 @@ struct dir_store {
         struct cond idle;
         unsigned running;
         bool is_stopped;
+        struct dir_names *left[DIR_NAMES_LEFT];
+        unsigned scans; /* directories that were read */
     } locked;
 };
 
@@ -140,6 +146,28 @@ _must_check_ int dir_io_to_sink(int fd, uint64_t off, uint64_t len, const struct
 EVP_MD_CTX *dir_io_md5_new(void); /* NULL: no memory */
 _must_check_ int dir_io_md5_end(EVP_MD_CTX *ctx, unsigned char md5[STORE_MD5_LEN]);
 
+/* --- dir_names.c: the names of a directory, a window at a time --- */
+
+struct dir_names {
+    char **v; /* sorted; a directory's ends in '/', the "dir/" object's is "" */
+    size_t n, cap, bytes;
+    bool is_all; /* no more are wanted behind the last */
+    bool is_sure; /* a change of the directory after st shows in its times */
+    struct stat st;
+    char *base, *prefix, *after; /* of the directory, and of the page */
+    bool after_is_prefix;
+};
+/* Those that the page wants, the first ones or all; fd is the directory, base its key. NULL: it is gone. Give it back with
+ * dir_names_leave(). */
+_must_check_ int dir_names_get(struct dir_store *d, int fd, const struct store_page *want, const char *base,
+                               struct dir_names **ret);
+void dir_names_leave(struct dir_store *d, struct dir_names *l);
+void dir_names_free(struct dir_names *l); /* NULL is fine */
+/* Does the page want the key, or (a directory's) any below it? The first base_len bytes of it are the directory's. */
+bool dir_names_wants(const struct store_page *want, const char *key, size_t base_len);
+/* DT_REG, DT_DIR, or something that is no object. */
+unsigned char dir_type_of(int dir, const struct dirent *e);
+
 /* --- dir_obj.c, dir_list.c, dir_mpu.c: the operations; 0, an outcome, -errno --- */
 
 /* Puts the finished temp file in place if cond holds. meta: everything but its time, which is given
@@ -157,7 +185,7 @@ int dir_put(const struct dir_store *d, const struct store_req *req, struct store
 int dir_delete(const struct dir_store *d, const struct store_req *req);
 int dir_delete_many(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_copy(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
-int dir_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
+int dir_list(struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_create(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_part(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp);
 int dir_mpu_part_copy(const struct dir_store *d, const struct store_req *req,

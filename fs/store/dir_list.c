@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include "base/err.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "dir_int.h"
 
@@ -18,28 +19,11 @@ struct odd {
 };
 
 struct walk {
-    const struct dir_store *d;
+    struct dir_store *d;
     struct store_page page;
     struct odd *odds; /* sorted */
     size_t n_odds, cap_odds, next_odd;
 };
-
-struct item {
-    char *name; /* a directory's ends in '/', the "dir/" object's is "" */
-};
-
-struct items {
-    struct item *v;
-    size_t n, cap;
-};
-
-static void items_done(struct items *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free(l->v[i].name);
-    free(l->v);
-}
-#define _cleanup_items_ _cleanup_(items_done)
 
 static int no_memory(void)
 {
@@ -55,90 +39,6 @@ static char *join(const char *a, const char *b)
         memcpy(s + n, b, m + 1);
     }
     return s;
-}
-
-static int items_add(struct items *l, const char *name, bool is_dir)
-{
-    if (l->n == l->cap) {
-        size_t cap = l->cap == 0 ? 64 : l->cap * 2;
-        struct item *v = realloc(l->v, cap * sizeof(*v));
-        if (v == NULL)
-            return no_memory();
-        l->v = v;
-        l->cap = cap;
-    }
-    char *copy = join(name, is_dir ? "/" : "");
-    if (copy == NULL)
-        return no_memory();
-    l->v[l->n++].name = copy;
-    return 0;
-}
-
-static int item_cmp(const void *a, const void *b)
-{
-    return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
-}
-
-/* DT_REG, DT_DIR, or something that is no object. */
-static unsigned char type_of(int dir, const struct dirent *e)
-{
-    struct stat st;
-    if (e->d_type != DT_UNKNOWN)
-        return e->d_type;
-    if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return DT_UNKNOWN;
-    return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
-}
-
-/* Is this entry part of the listing? base is the directory's key ("" or "a/b/"). */
-static int read_entry(const struct walk *w, int fd, const char *base, const struct dirent *e,
-                      struct items *ret)
-{
-    bool is_reserved = strcmp(e->d_name, DIR_RESERVED) == 0;
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-        return 0;
-    unsigned char type = type_of(fd, e);
-    if ((type != DT_REG && type != DT_DIR) || (is_reserved && (type == DT_DIR || base[0] == '\0')))
-        return 0;
-    const char *name = is_reserved ? "" : e->d_name;
-    _cleanup_free_ char *key = join(base, name);
-    _cleanup_free_ char *below = key == NULL ? NULL : join(key, "/");
-    if (key == NULL || below == NULL)
-        return no_memory();
-    bool is_dir = type == DT_DIR;
-    /* Deeper or longer than any key: a user's file that no request can name. */
-    if (strlen(is_dir ? below : key) > STORE_KEY_MAX)
-        return 0;
-    if (is_dir ? !store_page_wants_below(&w->page, below) : !store_page_wants(&w->page, key))
-        return 0;
-    return items_add(ret, name, is_dir);
-}
-
-/* The wanted names of a directory, sorted. fd is the caller's. */
-static int read_names(const struct walk *w, int fd, const char *base, struct items *ret)
-{
-    int copy = sys_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0);
-    if (copy < 0)
-        return copy == -ENOENT ? 0 : dir_fail(copy, "listing");
-    DIR *dir = fdopendir(copy);
-    if (dir == NULL) {
-        close(copy);
-        return no_memory();
-    }
-    int r = 0;
-    const struct dirent *e = NULL;
-    do {
-        errno = 0;
-        e = readdir(dir);
-        if (e != NULL)
-            r = read_entry(w, fd, base, e, ret);
-        else if (errno != 0)
-            r = dir_fail(-errno, "listing");
-    } while (r == 0 && e != NULL);
-    closedir(dir);
-    if (r == 0 && ret->n > 1)
-        qsort(ret->v, ret->n, sizeof(*ret->v), item_cmp);
-    return r;
 }
 
 /* --- adding entries --- */
@@ -208,30 +108,62 @@ static int walk_subdir(struct walk *w, int fd, const char *name, const char *key
     return walk_dir(w, sub, key, folds ? &found : stop_after_one);
 }
 
-/* stop_after_one: not NULL inside a directory that folds; set when a key of it was added. */
-static int walk_dir(struct walk *w, int fd, const char *base, bool *stop_after_one)
+/* One name of a directory, which is wanted. stop_after_one: not NULL inside a directory that folds; set
+ * when a key of it was added. */
+static int walk_name(struct walk *w, int fd, const char *name, const char *key, bool *stop_after_one)
 {
-    _cleanup_items_ struct items l = {0};
-    int r = read_names(w, fd, base, &l);
-    for (size_t i = 0; r == 0 && i < l.n && !w->page.full; i++) {
-        const char *name = l.v[i].name;
-        size_t len = strlen(name);
-        bool is_dir = len > 0 && name[len - 1] == '/';
+    size_t len = strlen(name);
+    bool is_dir = len > 0 && name[len - 1] == '/';
+    int r = add_odds(w, key, !is_dir);
+    if (r < 0 || w->page.full)
+        return r;
+    if (is_dir)
+        return walk_subdir(w, fd, name, key, stop_after_one);
+    r = add_file(w, key, fd, len == 0 ? DIR_RESERVED : name, false);
+    if (stop_after_one != NULL)
+        *stop_after_one = true;
+    return r;
+}
+
+static int walk_names(struct walk *w, int fd, const char *base, const struct dir_names *l,
+                      bool *stop_after_one)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < l->n && !w->page.full; i++) {
+        const char *name = l->v[i];
+        if (stop_after_one != NULL && *stop_after_one)
+            break;
         _cleanup_free_ char *key = join(base, name);
         if (key == NULL)
             return no_memory();
-        if (stop_after_one != NULL && *stop_after_one)
-            break;
-        r = add_odds(w, key, !is_dir);
-        if (r < 0 || w->page.full)
-            break;
-        if (is_dir) {
-            r = walk_subdir(w, fd, name, key, stop_after_one);
-            continue;
+        if (dir_names_wants(&w->page, key, strlen(base)))
+            r = walk_name(w, fd, name, key, stop_after_one);
+    }
+    return r;
+}
+
+/* A window of its names after the other: `want` is the page as if it began behind the last one. */
+static int walk_dir(struct walk *w, int fd, const char *base, bool *stop_after_one)
+{
+    struct store_page want = w->page;
+    _cleanup_free_ char *after = NULL;
+    bool is_over = false;
+    int r = 0;
+    while (r == 0 && !is_over) {
+        struct dir_names *l;
+        r = dir_names_get(w->d, fd, &want, base, &l);
+        if (r < 0 || l == NULL)
+            return r;
+        r = walk_names(w, fd, base, l, stop_after_one);
+        is_over = l->is_all || w->page.full || (stop_after_one != NULL && *stop_after_one);
+        if (r == 0 && !is_over) {
+            free(after);
+            after = join(base, l->v[l->n - 1]);
+            r = after == NULL ? no_memory() : 0;
+            want.after = after;
+            want.after_is_prefix = after != NULL && str_ends(after, "/");
         }
-        r = add_file(w, key, fd, len == 0 ? DIR_RESERVED : name, false);
-        if (stop_after_one != NULL)
-            *stop_after_one = true;
+        dir_names_leave(w->d, l);
     }
     return r;
 }
@@ -294,7 +226,7 @@ static int read_odds(struct walk *w, int parent, const char *name, const char *b
     for (const struct dirent *e; r == 0 && (e = readdir(dir)) != NULL;) {
         if (e->d_name[0] == '.')
             continue;
-        unsigned char type = type_of(fd, e);
+        unsigned char type = dir_type_of(fd, e);
         _cleanup_free_ char *path = join(base, e->d_name);
         _cleanup_free_ char *below = path == NULL ? NULL : join(path, "/");
         if (below == NULL)
@@ -322,7 +254,7 @@ static void odds_done(struct walk *w)
     free(w->odds);
 }
 
-int dir_list(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
+int dir_list(struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
 {
     struct walk w = {.d = d};
     int r = store_page_init(&w.page, req, STORE_PAGE_MAX, &rsp->list);

@@ -3,6 +3,7 @@
 store_tests = tests/unit/store/test_store tests/unit/store/test_backend tests/unit/store/test_meter \
 	tests/unit/store/test_memstore tests/unit/store/test_dir tests/unit/store/test_dir_uploads tests/unit/store/test_dir_key \
 	tests/unit/store/test_dir_race tests/unit/store/test_dir_crash tests/unit/store/test_probe
+store_tests += tests/unit/store/test_dir_names
 if FAULTS
 store_tests += tests/unit/store/test_fault
 endif
@@ -44,3 +45,6 @@ tests_unit_store_test_probe_LDADD = $(store_test_ldadd)
 tests_unit_store_test_fault_SOURCES = %D%/test_fault.c
 tests_unit_store_test_fault_CPPFLAGS = $(store_test_cppflags)
 tests_unit_store_test_fault_LDADD = $(store_test_ldadd)
+tests_unit_store_test_dir_names_SOURCES = %D%/test_dir_names.c %D%/dirfixture.h
+tests_unit_store_test_dir_names_CPPFLAGS = $(store_test_cppflags)
+tests_unit_store_test_dir_names_LDADD = $(store_test_ldadd)
