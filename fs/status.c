@@ -102,6 +102,7 @@ static json_t *unsent_json(struct compose *m)
     if (vfs_unsent_get(m->vfs, STATUS_NAMES, &u) == 0) {
         put(o, "files", u.files);
         put(o, "bytes", u.bytes);
+        put(o, "removals", u.removals);
         put(o, "oldest_s", (uint64_t)(u.oldest_ns / NS_PER_S));
         put(o, "unread", u.unread);
         for (size_t i = 0; i < u.n; i++) {
@@ -302,14 +303,16 @@ void status_unsent(struct compose *m, char *out, size_t size)
 {
     struct vfs_stats s = {0};
     struct vfs_unsent u = {0};
+    char removals[48];
     size_t len;
 
     vfs_stats_get(m->vfs, &s);
     out[0] = '\0';
-    if (s.dirty_files == 0 && s.dirty_bytes == 0)
+    if (s.dirty_files == 0 && s.dirty_bytes == 0 && s.removals == 0)
         return;
-    snprintf(out, size, "%" PRIu64 " files, %" PRIu64 " bytes%s%s", s.dirty_files, s.dirty_bytes,
-             s.last_error[0] == '\0' ? "" : "; last error: ", s.last_error);
+    snprintf(removals, sizeof(removals), ", %" PRIu64 " removals", s.removals);
+    snprintf(out, size, "%" PRIu64 " files, %" PRIu64 " bytes%s%s%s", s.dirty_files, s.dirty_bytes,
+             s.removals > 0 ? removals : "", s.last_error[0] == '\0' ? "" : "; last error: ", s.last_error);
     if (vfs_unsent_get(m->vfs, STATUS_NAMES, &u) < 0)
         return;
     for (size_t i = 0; i < u.n; i++) {
@@ -320,7 +323,7 @@ void status_unsent(struct compose *m, char *out, size_t size)
         snprintf(out + len, size - len, "%s%s", i == 0 ? ": " : ", ", shown);
     }
     len = strlen(out);
-    if (s.dirty_files > u.n)
+    if (s.dirty_files + s.removals > u.n)
         snprintf(out + len, size - len, ", ...");
     vfs_unsent_done(&u);
 }

@@ -20,6 +20,7 @@
 #include "link.h"
 #include "mime.h"
 #include "outbox.h"
+#include "removal.h"
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -282,7 +283,9 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
         r = content_open(v, i);
     if (r == 0)
         r = outbox_before(v, i);
-    if (r == 0)
+    if (r == 0) /* what is back meets the condition of the PUT */
+        r = removal_settle(v, key);
+    if (r >= 0)
         r = shadow_check(v, i, key);
     if (r == 0)
         r = merge_see_attr(v, i, key);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* New names. A regular file costs no request here: its one PUT comes with its close. Directories,
  * symbolic links and special files are objects at once. */
-#include "internal.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +178,20 @@ int vfs_create(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     return r;
 }
 
+/* A directory beside a file's object would hide that. Where the file is there after all: -EEXIST. */
+static int clear_name(struct vfs *v, struct inode *dir, const char *name)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, name, key);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = removal_settle(v, key);
+    return r == REMOVAL_BACK ? err_set(-EEXIST, "%s is there again", name) : r;
+}
+
 /* What is an object at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
 static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
                 mode_t mode, dev_t rdev, const char *body, struct vfs_entry *ret)
@@ -191,6 +205,8 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         return r;
     r = enforce_name(v, dir, NULL);
     pthread_rwlock_rdlock(&v->names);
+    if (r == 0 && S_ISDIR(mode))
+        r = clear_name(v, dir, name);
     if (r == 0)
         r = add_inode(v, x, dir, name, mode, &i);
     if (r == 0) {

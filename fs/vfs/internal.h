@@ -83,6 +83,7 @@ struct inode {
     bool is_new;                   /* made here, nothing of it in the bucket yet */
     bool is_excl;                  /* made with O_EXCL */
     bool is_replacing;             /* new, and renamed onto an object, whichever version is there */
+    bool is_over_removed;          /* the object was removed here before this one was made */
     bool is_sent;                  /* new, and a commit that failed may have made its object */
     int64_t rivals_until_ns;       /* contest.c: other mounts commit it too, as seen until then; */
     int64_t rivals_try_ns;         /* a try takes so long. Both guarded by io */
@@ -175,11 +176,15 @@ struct vfs {
         uint64_t names_bytes, idle_again, idle_wanted;
         size_t idle_left; /* of a turn over the list */
         uint64_t out_unread; /* entries of the journal that no file could be made of */
+        struct map removals; /* removal.h */
+        struct removal *removal_first, *removal_last;
+        uint64_t removals_wanted;
     } locked;
     struct cond far_over; /* n_far is 0 */
     struct cond writeback_due;
     pthread_t writeback_thread;
     struct cond out_due;
+    struct cond removal_over; /* one is not busy any more, or gone */
     struct budget unsent; /* outroom.c */
     struct budget lists, lists_alone, kept; /* listroom.h */
     pthread_t out_threads[VFS_SENDERS];

@@ -2,6 +2,7 @@
 /* link(2), and what unlink(2) does to the names of a hard link. The record has a name in doubt
  * while its object comes or goes, so that a mount which dies leaves nothing that counts wrongly. */
 #include "link.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -234,6 +235,8 @@ static int add_name(struct vfs *v, struct linking *l, struct vfs_entry *ret)
     if (r == 0)
         r = content_open(v, l->i);
     if (r == 0)
+        r = removal_settle(v, l->to);
+    if (r >= 0)
         r = link_keys(v, l, &g);
     lock_take(&v->tree);
     if (r == 0)

@@ -3,6 +3,7 @@
  * changes that happened while the bucket was listed win (VFS-4), and files that are not in the
  * bucket yet are added. */
 #include "listroom.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,6 +178,7 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     lock_take(&v->tree);
     seen = a.changes;
     a.changes = NULL;
+    removal_hide_locked(v, dir_key, list); /* with the changes: what ended since is one of them */
     lock_drop(&v->tree);
     if (r == 0)
         r = apply_changes(v, dir_key, list, seen);
@@ -308,6 +310,8 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     if (r == 0)
         r = take(v, dir, key, &room, &s->list);
     lock_take(&v->tree);
+    if (r == 0)
+        removal_hide_locked(v, key, &s->list);
     if (r == 0)
         r = add_new_files_locked(v, dir, &s->list);
     lock_drop(&v->tree);

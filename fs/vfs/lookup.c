@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "link.h"
+#include "removal.h"
 
 void found_done(struct found *f)
 {
@@ -210,6 +211,8 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
         return r;
     i = inode_child_locked(v, dir, name);
     *ret_was_dir = i != NULL && inode_is_dir(i);
+    if (i == NULL && removal_stands_locked(v, key)) /* REM-2 */
+        return -ENOENT;
     if (i == NULL || !dentry_is_fresh_locked(v, dentry_find_locked(v, dir, name)) || (anew && !i->is_new && !i->is_dirty))
         return 1;
     i->refs++;

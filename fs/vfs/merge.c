@@ -147,6 +147,18 @@ static void take_place(struct vfs *v, struct inode *i, const struct store_obj *t
     lock_drop(&v->tree);
 }
 
+/* What it was to replace was removed here, and by another client too; no PUT of this one can have taken
+ * effect. */
+static void take_nobodys_place(struct vfs *v, struct inode *i)
+{
+    lock_take(&v->tree);
+    i->etag = (struct store_etag){""};
+    i->obj_size = 0;
+    i->obj_mtime_ns = 0;
+    i->is_replacing = i->is_over_removed = false;
+    lock_drop(&v->tree);
+}
+
 static int merge_bytes(struct inode *i, const char *key, const struct store_obj *there)
 {
     const struct tail *t = &i->tail;
@@ -174,6 +186,11 @@ int merge_resolve(struct vfs *v, struct inode *i, const char *key, int outcome,
 
     if (outcome == UPLOAD_EXISTS && i->is_excl)
         return err_set(-EEXIST, "%s was created by another client first", key);
+    if (outcome == UPLOAD_GONE && is_replacing && i->is_over_removed && !i->is_sent) {
+        take_nobodys_place(v, i);
+        *cond = (struct store_cond){STORE_IF_ABSENT, {""}};
+        return 0;
+    }
     if (outcome == UPLOAD_GONE)
         return err_set(-ESTALE, "%s was removed by another client", key);
     if (outcome == UPLOAD_EXISTS)
@@ -201,7 +218,7 @@ void merge_clean_locked(struct vfs *v, struct inode *i)
     for (struct dentry *d = i->names; d != NULL; d = d->other)
         names_changed_locked(v, d->parent, d->name, true, false);
     store_hdrs_done(&i->edits);
-    i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = i->is_replacing = false;
+    i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = i->is_replacing = i->is_over_removed = false;
     i->dirty_since_ns = 0;
     i->attr_set = 0;
     i->tail = (struct tail){0};

@@ -3,6 +3,7 @@
  * what a start finds in replay.c. */
 #include "idle.h"
 #include "outbox.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,10 +40,15 @@ void outgoing_free(struct outgoing *o)
 
 static void join_locked(struct vfs *v, struct inode *i, struct outgoing *o)
 {
+    struct outgoing *after = v->locked.out_last; /* but at a start it is the last one's place */
+
+    while (after != NULL && after->order > o->order)
+        after = after->prev;
     o->inode = i;
-    o->prev = v->locked.out_last;
-    *(o->prev != NULL ? &o->prev->next : &v->locked.out_first) = o;
-    v->locked.out_last = o;
+    o->prev = after;
+    o->next = after != NULL ? after->next : v->locked.out_first;
+    *(after != NULL ? &after->next : &v->locked.out_first) = o;
+    *(o->next != NULL ? &o->next->prev : &v->locked.out_last) = o;
     i->refs++;
     i->out = o;
     idle_charge_locked(v, i);
@@ -65,6 +71,8 @@ static void leave_locked(struct vfs *v, struct inode *i)
 void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq)
 {
     o->seq = seq;
+    if (o->order == 0)
+        o->order = seq;
     o->is_tried = o->is_replayed = true;
     join_locked(v, i, o);
 }
@@ -114,13 +122,42 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
     return x == 0 ? store_hdrs_copy(&r->edits, &i->edits) : x;
 }
 
+/* A new file whose name was removed here, and not in the bucket yet: its PUT goes over what that removed. */
+static struct removal *take_over_locked(struct vfs *v, struct outrec *r)
+{
+    struct removal *m = NULL;
+
+    if (r->is_new && !store_etag_is_set(&r->etag))
+        m = removal_lend_locked(v, r->key);
+    if (m == NULL)
+        return NULL;
+    r->etag = m->etag;
+    r->obj_size = m->obj_size;
+    r->is_trunc = r->is_replacing = true;
+    return m;
+}
+
+static void took_over_locked(struct inode *i, struct outbox_place *to, const struct outrec *r)
+{
+    if (to != NULL) { /* the caller's to do */
+        to->etag = r->etag;
+        to->obj_size = r->obj_size;
+        to->is_trunc = to->is_replacing = to->is_over_removed = true;
+        return;
+    }
+    i->etag = r->etag;
+    i->obj_size = r->obj_size;
+    i->is_trunc = i->is_replacing = i->is_over_removed = true;
+}
+
 /* The inode as it is now, or as it will be at that place, becomes its entry. */
-static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
+static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(OUTREC_MAX);
     _cleanup_(outrec_done) struct outrec rec = {0};
     struct outgoing *o = i->out != NULL ? i->out : calloc(1, sizeof(*o)), next = {0};
-    uint64_t seq = 0;
+    struct removal *over = NULL;
+    uint64_t seq = 0, replaces;
     int r;
 
     if (o == NULL)
@@ -131,7 +168,11 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     upload_mark(v->upload, rec.mark);
     lock_take(&v->tree);
     r = fill_locked(v, i, to, &rec);
+    if (r == 0)
+        over = take_over_locked(v, &rec);
     lock_drop(&v->tree);
+    rec.order = o->order;
+    replaces = o->seq == 0 && over != NULL ? over->seq : o->seq;
     if (r == 0)
         r = outgoing_set_doubts(&next, &rec); /* after the journal nothing may fail */
     if (r == 0)
@@ -139,8 +180,10 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     if (r == 0)
         r = outrec_encode(&rec, &text);
     if (r == 0)
-        r = data_journal(i->data, v->conf.journal, text.data, text.len, o->seq, &seq);
+        r = data_journal(i->data, v->conf.journal, text.data, text.len, replaces, &seq);
     if (r < 0) {
+        if (over != NULL)
+            removal_took(v, over, false, false);
         free(next.doubts);
         if (i->out == NULL)
             free(o);
@@ -153,7 +196,11 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     o->n_doubts = next.n_doubts;
     o->is_tried = o->is_replayed = false;
     lock_take(&v->tree);
+    if (over != NULL)
+        took_over_locked(i, to, &rec);
     o->seq = seq;
+    if (o->order == 0)
+        o->order = seq;
     if (o->is_done) { /* it waited for the journal, not for the bucket */
         o->is_done = false;
         outroom_count_locked(v, i);
@@ -164,6 +211,8 @@ static int put(struct vfs *v, struct inode *i, const struct outbox_place *to)
     if (i->out == NULL)
         join_locked(v, i, o);
     lock_drop(&v->tree);
+    if (over != NULL)
+        removal_took(v, over, true, replaces == over->seq);
     return 0;
 }
 
@@ -300,7 +349,7 @@ void outbox_replaced(struct vfs *v, struct inode *over)
         done_with(v, over);
 }
 
-int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to)
+int outbox_move(struct vfs *v, struct inode *i, struct outbox_place *to)
 {
     bool is_needed = i->out != NULL || (to->over != NULL && to->over->out != NULL), is_half;
     int r;
@@ -343,6 +392,7 @@ void outbox_stop(struct vfs *v)
     lock_drop(&v->tree);
     for (unsigned k = 0; k < n; k++)
         pthread_join(v->out_threads[k], NULL);
+    removal_free_all(v);
     leave_all(v);
 }
 

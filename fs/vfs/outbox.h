@@ -21,6 +21,7 @@ struct outgoing {
     struct inode *inode;          /* referenced */
     struct outgoing *prev, *next; /* in the order of acknowledgement; under v->tree, as seq, */
     uint64_t seq;                 /* of the entry */
+    uint64_t order;               /* of the first entry since the bucket had it */
     bool is_busy;                 /* a sender has it */
     size_t counted;               /* of v->unsent */
     int64_t retry_ns;             /* not before */
@@ -40,6 +41,7 @@ struct outbox_place {
     struct store_etag etag;
     uint64_t obj_size;
     bool is_trunc, is_excl, is_replacing;
+    bool is_over_removed; /* outbox_move() says so */
     const struct inode *over; /* whose place it takes, or NULL */
 };
 
@@ -73,9 +75,9 @@ void outbox_replaced(struct vfs *v, struct inode *over);
 void outbox_revert(struct vfs *v, struct inode *i, int error);
 /* It is no longer of this mount's queue; the entry stays for the next start. */
 void outbox_leave(struct vfs *v, struct inode *i);
-/* Before the tree follows: its entry says the new place. A file whose close has not returned gets
+/* Before the tree follows: its entry says the new place; *to, too, where the removal of that name is taken over. A file whose close has not returned gets
  * one, too, where it takes an acknowledged one's place: else a crash would leave neither. */
-int outbox_move(struct vfs *v, struct inode *i, const struct outbox_place *to);
+int outbox_move(struct vfs *v, struct inode *i, struct outbox_place *to);
 /* Sends it: 0; -errno: it stays, and is tried again, or its bytes are in lost+found. */
 int outbox_send(struct vfs *v, struct inode *i);
 
@@ -97,6 +99,10 @@ void outbox_rest(struct data_file *f);
 size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went */
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
+/* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */
+uint64_t outbox_oldest_locked(const struct vfs *v);
+int64_t outbox_retry_ns(unsigned tries); /* from now, after so many in vain */
+bool outbox_is_final(int r);             /* no time and no other client will make it good */
 void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in the journal */
 
 /* o's marks in doubt become a copy of the record's. -ENOMEM: they stay what they were. */

@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 1
+#define REC_VERSION 2
+#define REC_WITHOUT_ORDER 1
 #define EDITS_MAX 64
 #define STRING_MAX 8192
 
@@ -89,6 +90,7 @@ int outrec_encode(const struct outrec *r, struct buf *out)
         put_u64(out, r->bytes.ext[i].off);
         put_u64(out, r->bytes.ext[i].len);
     }
+    put_u64(out, r->order);
     return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
 }
 
@@ -223,7 +225,7 @@ static void check(struct cursor *c, const struct outrec *r)
     c->is_bad |= r->tail_is_on && (r->tail_off > r->tail_end || r->tail_end > r->bytes.size);
 }
 
-static int decode(struct cursor *c, struct outrec *r)
+static int decode(struct cursor *c, struct outrec *r, bool has_order)
 {
     int e;
 
@@ -246,6 +248,8 @@ static int decode(struct cursor *c, struct outrec *r)
     e = get_edits(c, &r->edits);
     if (e == 0)
         e = get_extents(c, r);
+    if (has_order)
+        r->order = get_u64(c);
     check(c, r);
     return e;
 }
@@ -260,9 +264,9 @@ int outrec_decode(const void *data, size_t len, struct outrec *ret)
     *ret = (struct outrec){0};
     if (magic == NULL || version == NULL || memcmp(magic, MAGIC, strlen(MAGIC)) != 0)
         return err_set(-EBADMSG, "not a journal entry of a file");
-    if (*version != REC_VERSION)
+    if (*version != REC_VERSION && *version != REC_WITHOUT_ORDER)
         return err_set(-EBADMSG, "a journal entry of version %u: another s3efs wrote it", *version);
-    r = decode(&c, ret);
+    r = decode(&c, ret, *version == REC_VERSION);
     if (r == 0 && c.is_bad)
         r = err_set(-EBADMSG, "a broken journal entry");
     if (r < 0)

@@ -36,6 +36,7 @@ struct outrec {
     char mark[UPLOAD_MARK_SIZE];                  /* of its commit */
     char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE]; /* of earlier ones that may have taken effect */
     unsigned n_doubts;
+    uint64_t order; /* the number of the first entry since the bucket had the file; 0: this one */
 };
 
 /* Appends to out; -ENOMEM, -E2BIG. */

@@ -3,8 +3,8 @@
  * others come and go. */
 #include "access.h"
 #include "idle.h"
-#include "internal.h"
 #include "listroom.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,10 +48,21 @@ void vfs_releasedir(struct vfs *v, uint64_t fh)
         handle_free(v, h);
 }
 
+/* Names are in the bucket when their calls return, or in the journal: enough for commit=local. */
 int vfs_fsyncdir(struct vfs *v, uint64_t fh)
 {
-    return handle_get(v, fh) != NULL ? 0
-                                     : -EBADF; /* names are in the bucket when their calls return */
+    struct handle *h = handle_get(v, fh);
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    if (h == NULL)
+        return -EBADF;
+    if (v->conf.commit != VFS_COMMIT_FSYNC)
+        return 0;
+    lock_take(&v->tree);
+    r = inode_key_locked(v, h->inode, NULL, key);
+    lock_drop(&v->tree);
+    return r == 0 ? removal_settle_below(v, key) : r;
 }
 
 /* Of how many names only the record tells. */
@@ -70,7 +81,7 @@ static struct inode *known_inode_locked(struct vfs *v, struct inode *dir,
 
     if (i != NULL)
         return dentry_is_fresh_locked(v, dentry_find_locked(v, dir, d->name)) ? i : NULL;
-    if (d->is_prefix || known == NULL || is_link(&known->obj))
+    if (d->is_prefix || known == NULL || is_link(&known->obj) || removal_stands_locked(v, key))
         return NULL;
     i = inode_new(v);
     if (i == NULL)

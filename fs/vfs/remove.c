@@ -12,6 +12,7 @@
 #include "keep.h"
 #include "link.h"
 #include "outbox.h"
+#include "removal.h"
 #include "rename.h"
 
 int key_delete(struct vfs *v, const char *key)
@@ -26,11 +27,14 @@ int key_delete(struct vfs *v, const char *key)
     return err_fold(r);
 }
 
-/* The name is gone here too. */
-static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const char *key)
+/* The name is gone here too; m: before it is in the bucket, or NULL. */
+static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const char *key,
+                      struct removal *m)
 {
     cache_obj_drop(v->cache, key);
     lock_take(&v->tree);
+    if (m != NULL)
+        removal_join_locked(v, m);
     if (i->parent == dir) {
         names_changed_locked(v, dir, i->name, false, false);
         inode_detach_locked(v, i);
@@ -66,10 +70,28 @@ static int unlink_doubtful(struct vfs *v, struct inode *i, const char *key)
     return r < 0 ? r : 0;
 }
 
+static int unlink_stored(struct vfs *v, struct inode *dir, struct inode *i, const char *key,
+                         struct removal **ret)
+{
+    int r = keep_for_readers(v, i);
+
+    if (r < 0)
+        return r;
+    marker_keep(v, dir);
+    if (removal_make(v, i, key, ret) == 0)
+        return 0;
+    keep_try(v, i);
+    crash_point("unlink.ready");
+    r = late_unlink(v, key) ?: key_delete(v, key);
+    crash_point("unlink.deleted");
+    return r;
+}
+
 static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
 {
     char key[VFS_KEY_MAX + 2];
     bool is_ours, in_bucket, is_link, is_sent;
+    struct removal *m = NULL;
     int r;
 
     lock_take(&v->tree);
@@ -88,14 +110,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
     if (!outbox_waits(i)) /* sent, and the journal did not drop it: it would come back */
         r = outbox_forget(v, i);
     if (r == 0 && in_bucket) {
-        r = keep_for_readers(v, i);
-        if (r == 0) {
-            marker_keep(v, dir);
-            keep_try(v, i);
-            crash_point("unlink.ready");
-            r = late_unlink(v, key) ?: key_delete(v, key);
-            crash_point("unlink.deleted");
-        }
+        r = unlink_stored(v, dir, i, key, &m);
     } else if (r == 0 && is_sent) {
         r = unlink_doubtful(v, i, key);
     }
@@ -103,7 +118,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         r = outbox_forget(v, i);
     crash_point("unlink.forgotten");
     if (r == 0) {
-        name_gone(v, dir, i, key);
+        name_gone(v, dir, i, key, m);
         strict_end(v, i); /* it may stay open for long */
     }
     return r;
@@ -131,6 +146,7 @@ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         r = unlink_inode(v, dir, i, name);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        outbox_wake(v);
         inode_tell_kernel(v, i); /* a hard link's bytes may have met others' */
     }
     inode_unref(v, i);
@@ -191,6 +207,8 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     r = i->parent == dir ? inode_key_locked(v, i, NULL, key) : -ENOENT;
     lock_drop(&v->tree);
     if (r == 0)
+        r = removal_settle_below(v, key);
+    if (r == 0)
         r = check_empty(v, i, key);
     if (r == 0) {
         marker_keep(v, dir);
@@ -207,7 +225,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
     lock_drop(&v->tree);
     cache_list_drop(v->cache, key);
     listing_forget(v, dir);
-    name_gone(v, dir, i, key);
+    name_gone(v, dir, i, key, NULL);
     return 0;
 }
 

@@ -30,6 +30,7 @@
 #include "keep.h"
 #include "link.h"
 #include "outbox.h"
+#include "removal.h"
 #include "rename.h"
 
 /* One conditional PUT of the file under the new key; a target is replaced as the version it is at
@@ -138,7 +139,14 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
 {
     struct store_obj there = {0};
     struct outbox_place place;
-    int r = over != NULL ? key_head(v, to, &there) : STORE_NOT_FOUND;
+    int r = STORE_NOT_FOUND;
+    bool is_gone;
+
+    lock_take(&v->tree);
+    is_gone = over == NULL || removal_stands_locked(v, to); /* the object is not that one's */
+    lock_drop(&v->tree);
+    if (!is_gone)
+        r = key_head(v, to, &there);
 
     if (r != 0 && r != STORE_NOT_FOUND)
         return err_fold(r);
@@ -158,6 +166,7 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     i->obj_size = place.obj_size;
     i->is_trunc = place.is_trunc;
     i->is_replacing = place.is_replacing;
+    i->is_over_removed = place.is_over_removed;
     i->is_excl = place.is_excl;
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);
@@ -293,6 +302,10 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         return r;
     if (is_unsent)
         return move_new(v, n, i, over, to, flags);
+    r = removal_settle(v, to);
+    if (r < 0)
+        return r;
+    r = 0;
     if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 ||
         over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */

@@ -6,6 +6,7 @@
  * bytes are committed first. */
 #include "keep.h"
 #include "outbox.h"
+#include "removal.h"
 #include "rename.h"
 
 #include <errno.h>
@@ -306,9 +307,15 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
         r = err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
     if (r < 0)
         return r;
+    r = removal_settle(v, to);
+    if (r != 0)
+        return r < 0 ? r : err_set(-EEXIST, "%s is there again", to);
     memcpy(to + strlen(to), "/", 2);
     if (str_starts(to, from))
         return err_set(-EINVAL, "a directory can't move into itself");
+    r = removal_settle_below(v, from) ?: removal_settle_below(v, to);
+    if (r < 0)
+        return r;
     r = str_copy(cl.what.from, sizeof(cl.what.from), from);
     if (r == 0)
         r = str_copy(cl.what.to, sizeof(cl.what.to), to);

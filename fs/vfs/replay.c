@@ -3,6 +3,7 @@
  * returned, in the tree before the kernel asks, and goes to the senders (outbox.h). Of directories
  * nothing is known but that they are there: a lookup asks for the rest. */
 #include "outbox.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -140,6 +141,7 @@ static struct outgoing *marks_of(const struct outrec *rec)
     if (o == NULL)
         return NULL;
     memcpy(o->mark, rec->mark, sizeof(o->mark));
+    o->order = rec->order;
     if (outgoing_set_doubts(o, rec) < 0) {
         outgoing_free(o);
         return NULL;
@@ -208,17 +210,28 @@ static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_fil
     return r == 0 ? insert(v, seq, rec, f) : r;
 }
 
+static int replay_file_entry(struct vfs *v, uint64_t seq, const void *text, size_t len, bool has_file,
+                             struct outrec *rec)
+{
+    int r = outrec_decode(text, len, rec);
+
+    if (r == 0)
+        r = restore(v, seq, rec, has_file);
+    if (r == 0 && rec->is_replacing) /* it had taken that over, and a crash came before it was dropped */
+        removal_replayed_over(v, rec->key, &rec->etag);
+    for (unsigned k = 0; k < rec->n_doubts && r == 0; k++)
+        upload_doubt(v->upload, rec->key, rec->doubts[k]);
+    return r;
+}
+
 static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
 {
     _cleanup_(outrec_done) struct outrec rec = {0};
     struct vfs *v = arg;
-    int r = outrec_decode(text, len, &rec);
+    int r = removerec_is(text, len) ? removal_replay(v, seq, text, len)
+                                    : replay_file_entry(v, seq, text, len, has_file, &rec);
 
-    if (r == 0)
-        r = restore(v, seq, &rec, has_file);
     crash_point("replay.entry");
-    for (unsigned k = 0; k < rec.n_doubts && r == 0; k++)
-        upload_doubt(v->upload, rec.key, rec.doubts[k]);
     if (r == 0 || r == -ENOMEM) /* the start fails, and the next one has it all */
         return r;
     log_error("journal.entry",

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The senders of commit=local: each takes the file whose close returned longest ago and commits it,
- * as a close would, but under OUT-1..4 (outbox.h). What the bucket refuses for good goes to
+/* The senders of commit=local: each takes the removal that may go (removal.h), or else the file whose close returned
+ * longest ago, and commits that as a close would, but under OUT-1..4 (outbox.h). What the bucket refuses for good goes to
  * lost+found; all else is tried again, for ever, also on a soft mount. A file that its writer has
  * changed again since its last close is not sent half: it waits for the next close. */
 #include "outbox.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,8 +25,15 @@ static bool may_send_locked(const struct inode *i)
            (!i->is_new && outbox_waits(i) && !merge_owns_whole_locked(i));
 }
 
-/* No time and no other client will make it good. */
-static bool is_final(int r)
+uint64_t outbox_oldest_locked(const struct vfs *v)
+{
+    for (const struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
+        if (!o->is_done && may_send_locked(o->inode))
+            return o->order;
+    return UINT64_MAX;
+}
+
+bool outbox_is_final(int r)
 {
     static const int errnos[] = {EACCES,  EPERM, ESTALE, EEXIST,       ENOENT, EISDIR,
                                  ENOTDIR, EFBIG, EINVAL, ENAMETOOLONG, EROFS,  EOPNOTSUPP};
@@ -36,16 +44,22 @@ static bool is_final(int r)
     return false;
 }
 
-static void try_later(struct vfs *v, struct inode *i, int r)
+int64_t outbox_retry_ns(unsigned tries)
 {
     int64_t wait = RETRY_MIN_NS;
+
+    for (unsigned k = 0; k < tries && wait < RETRY_MAX_NS; k++)
+        wait *= 2;
+    return clock_boot_ns() + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
+}
+
+static void try_later(struct vfs *v, struct inode *i, int r)
+{
     unsigned tries;
 
     lock_take(&v->tree);
-    for (unsigned k = 0; k < i->out->tries && wait < RETRY_MAX_NS; k++)
-        wait *= 2;
+    i->out->retry_ns = outbox_retry_ns(i->out->tries);
     tries = ++i->out->tries;
-    i->out->retry_ns = clock_boot_ns() + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
     lock_drop(&v->tree);
     if ((tries & (tries - 1)) == 0) /* less and less often */
         log_warn("local.retry", "node=%llu tries=%u error=%d cause=%s", (unsigned long long)i->node,
@@ -88,7 +102,7 @@ int outbox_send(struct vfs *v, struct inode *i)
             try_later(v, i, r);
         return is_done ? 0 : r;
     }
-    if (r < 0 && (is_barred || is_final(r)))
+    if (r < 0 && (is_barred || outbox_is_final(r)))
         give_up(v, i, r);
     else
         try_later(v, i, r);
@@ -149,10 +163,15 @@ size_t outbox_run(struct vfs *v)
     int64_t due;
     size_t n = 0;
 
-    lock_take(&v->tree);
-    while ((o = next_locked(v, &due)) != NULL)
-        n += send_locked(v, o);
-    lock_drop(&v->tree);
+    do {
+        while (removal_run(v))
+            n++;
+        lock_take(&v->tree);
+        o = next_locked(v, &due);
+        if (o != NULL)
+            n += send_locked(v, o);
+        lock_drop(&v->tree);
+    } while (o != NULL);
     return n;
 }
 
@@ -160,15 +179,23 @@ static void *run(void *arg)
 {
     struct vfs *v = arg;
     struct outgoing *o;
-    int64_t due;
+    int64_t due, removal_due;
 
     lock_take(&v->tree);
     while (!v->locked.out_ends) {
+        if (removal_next_locked(v, &removal_due) != NULL) { /* older than all that may be sent */
+            lock_drop(&v->tree);
+            (void)removal_run(v);
+            lock_take(&v->tree);
+            continue;
+        }
         o = next_locked(v, &due);
         if (o != NULL) {
             (void)send_locked(v, o);
             continue;
         }
+        if (due == 0 || (removal_due != 0 && removal_due < due))
+            due = removal_due;
         v->locked.out_idle++;
         if (due == 0)
             cond_wait(&v->out_due, &v->tree);
@@ -186,7 +213,7 @@ void outbox_wake(struct vfs *v)
 
     lock_take(&v->tree);
     n = v->locked.out_senders;
-    if (v->locked.out_first == NULL || v->conf.send_by_hand || v->locked.out_ends)
+    if ((v->locked.out_first == NULL && v->locked.removal_first == NULL) || v->conf.send_by_hand || v->locked.out_ends)
         ;
     else if (v->locked.out_idle > 0 || n == VFS_SENDERS)
         cond_signal(&v->out_due);
@@ -200,6 +227,7 @@ void outbox_hurry(struct vfs *v)
     lock_take(&v->tree);
     for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
         o->retry_ns = 0;
+    removal_hurry_locked(v);
     cond_broadcast(&v->out_due);
     lock_drop(&v->tree);
 }

@@ -4,7 +4,7 @@
  * lookup). The reservation lasts until the first commit has made the name, or its creator is gone.
  * All of this with the inode's io held; the conditional PUT still decides against mounts that do
  * not reserve. */
-#include "internal.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,8 +22,11 @@ static int check_absent(struct vfs *v, const char *key)
 {
     struct store_req req = {.op = STORE_HEAD, .key = key};
     struct store_rsp rsp = {0};
-    int r = store_call(v->store, &req, &rsp);
+    int r = removal_settle(v, key);
 
+    if (r < 0)
+        return r;
+    r = store_call(v->store, &req, &rsp);
     store_rsp_done(&rsp);
     if (r == 0)
         return err_set(-EEXIST, "%s exists", key);

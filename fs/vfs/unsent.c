@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is not in the bucket yet, for the status and for who is told that a drain has failed. */
 #include "outbox.h"
+#include "removal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,6 +61,8 @@ int vfs_unsent_get(struct vfs *v, size_t max, struct vfs_unsent *ret)
         if (o->inode->data != NULL)
             ret->bytes += data_dirty_bytes(o->inode->data);
     }
+    if (rest.r == 0)
+        rest.r = removal_unsent_locked(v, max, ret);
     if (rest.r == 0 && ret->n < max)
         map_each(&v->locked.by_node, add_open, &rest);
     lock_drop(&v->tree);

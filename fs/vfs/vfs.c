@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "keep.h"
 #include "outbox.h"
+#include "removal.h"
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
  * there is no prefix. */
@@ -81,6 +82,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     cond_init(&v->writeback_due);
     cond_init(&v->far_over);
     cond_init(&v->out_due);
+    cond_init(&v->removal_over);
     budget_init(&v->unsent, conf->unsent_max);
     budget_init(&v->lists, conf->lists_max - conf->lists_max / 4);
     budget_init(&v->lists_alone, 1);
@@ -100,6 +102,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
         r = map_init(&v->locked.by_name);
     if (r == 0)
         r = map_init(&v->locked.handles);
+    if (r == 0)
+        r = map_init(&v->locked.removals);
     if (r == 0)
         r = locktable_new(&v->locks);
     if (r == 0 && conf->table != NULL)
@@ -227,10 +231,12 @@ void vfs_free(struct vfs *v)
     map_done(&v->locked.by_ino);
     map_done(&v->locked.by_name);
     map_done(&v->locked.handles);
+    map_done(&v->locked.removals);
     pthread_rwlock_destroy(&v->names);
     cond_done(&v->writeback_due);
     cond_done(&v->far_over);
     cond_done(&v->out_due);
+    cond_done(&v->removal_over);
     budget_done(&v->unsent);
     budget_done(&v->lists);
     budget_done(&v->lists_alone);
@@ -315,15 +321,31 @@ static int drain_once(struct vfs *v, int64_t since_ns, size_t *ret_n)
     return first;
 }
 
+/* What closes before them do not keep back. r: how those went; 0 or the first error. */
+static int drain_removals(struct vfs *v, uint64_t last, int r)
+{
+    struct err_copy cause;
+    int e;
+
+    err_copy(&cause);
+    e = removal_drain(v, last);
+    if (r == 0)
+        return e;
+    err_restore(&cause);
+    return r;
+}
+
 int vfs_drain(struct vfs *v)
 {
     const int64_t began_ns = clock_boot_ns();
+    const uint64_t last = removal_newest(v);
     size_t n = 1;
     int r = 0;
 
     outbox_hurry(v);
     while (r == 0 && n > 0)
         r = drain_once(v, began_ns, &n);
+    r = drain_removals(v, last, r);
     lock_take(&v->tree);
     n = v->locked.out_unread;
     lock_drop(&v->tree);
@@ -367,6 +389,8 @@ void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
     };
     lock_take(&v->tree);
     map_each(&v->locked.by_node, count_inode, &c);
+    for (const struct removal *m = v->locked.removal_first; m != NULL; m = m->next)
+        ret->removals += !m->is_done;
     ret->names_bytes = v->locked.names_bytes;
     ret->unsent_memory = budget_used(&v->unsent);
     ret->closes_waiting = budget_waiting(&v->unsent);

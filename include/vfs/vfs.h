@@ -312,9 +312,10 @@ _must_check_ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *re
 /* What is not in the bucket yet: the keys of the first `max`, those whose close has returned longest ago first. */
 struct vfs_unsent {
     uint64_t files, bytes; /* whose close has returned (commit=local) */
+    uint64_t removals;     /* names that unlink(2) has removed and the bucket still has (commit=local) */
     uint64_t unread;       /* entries of the journal of which no file could be made */
-    int64_t oldest_ns;     /* age of the oldest of those files; 0: there is none */
-    char **keys;           /* also of files that nobody has closed yet */
+    int64_t oldest_ns;     /* age of the oldest of those files and removals; 0: there is none */
+    char **keys;           /* also of files that nobody has closed yet; removals come after what is closed */
     size_t n;
 };
 _must_check_ int vfs_unsent_get(struct vfs *v, size_t max, struct vfs_unsent *ret); /* -ENOMEM */
@@ -327,6 +328,7 @@ struct vfs_stats {
     uint64_t lists_memory;   /* of directories that are being listed, */
     uint64_t lists_kept;     /* and of those that are open */
     uint64_t lists_waiting;  /* calls that wait for room to list one */
+    uint64_t removals;       /* as in struct vfs_unsent */
     uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
     uint64_t renames;        /* that are under way and known here, other mounts' too */

@@ -63,6 +63,27 @@ int do_local_unlink(struct rig *r)
     return x < 0 ? x : vfs_drain(r->vfs);
 }
 
+int have_sent(struct rig *r)
+{
+    int x = have_unsent(r);
+
+    return x < 0 ? x : vfs_drain(r->vfs);
+}
+
+int do_local_unlink_only(struct rig *r)
+{
+    return rig_unlink(r, "f");
+}
+
+int do_local_anew(struct rig *r)
+{
+    int x = rig_unlink(r, "f");
+
+    if (x == 0)
+        x = create(r, "f");
+    return x < 0 ? x : vfs_drain(r->vfs);
+}
+
 int do_local_chmod(struct rig *r)
 {
     int x = rig_chmod(r, "f", 0600);

@@ -283,3 +283,7 @@ tests_unit_vfs_test_doubt_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LI
 tests_unit_vfs_test_list_room_SOURCES = %D%/test_list_room.c %D%/onemount.h
 tests_unit_vfs_test_list_room_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_list_room_LDADD = libtestbaddisk.a libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_names
+tests_unit_vfs_test_local_names_SOURCES = %D%/test_local_names.c %D%/localmount.h
+tests_unit_vfs_test_local_names_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_names_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

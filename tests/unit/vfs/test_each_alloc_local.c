@@ -17,11 +17,15 @@ static void each_allocation_of_a_local_close(void **state)
     unsigned tried = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        only = steps[i];
+    for (size_t i = 0; i <= ARRAY_LEN(steps); i++) {
+        bool is_stored = i == ARRAY_LEN(steps); /* the unlink of a file that the bucket has */
+
+        only = is_stored ? UNLINK : steps[i];
         begin("failing allocation under commit=local", ALLOC_STRIDE);
         while (has_more()) {
             seed();
+            if (is_stored)
+                send_all();
             one_fails(run_all);
             no_other_error(only);
             no_lock_is_left();
@@ -35,7 +39,7 @@ static void each_allocation_of_a_local_close(void **state)
     print_message("%s: %u tried\n", what, tried);
 }
 
-static const int unsent[] = {CREATE, OVERWRITE, APPEND};
+static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK};
 
 /* What they need to be there. */
 static void seed_files(void)
@@ -44,7 +48,10 @@ static void seed_files(void)
     seed();
     only = APPEND;
     seed_file(APPEND, "log", "line 1\n");
+    only = UNLINK;
+    seed_file(UNLINK, "gone", "doomed");
     only = STEPS;
+    send_all();
 }
 
 static void close_files(void)

@@ -37,7 +37,7 @@ static int set_up(void **state)
 }
 
 static const int closes[] = {CREATE, OVERWRITE, APPEND, CHMOD, RENAME, UNLINK};
-static const int unsent[] = {CREATE, OVERWRITE, APPEND};
+static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK};
 
 /* What the unsent ones need to be there. */
 static void seed_files(void)
@@ -46,6 +46,8 @@ static void seed_files(void)
     seed();
     only = APPEND;
     seed_file(APPEND, "log", "line 1\n");
+    only = UNLINK;
+    seed_file(UNLINK, "gone", "doomed");
     only = STEPS;
     send_all();
 }
@@ -167,9 +169,18 @@ static const struct trial sending = {"sending", STEPS, before_send, send, after_
 static const struct trial dying = {"sending, then death", STEPS, before_send, send, after_death};
 static const struct trial starting = {"start", STEPS, before_start, start_again, after_start};
 
-static struct trial closing(int step)
+static void seed_stored(void)
 {
-    return (struct trial){"close", step, seed, run_all, after_close};
+    seed();
+    send_all();
+}
+
+/* k: one past the last of closes is the unlink of a file that the bucket has. */
+static struct trial closing(size_t k)
+{
+    if (k == ARRAY_LEN(closes))
+        return (struct trial){"unlink", UNLINK, seed_stored, run_all, after_close};
+    return (struct trial){"close", closes[k], seed, run_all, after_close};
 }
 
 /* --- requests --- */
@@ -198,8 +209,8 @@ static void each_request_of_a_close(void **state)
     unsigned failed = 0, lost = 0;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(closes); i++) {
-        struct trial t = closing(closes[i]);
+    for (size_t i = 0; i <= ARRAY_LEN(closes); i++) {
+        struct trial t = closing(i);
 
         failed += requests(FAILS_ONCE, "failing request of a local close", &t);
         lost += requests(LOST_ONCE, "local close's request without a reply", &t);
@@ -263,8 +274,8 @@ static void each_disk_call_of_a_close(void **state)
     for (size_t k = 0; k < ARRAY_LEN(bad); k++) {
         unsigned tried = 0;
 
-        for (size_t i = 0; i < ARRAY_LEN(closes); i++) {
-            struct trial t = closing(closes[i]);
+        for (size_t i = 0; i <= ARRAY_LEN(closes); i++) {
+            struct trial t = closing(i);
 
             tried += disk_calls(bad[k].error, bad[k].name, &t);
         }

@@ -6,6 +6,7 @@
  * none with another's, none twice. */
 #include "localmount.h"
 
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "base/err.h"
@@ -34,6 +35,9 @@ static const char *const scenarios[] = {
     "put a A, unlink a, mkdir a, put a/f F, send",
     "mkdir d, put d/f F, unlink d/f, rmdir d, put d D, send",
     "put a A, rename a b, send, rename b a, put b B, rename b a, send",
+    "put a 1, put b 2, put c 3, send, unlink a, unlink b, put a 4, rename c b, put c 5, unlink c, send",
+    "put a 1, send, unlink a, put t 1, rename t a, unlink a, put a 1, unlink a, send",
+    "mkdir d, put d/f F, send, unlink d/f, put d/f G, unlink d/f, rmdir d, put d D, send",
 };
 
 static void parse(const char *script, struct step steps[STEPS])
@@ -173,7 +177,7 @@ static void on_sync(void *arg, const char *path)
 }
 
 struct death {
-    size_t scenario;
+    const char *script;
     unsigned at_request, at_sync;
     bool after;
     struct step step; /* under way */
@@ -305,7 +309,7 @@ static void settle(struct world w[2], bool in_bucket, const struct death *d)
     if (wrong == NULL)
         return;
     if (compare(&w[1], in_bucket) != NULL)
-        fail_msg("scenario %zu, request %u%s, sync %u, in %s %s %s: %s is wrong", d->scenario,
+        fail_msg("\"%s\", request %u%s, sync %u, in %s %s %s: %s is wrong", d->script,
                  d->at_request, d->after ? " done" : "", d->at_sync, ops[d->step.op], d->step.a,
                  d->step.b, wrong);
     w[0] = w[1];
@@ -334,7 +338,7 @@ static bool try_one(struct death *d)
     const struct step *s = steps;
     bool died;
 
-    parse(scenarios[d->scenario], steps);
+    parse(d->script, steps);
     begin(d);
     for (; s->op != END && !atomic_load(&gate.is_dead); s++) {
         int r;
@@ -344,7 +348,7 @@ static bool try_one(struct death *d)
         d->step = *s;
         r = run_step(s);
         if (!atomic_load(&gate.is_dead) && r != 0)
-            fail_msg("scenario %zu, %s %s: %s", d->scenario, ops[s->op], s->a, err_text());
+            fail_msg("\"%s\", %s %s: %s", d->script, ops[s->op], s->a, err_text());
     }
     died = atomic_load(&gate.is_dead);
     gate.at_request = gate.at_sync = 0;
@@ -375,7 +379,7 @@ static void at_each_request(void **state)
     for (size_t n = 0; n < ARRAY_LEN(scenarios); n++)
         for (unsigned after = 0; after < 2; after++)
             for (unsigned k = 1 + (after + (unsigned)n) % stride();
-                 try_one(&(struct death){.scenario = n, .at_request = k, .after = after == 1});
+                 try_one(&(struct death){.script = scenarios[n], .at_request = k, .after = after == 1});
                  k += stride())
                 tried++;
     print_message("deaths at a request: %u\n", tried);
@@ -388,9 +392,88 @@ static void at_each_sync(void **state)
     (void)state;
     for (size_t n = 0; n < ARRAY_LEN(scenarios); n++)
         for (unsigned k = 1 + (unsigned)n % stride();
-             try_one(&(struct death){.scenario = n, .at_sync = k}); k += stride())
+             try_one(&(struct death){.script = scenarios[n], .at_sync = k}); k += stride())
             tried++;
     print_message("deaths at a sync: %u\n", tried);
+}
+
+/* --- scripts by chance, against the world that their steps make one after the other --- */
+
+#define SEEDS (getenv("S3EFS_TEST_LONG") != NULL ? 400u : 40u)
+
+static void say(char script[512], const char *fmt, ...)
+{
+    size_t n = strlen(script);
+    va_list ap;
+
+    va_start(ap, fmt);
+    assert_true(vsnprintf(script + n, 512 - n, fmt, ap) < (int)(512 - n));
+    va_end(ap);
+}
+
+static void make_script(unsigned *seed, char script[512])
+{
+    static const char *const names[] = {"a", "b", "c", "t"};
+    struct world w = {0};
+
+    for (unsigned n = 0; n < 11; n++) {
+        const char *name = names[(unsigned)rand_r(seed) % ARRAY_LEN(names)];
+        const char *to = names[(unsigned)rand_r(seed) % ARRAY_LEN(names)];
+        bool is_there = find(&w, name) < w.n;
+        struct step s = {.op = END};
+
+        snprintf(s.a, sizeof(s.a), "%s", name);
+        switch ((unsigned)rand_r(seed) % 8) {
+        case 0:
+        case 1:
+            s.op = is_there ? UNLINK : PUT;
+            break;
+        case 2:
+            s.op = is_there && strcmp(name, to) != 0 ? RENAME : PUT;
+            break;
+        case 3:
+            s.op = is_there ? APPEND : PUT;
+            break;
+        case 4:
+            s.op = SEND;
+            break;
+        default:
+            s.op = PUT;
+            break;
+        }
+        if (s.op == RENAME)
+            snprintf(s.b, sizeof(s.b), "%s", to);
+        else if (s.op == PUT || s.op == APPEND) /* also the same bytes again: the same ETag */
+            snprintf(s.b, sizeof(s.b), "%u", (unsigned)rand_r(seed) % 3);
+        apply(&w, &s);
+        if (s.op == SEND)
+            say(script, "send, ");
+        else
+            say(script, "%s %s %s, ", ops[s.op], s.a, s.b);
+    }
+    say(script, "send");
+}
+
+static void by_chance(void **state)
+{
+    unsigned died = 0, seeds = SEEDS;
+
+    (void)state;
+    for (unsigned n = 1; n <= seeds; n++) {
+        unsigned seed = n;
+        char script[512] = "";
+        struct death d = {.script = script};
+
+        make_script(&seed, script);
+        assert_false(try_one(&d));
+        d.at_request = 1 + (unsigned)rand_r(&seed) % 12;
+        d.after = (unsigned)rand_r(&seed) % 2 == 0;
+        died += try_one(&d);
+        d.at_request = 0;
+        d.at_sync = 1 + (unsigned)rand_r(&seed) % 40;
+        died += try_one(&d);
+    }
+    print_message("scripts by chance: %u, deaths: %u\n", seeds, died);
 }
 
 int main(void)
@@ -398,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_each_request),
         cmocka_unit_test(at_each_sync),
+        cmocka_unit_test(by_chance),
     };
 
     if (access("/dev/shm", W_OK) == 0) /* many directories, and syncs are not waited for anyway */
