@@ -89,15 +89,15 @@ def flat(rig):
 @check("64 readers of directories, who have eight open at once: none fails, all see every name")
 def listings(rig):
     for d in range(LISTED):
-        os.mkdir(os.path.join(bucket(rig), f"d{d}"))
+        os.mkdir(os.path.join(bucket(rig), f"l{d}"))
         for n in range(1000):
-            os.close(os.open(os.path.join(bucket(rig), f"d{d}", f"{n:0200}"), os.O_WRONLY | os.O_CREAT, 0o644))
+            os.close(os.open(os.path.join(bucket(rig), f"l{d}", f"{n:0200}"), os.O_WRONLY | os.O_CREAT, 0o644))
     m = limited(rig)
 
     def read(i):
         with contextlib.ExitStack() as dirs:
             for d in range(LISTED):
-                entries = dirs.enter_context(os.scandir(m.path(f"d{(i + d) % LISTED}")))
+                entries = dirs.enter_context(os.scandir(m.path(f"l{(i + d) % LISTED}")))
                 next(entries)
                 seen = 1 + sum(1 for _ in entries) if d % 2 else 1  # every second one stays as it is
                 true(seen == 1000 or d % 2 == 0, f"{seen} names")
