@@ -293,7 +293,7 @@ int cmd_fsck(int argc, char **argv)
     if (r < 0)
         code = *err_text() != '\0' ? complain(FSCK_USAGE) : FSCK_USAGE;
     if (code < 0) {
-        daemon_limits();
+        daemon_limits(q.config.mem_limit);
         log_open(LOG_TO_STDERR, config_given(&q.config, "loglevel")
                                     ? (enum log_level)q.config.log_level
                                     : LOG_LV_ERROR);

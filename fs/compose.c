@@ -63,7 +63,9 @@ static int open_cache(struct compose *m)
 
 static int open_bytes(struct compose *m)
 {
-    struct data_conf data = {.mem_limit = m->memory.fetches};
+    struct data_conf data = {.mem_limit = m->memory.fetches,
+                             .whole_max = m->memory.fetch_max,
+                             .range_size = m->memory.fetch_max};
     struct upload_conf upload = {.caps = m->caps,
                                  .soft_ns = config_soft_timeout_ns(m->config),
                                  .mem_limit = m->memory.bodies,

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include "base/err.h"
 #include "base/sys.h"
+#include "memplan.h"
 
 /* A message: one byte, the exit code, then the cause. None at all: the child died. */
 static int parent_wait(int fd, pid_t child)
@@ -139,16 +140,16 @@ void daemon_leave_terminal(const struct daemon *d)
 #endif
 #endif
 
-/* Freed memory goes back: the large buffers (fetches, bodies) have mappings of their own, whatever was freed before, and
- * threads share a few heaps, so that what one has freed the others use. */
-static void heap_limits(void)
+static void heap_limits(uint64_t mem_limit)
 {
-    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    struct memplan_heap h = memplan_heap(mem_limit);
+
+    mallopt(M_MMAP_THRESHOLD, (int)h.map_from);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
-    mallopt(M_ARENA_MAX, 8);
+    mallopt(M_ARENA_MAX, (int)h.heaps);
 }
 
-void daemon_limits(void)
+void daemon_limits(uint64_t mem_limit)
 {
     struct rlimit files, none = {0, 0};
 
@@ -157,7 +158,7 @@ void daemon_limits(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     setrlimit(RLIMIT_CORE, &none);
-    heap_limits();
+    heap_limits(mem_limit);
 #ifndef SANITIZED /* their leak check attaches to the process */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/macros.h"
 
 /* Exit codes of mount(8). */
@@ -28,8 +29,8 @@ void daemon_failed(struct daemon *d, int code, const char *text);
 void daemon_leave_pipe(struct daemon *d);
 void daemon_leave_terminal(const struct daemon *d);
 
-/* Descriptors up to the hard limit, no core files (they would hold secrets), no SIGPIPE. */
-void daemon_limits(void);
+/* Descriptors up to the hard limit, no core files (they would hold secrets), no SIGPIPE, the heap as mem_limit= wants it. */
+void daemon_limits(uint64_t mem_limit);
 /* TERM, INT and HUP, blocked in this thread and those it starts later. */
 void daemon_block_signals(sigset_t *ret);
 

@@ -363,7 +363,7 @@ int holder_run(const struct config *c, struct daemon *d)
     int status = 0, r = open_signals(&h);
 
     prctl(PR_SET_NAME, "s3efs-holder");
-    daemon_limits(); /* it has the environment of all daemons to come */
+    daemon_limits(c->mem_limit); /* it has the environment of all daemons to come */
     while (r == 0) {
         r = start(&h, &daemons_end);
         if (r == 1) {

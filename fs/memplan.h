@@ -20,6 +20,7 @@ struct memplan {
     uint64_t replies; /* reads that are answered: a call waits for room */
     uint64_t lists;   /* of directories: a call waits for room, one that needs more than all of it goes on alone */
     uint64_t fetches; /* of the bucket's bytes: a call waits for room, reads ahead are left out */
+    uint64_t fetch_max; /* the largest of them: several fit, so that one that is tried again does not stop all others */
     uint64_t bodies;  /* to send: a commit waits for room; what is larger is read from the disk as it is sent */
     uint64_t names;   /* inodes: the kernel is asked to forget the oldest */
     uint64_t unsent;  /* of those: of files that are in the journal, so can't be forgotten: a close waits for room */
@@ -28,5 +29,14 @@ struct memplan {
 void memplan(uint64_t limit, unsigned threads, struct memplan *ret);
 /* Requests under way at once that a limit has memory for: one with TLS takes about 100 KiB of what the shares leave over. */
 unsigned memplan_requests(uint64_t limit);
+
+/* Memory that is freed must go back: buffers that are large, for this limit, have mappings of their own, and threads share
+ * few heaps, so that what one has freed the others use. (Streams at 32 MiB, fetches of 1.5 MiB: 36 MiB with mappings from
+ * 2 MiB on and 8 heaps, 30 with either of these as it is here, 27 with both.) */
+struct memplan_heap {
+    uint32_t map_from;
+    unsigned heaps;
+};
+struct memplan_heap memplan_heap(uint64_t limit);
 
 #endif

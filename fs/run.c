@@ -151,7 +151,7 @@ int run_mount(const struct config *c, struct daemon *d)
     struct run run = {.daemon = d, .config = c};
     int r, code = EXIT_MOUNT;
 
-    daemon_limits();
+    daemon_limits(c->mem_limit);
     if (secret_env_take() < 0) {
         daemon_failed(d, EXIT_SYSTEM, err_text());
         return EXIT_SYSTEM;

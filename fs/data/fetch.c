@@ -98,7 +98,7 @@ static void keep_bytes(struct data *d, const char *key, const struct store_obj *
 static int get_whole(struct data *d, const char *key, const struct store_etag *known, size_t hint,
                      struct store_obj *ret)
 {
-    uint64_t ticket = hint > CACHE_BLOCK ? hint : CACHE_BLOCK;
+    uint64_t ticket = hint > CACHE_BLOCK && known == NULL ? hint : CACHE_BLOCK; /* known: mostly no bytes come */
     budget_take(&d->memory, ticket);
     _cleanup_(body_done) struct body b = {.d = d,
                                           .ticket = ticket,

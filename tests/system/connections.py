@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many connections a mount has, counted where the server is: each request of 64 parallel reads is held there."""
 import concurrent.futures
+import subprocess
 
 from harness import procs
 from harness.case import check, equal, main, read_file, true
@@ -42,6 +43,28 @@ def reads(rig):
             equal(r.result(), data[key], key)
     true(LIMIT <= most <= LIMIT + 1, f"{most} connections")  # one may be about to be replaced
     procs.wait_for(lambda: connections(rig.proxy.port) <= LIMIT, "the rest of the connections to be closed")
+
+
+@check("one key whose GETs hang does not stop the others at the least mem_limit")
+def one_hangs(rig):
+    large = bytes(range(256)) * (8 * 4096)  # 8 MiB, more than all fetches may have at once
+    for key in ("hangs", "large"):
+        rig.s3.put(rig.bucket, key, large)
+    rig.s3.put(rig.bucket, "small", b"small")
+    m = rig.mount(mem_limit="32M", threads=32)
+    rig.proxy.rule(op="GET", key="^hangs$", count=0, action="hold")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        hangs = pool.submit(read_file, m.path("hangs"))
+        try:
+            rig.proxy.wait_held(1)
+            others = subprocess.run(["cat", m.path("large"), m.path("small")], stdout=subprocess.PIPE, check=True,
+                                    timeout=procs.PATIENCE)
+            true(others.stdout == large + b"small", "bytes of the others")
+            true(not hangs.done(), "who reads the key that hangs")
+        finally:
+            rig.proxy.clear()
+            rig.proxy.release()
+        true(hangs.result() == large, "bytes of the one that hung")
 
 
 main()

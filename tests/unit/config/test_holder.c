@@ -74,8 +74,9 @@ void daemon_leave_terminal(const struct daemon *d)
     (void)d;
 }
 
-void daemon_limits(void)
+void daemon_limits(uint64_t mem_limit)
 {
+    (void)mem_limit;
 }
 
 int hold_exec(const struct hold *h, int fd, const char *program, const char *mountpoint)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Close-to-open's request: one, conditional where the bytes are here, and shared without answering from the past. */
 #include "fixture.h"
+#include "fs/data/internal.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -118,6 +119,38 @@ static void large_ones_cost_a_head(void **state)
     fx_close(&x);
 }
 
+static uint64_t used; /* of the memory, at the last request */
+
+static void note_memory(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    struct fx *x = arg;
+    (void)s;
+    (void)req;
+    (void)result;
+    used = budget_used(&x->data->memory);
+}
+
+/* Who only asks whether it is still so holds up nobody who needs memory. */
+static void asking_takes_little_memory(void **state)
+{
+    (void)state;
+    struct fx x;
+    fx_open(&x, &(struct data_conf){0}, 0, 0);
+    struct store_obj base = fx_put(&x, "k", MIB, 1), o;
+    memstore_set_hooks(x.store, note_memory, NULL, &x);
+    assert_int_equal(data_fetch(x.data, "k", &base.etag, MIB, &o), STORE_NOT_MODIFIED);
+    assert_int_equal(used, MIB); /* its bytes are not here */
+    assert_int_equal(data_fetch(x.data, "k", &base.etag, MIB, &o), STORE_NOT_MODIFIED);
+    assert_int_equal(used, CACHE_BLOCK);
+    /* Changed meanwhile: they come by the same request. */
+    (void)fx_put(&x, "k", MIB, 2);
+    memstore_count_reset(x.store);
+    assert_int_equal(data_fetch(x.data, "k", &base.etag, MIB, &o), 0);
+    store_obj_done(&o);
+    expect_requests(&x, 1, 0);
+    fx_close(&x);
+}
+
 static void failures(void **state)
 {
     (void)state;
@@ -229,6 +262,7 @@ int main(void)
         cmocka_unit_test(changed_and_gone),
         cmocka_unit_test(empty_objects),
         cmocka_unit_test(large_ones_cost_a_head),
+        cmocka_unit_test(asking_takes_little_memory),
         cmocka_unit_test(failures),
         cmocka_unit_test(without_a_cache_the_bytes_stay_in_memory),
         cmocka_unit_test(nobody_is_answered_from_before_his_call),
