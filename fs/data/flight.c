@@ -261,6 +261,30 @@ static int look_locked(struct data *d, const struct cache_id *id, uint64_t off, 
     return 0;
 }
 
+/* As look_locked; where it gives nobody, `made` is entered for *range. */
+static int enter(struct flight *made, const struct cache_id *id, uint64_t off, unsigned epoch,
+                 struct flight_range *range, struct flight **ret)
+{
+    lock_take(&made->d->lock);
+    int r = look_locked(made->d, id, off, epoch, range, ret);
+    if (r == 0 && !*ret) {
+        flight_enter_locked(made, *range);
+        made->refs++;
+        *ret = made;
+    }
+    lock_drop(&made->d->lock);
+    return r;
+}
+
+/* After the wait for memory, which is not given back for a look: who did would wait behind all that came since. */
+static bool is_cached_now(struct data *d, const struct cache_id *id, uint64_t off,
+                          unsigned *ret_epoch)
+{
+    uint64_t gap, len;
+    *ret_epoch = flight_epoch(d, id);
+    return !cache_missing(d->cache, id, off, 1, &gap, &len);
+}
+
 int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned epoch,
                struct flight_range want, struct flight **ret)
 {
@@ -280,15 +304,12 @@ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned
     budget_take(&d->memory, want.len);
     made->len = want.len;
     range = want;
-    lock_take(&d->lock);
-    r = look_locked(d, id, off, epoch, &range, ret);
-    bool is_new = r == 0 && !*ret;
-    if (is_new) {
-        flight_enter_locked(made, range);
-        made->refs++;
-        *ret = made;
+    r = enter(made, id, off, epoch, &range, ret);
+    while (r == FLIGHT_AGAIN && !is_cached_now(d, id, off, &epoch)) {
+        range = want;
+        r = enter(made, id, off, epoch, &range, ret);
     }
-    lock_drop(&d->lock);
+    bool is_new = r == 0 && *ret == made;
     if (is_new) {
         budget_give(&d->memory, want.len - range.len);
         launch(made);

@@ -5,6 +5,9 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <unistd.h>
+
+#include "../../../fs/data/internal.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024u)
@@ -254,6 +257,79 @@ static void nobody_is_answered_from_before_his_call(void **state)
     sem_destroy(&h.go);
 }
 
+static void hold_w(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)s;
+    (void)result;
+    struct hold *h = arg;
+    if (strcmp(req->key, "w") == 0) {
+        sem_post(&h->come);
+        sem_wait(&h->go);
+    }
+}
+
+static void *open_w(void *arg)
+{
+    struct opener *o = arg;
+    o->result = data_fetch(o->x->data, "w", NULL, 3 * MIB, &o->obj);
+    return NULL;
+}
+
+static void *open_known(void *arg)
+{
+    struct opener *o = arg;
+    struct store_obj known = o->obj;
+    o->obj = (struct store_obj){0};
+    o->result = data_fetch(o->x->data, "k", &known.etag, known.size, &o->obj);
+    return NULL;
+}
+
+/* Most of the memory is taken: who only asks whether what is here is still so does not wait for room for a body. If
+ * one comes all the same, he does. */
+static void a_question_needs_little_memory(void **state)
+{
+    (void)state;
+    struct fx x;
+    fx_open(&x, &(struct data_conf){.mem_limit = 4 * MIB}, 4, 0);
+    struct store_obj k = fx_put(&x, "k", 3 * MIB, 1), o;
+    fx_put(&x, "w", 3 * MIB, 2);
+    assert_int_equal(data_fetch(x.data, "k", NULL, k.size, &o), 0);
+    store_obj_done(&o);
+    struct hold h = {0};
+    sem_init(&h.come, 0, 0);
+    sem_init(&h.go, 0, 0);
+    memstore_set_hooks(x.store, hold_w, NULL, &h);
+    struct opener w = {.x = &x}, again = {.x = &x, .obj = k};
+    assert_int_equal(pthread_create(&w.thread, NULL, open_w, &w), 0);
+    sem_wait(&h.come);
+    memstore_count_reset(x.store);
+    assert_int_equal(data_fetch(x.data, "k", &k.etag, k.size, &o), STORE_NOT_MODIFIED);
+    expect_requests(&x, 1, 0);
+    struct store_obj new = fx_put(&x, "k", 3 * MIB, 3);
+    assert_int_equal(pthread_create(&again.thread, NULL, open_known, &again), 0);
+    while (budget_waiting(&x.data->memory) == 0)
+        usleep(1000);
+    sem_post(&h.go);
+    pthread_join(w.thread, NULL);
+    pthread_join(again.thread, NULL);
+    assert_int_equal(w.result, 0);
+    assert_int_equal(again.result, 0);
+    assert_true(store_etag_equal(&again.obj.etag, &new.etag));
+    store_obj_done(&w.obj);
+    expect_requests(&x, 2, 1);
+    struct data_file *f = fx_file(&x, "k", &again.obj);
+    char buf[1000];
+    assert_int_equal(data_read(f, 2 * MIB, buf, sizeof(buf)), sizeof(buf));
+    fx_check(buf, 2 * MIB, sizeof(buf), 3);
+    data_file_unref(f);
+    expect_requests(&x, 0, 0);
+    store_obj_done(&again.obj);
+    memstore_set_hooks(x.store, NULL, NULL, NULL);
+    fx_close(&x);
+    sem_destroy(&h.come);
+    sem_destroy(&h.go);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +342,7 @@ int main(void)
         cmocka_unit_test(failures),
         cmocka_unit_test(without_a_cache_the_bytes_stay_in_memory),
         cmocka_unit_test(nobody_is_answered_from_before_his_call),
+        cmocka_unit_test(a_question_needs_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <unistd.h>
+
+#include "../../../fs/data/internal.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024u)
@@ -252,6 +255,92 @@ static void little_memory_is_enough(void **state)
     fx_close(&x);
 }
 
+/* GETs in the order in which the bucket sees them; those of two keys are held there. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char seen[8]; /* first letters of their keys */
+    size_t n;
+    bool lets_a, lets_w;
+} order = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void note_get(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg, (void)s, (void)result;
+    char key = req->range.off == 3 * MIB ? 'a' : req->key[0];
+    pthread_mutex_lock(&order.lock);
+    assert_true(order.n < sizeof(order.seen) - 1);
+    order.seen[order.n++] = key;
+    pthread_cond_broadcast(&order.changed);
+    while ((key == 'a' && !order.lets_a) || (key == 'w' && !order.lets_w))
+        pthread_cond_wait(&order.changed, &order.lock);
+    pthread_mutex_unlock(&order.lock);
+}
+
+static void wait_gets(size_t n)
+{
+    pthread_mutex_lock(&order.lock);
+    while (order.n < n)
+        pthread_cond_wait(&order.changed, &order.lock);
+    pthread_mutex_unlock(&order.lock);
+}
+
+static void let(bool *what)
+{
+    pthread_mutex_lock(&order.lock);
+    *what = true;
+    pthread_cond_broadcast(&order.changed);
+    pthread_mutex_unlock(&order.lock);
+}
+
+static void start_reader(struct fx *x, struct reader *r, const char *key, uint64_t off)
+{
+    struct store_obj base = fx_head(x, key);
+    *r = (struct reader){.file = fx_file(x, key, &base), .off = off, .len = MIB, .buf = malloc(MIB)};
+    assert_int_equal(pthread_create(&r->thread, NULL, read_one, r), 0);
+}
+
+static void wait_waiting(struct fx *x, unsigned n)
+{
+    while (budget_waiting(&x->data->memory) < n)
+        usleep(1000);
+}
+
+/* While one waits for memory another range of its version lands: it looks again, and goes before who came later. */
+static void a_place_is_kept(void **state)
+{
+    (void)state;
+    struct fx x;
+    struct data_conf conf = {.whole_max = KIB, .range_size = MIB, .mem_limit = 2 * MIB};
+    struct reader r[4];
+    fx_open(&x, &conf, 8, 0);
+    fx_put(&x, "f", 5 * MIB, 1);
+    fx_put(&x, "w", 5 * MIB, 2);
+    fx_put(&x, "e", 5 * MIB, 3);
+    memstore_set_hooks(x.store, note_get, NULL, NULL);
+    start_reader(&x, &r[0], "f", 3 * MIB);
+    wait_gets(1);
+    start_reader(&x, &r[1], "w", MIB);
+    wait_gets(2);
+    start_reader(&x, &r[2], "f", MIB);
+    wait_waiting(&x, 1);
+    start_reader(&x, &r[3], "e", MIB);
+    wait_waiting(&x, 2);
+    let(&order.lets_a);
+    wait_gets(4);
+    let(&order.lets_w);
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(r[i].thread, NULL);
+        assert_int_equal(r[i].result, MIB);
+        fx_check(r[i].buf, r[i].off, MIB, i == 0 ? 1 : i == 1 ? 2 : i == 2 ? 1 : 3);
+        free(r[i].buf);
+        data_file_unref(r[i].file);
+    }
+    memstore_set_hooks(x.store, NULL, NULL, NULL);
+    assert_string_equal(order.seen, "awfe");
+    fx_close(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_random_reader_does_not_fetch_the_object),
         cmocka_unit_test(without_a_cache_straight_from_the_bucket),
         cmocka_unit_test(little_memory_is_enough),
+        cmocka_unit_test(a_place_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
