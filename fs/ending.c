@@ -127,8 +127,12 @@ bool run_wait_loop(struct run *run, int64_t deadline_ns, bool push)
 
     lock_take(&run->lock);
     while (!run->locked.loop_ended && until(deadline_ns) > 0) {
-        if (push)
+        if (push) {
+            lock_drop(&run->lock);
+            vfs_let_closes_go(run->m.vfs);
             front_exit(run->m.front);
+            lock_take(&run->lock);
+        }
         (void)cond_wait_ms(&run->changed, &run->lock, EXIT_STEP_MS);
     }
     ended = run->locked.loop_ended;
@@ -167,6 +171,7 @@ static void end_by_signal(struct run *run, int number)
     }
     if (run_wait_loop(run, 0, false))
         return;
+    vfs_let_closes_go(run->m.vfs);
     r = run_drain(run);
     if (front_unmount(run->m.front, true) < 0)
         log_warn("mount.unmount", "cause=%s", LOG_Q(err_text()));

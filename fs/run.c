@@ -4,8 +4,9 @@
  *   umount(8), fusermount3   the loop ends; then everything is sent, however long it takes, unless a signal comes.
  *   s3efs umount             the control thread drains, unmounts, ends the loop where another mount namespace keeps
  *                            it up, and answers when what was left has been sent.
- *   TERM, INT, HUP           drain, detach the mount, end the loop, drain what was left: all within drain_timeout;
- *                            past it the process names what is unsent and ends at once, with 1.
+ *   TERM, INT, HUP           closes that wait for room are journaled, then drain, detach the mount, end the loop, drain
+ *                            what was left: all within drain_timeout; past it the process names what is unsent and ends
+ *                            at once, with 1.
  *
  * Threads: main runs the loop and the last drain; the signal thread only the third way; helpers drain, so that a
  * drain can be waited for with a limit (what hangs in one is the bucket, and the process ends under it). */

@@ -37,7 +37,7 @@ struct run {
  * hangs in the vfs, which must not be freed any more. */
 int run_drain(struct run *run);
 void run_report_unsent(struct run *run); /* to the log: what err_text() says, and what is not sent */
-/* true: the FUSE loop has ended, by itself or (push) because it was told to. */
+/* true: the FUSE loop has ended, by itself or (push) because it was told to, and nothing holds its calls up that needs not. */
 bool run_wait_loop(struct run *run, int64_t deadline_ns, bool push);
 void *run_signal_main(void *run); /* the signals' thread */
 

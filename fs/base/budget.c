@@ -37,11 +37,11 @@ static bool fits_locked(const struct budget *b, uint64_t bytes)
 }
 
 /* To those who wait, in their order; who gets some is counted as having it before it runs. */
-static void grant_locked(struct budget *b)
+static void grant_locked(struct budget *b, bool all)
 {
     struct budget_wait *w;
 
-    while ((w = b->locked.first) != NULL && fits_locked(b, w->bytes)) {
+    while ((w = b->locked.first) != NULL && (all || fits_locked(b, w->bytes))) {
         b->locked.first = w->next;
         b->locked.waiting--;
         b->locked.used += w->bytes;
@@ -111,7 +111,14 @@ void budget_give(struct budget *b, uint64_t bytes)
     lock_take(&b->lock);
     assert(b->locked.used >= bytes);
     b->locked.used -= bytes;
-    grant_locked(b);
+    grant_locked(b, false);
+    lock_drop(&b->lock);
+}
+
+void budget_let_go(struct budget *b)
+{
+    lock_take(&b->lock);
+    grant_locked(b, true);
     lock_drop(&b->lock);
 }
 

@@ -204,7 +204,7 @@ static int commit_handle(struct vfs *v, struct handle *h, bool is_fsync)
         h->has_written = h->is_fresh = false;
     inode_io_drop(v, h->inode);
     pthread_rwlock_unlock(&v->names);
-    outroom_give(v, room);
+    outroom_give(v, h->inode, room);
     inode_tell_kernel(v, h->inode);
     return r;
 }

@@ -98,6 +98,7 @@ struct inode {
     char *newer_key;       /* but here, where its file was seen in a newer version (NULL: nowhere) */
     bool is_kernel_behind; /* its pages and attributes, until inode_tell_kernel() has told it */
     unsigned kernel_change; /* counts what it is to be told */
+    unsigned n_closing;     /* closes that wait, or did, for room in the journal (outroom.c) */
     struct handle *handles;
     struct kept *kept;      /* keep.c: what the takeover table has of it; guarded by io */
     struct lockfile *locks; /* once it was locked */

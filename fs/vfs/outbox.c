@@ -222,6 +222,18 @@ bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i)
            !inode_is_stale_locked(v, i) && i->torn == 0 && !i->is_barred && i->strict == NULL;
 }
 
+void outbox_keep(struct vfs *v, struct inode *i)
+{
+    bool is_due;
+
+    lock_take(&v->tree);
+    is_due = i->n_closing > 0 && i->out == NULL && inode_is_owed_locked(v, i) &&
+             outbox_can_wait_locked(v, i);
+    lock_drop(&v->tree);
+    if (is_due && (content_open(v, i) < 0 || put(v, i, NULL) < 0))
+        log_debug("journal.put", "cause=%s", LOG_Q(err_text()));
+}
+
 int outbox_commit(struct vfs *v, struct inode *i)
 {
     bool is_needed, can_wait, is_tried;

@@ -49,6 +49,9 @@ struct outbox_place {
 /* What a close, or under commit=local an fsync, waits for: what is dirty is in the journal. What
  * can't be, and has no entry, is committed. 0, or the errno of the close. */
 int outbox_commit(struct vfs *v, struct inode *i);
+/* Before it is sent at the end of a mount: what a close that waits for room has yet to journal, so that it is safe
+ * if the sending hangs. Best effort. */
+void outbox_keep(struct vfs *v, struct inode *i);
 /* Can its close be over before it is sent? What is no plain file of this mount alone goes by the bucket; and what is
  * torn is refused there. */
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i);
@@ -91,7 +94,7 @@ void outroom_count_locked(struct vfs *v, struct inode *i);
 /* Before a close that may make one more: waits for room, with no lock held. The ticket goes back when the close is
  * over: the entry counts by itself. */
 _must_check_ uint64_t outroom_take(struct vfs *v, struct inode *i);
-void outroom_give(struct vfs *v, uint64_t ticket);
+void outroom_give(struct vfs *v, struct inode *i, uint64_t ticket);
 
 /* --- with no lock held --- */
 /* However many files are unsent, none of them needs a descriptor while nobody uses it. NULL is fine; consumed. */

@@ -35,6 +35,7 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
     if (i->out == NULL && inode_is_owed_locked(v, i) && outbox_can_wait_locked(v, i)) {
         idle_charge_locked(v, i); /* it was written to */
         bytes = i->charged + OUTROOM_ENTRY;
+        i->n_closing++;
     }
     lock_drop(&v->tree);
     if (bytes > 0)
@@ -42,7 +43,17 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
     return bytes;
 }
 
-void outroom_give(struct vfs *v, uint64_t ticket)
+void outroom_give(struct vfs *v, struct inode *i, uint64_t ticket)
 {
+    if (ticket == 0)
+        return;
+    lock_take(&v->tree);
+    i->n_closing--;
+    lock_drop(&v->tree);
     budget_give(&v->unsent, ticket);
+}
+
+void vfs_let_closes_go(struct vfs *v)
+{
+    budget_let_go(&v->unsent);
 }

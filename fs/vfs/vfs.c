@@ -289,6 +289,7 @@ static int drain_one(struct vfs *v, struct inode *i)
 
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
+    outbox_keep(v, i);
     r = i->out != NULL ? outbox_send(v, i) : commit_inode_unwaited(v, i);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);

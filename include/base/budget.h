@@ -2,7 +2,7 @@
 /* An amount of memory that many share: no more than its maximum is out at once, and who wants more waits.
  *
  * BUDGET-1  What is out is never above max, but for one request that is larger than max itself,
- *           which goes alone, and for what is only counted (budget_add).
+ *           which goes alone, for what is only counted (budget_add), and for who is let go (budget_let_go).
  * BUDGET-2  A wait ends as soon as what others have comes back. Nothing else ends it, no signal and no time: so whoever
  *           holds a part of a budget gives it back without waiting for this budget again, and who waits for one
  *           budget while it holds a part of another does so in one order everywhere (fs/memplan.h, MEM-2).
@@ -47,6 +47,8 @@ void budget_take(struct budget *b, uint64_t bytes); /* waits */
 _must_check_ bool budget_try(struct budget *b, uint64_t bytes, uint64_t limit);
 /* Without a wait, and whatever is out: what is there already and only counts. */
 void budget_add(struct budget *b, uint64_t bytes);
+/* Who waits now gets it all the same, without regard to max, and is counted as having it. */
+void budget_let_go(struct budget *b);
 void budget_give(struct budget *b, uint64_t bytes); /* by any thread, in any pieces */
 
 uint64_t budget_used(struct budget *b);

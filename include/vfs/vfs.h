@@ -276,6 +276,11 @@ void vfs_lock_stop(struct vfs *v);
  * waited for. 0 or the first error; -EIO also where the journal has entries of which no file could be made. */
 _must_check_ int vfs_drain(struct vfs *v);
 
+/* At the end of a mount, which may come before the bucket answers: closes that wait for room among the unsent files
+ * (vfs_conf.unsent_max) go on, so that their bytes are journaled before it. Those that come later wait as ever. Waits for
+ * nothing. Any thread. */
+void vfs_let_closes_go(struct vfs *v);
+
 /* Before the mount is used: every entry of the journal becomes a file again, which is sent like one whose close has
  * returned. Asks the bucket nothing. 0, or the journal's error; an entry that can't be read stays where it is. */
 _must_check_ int vfs_replay(struct vfs *v);

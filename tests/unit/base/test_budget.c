@@ -252,6 +252,38 @@ static void one_piece_for_many(void **state)
     budget_give(&t.budget, TAKERS);
 }
 
+static void *take_twice(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        budget_take(&t.budget, SIZE);
+        hold(SIZE, true);
+    }
+    return NULL;
+}
+
+/* Who waits is let go, and counted; the next one waits again. */
+static void let_go(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    budget_init(&t.budget, SIZE);
+    budget_let_go(&t.budget); /* nobody waits */
+    budget_take(&t.budget, SIZE);
+    assert_int_equal(pthread_create(&thread, NULL, take_twice, NULL), 0);
+    for (unsigned n = 2; n <= 3; n++) {
+        while (budget_waiting(&t.budget) == 0)
+            sched_yield();
+        assert_int_equal(budget_used(&t.budget), (n - 1) * SIZE);
+        budget_let_go(&t.budget);
+        assert_int_equal(budget_used(&t.budget), n * SIZE);
+    }
+    pthread_join(thread, NULL);
+    assert_false(budget_try(&t.budget, 1, UINT64_MAX));
+    budget_give(&t.budget, 3 * SIZE);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -265,6 +297,7 @@ int main(void)
         T(a_large_one_is_not_passed_by),
         T(in_the_order_of_coming),
         T(one_piece_for_many), T(what_only_counts),
+        T(let_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

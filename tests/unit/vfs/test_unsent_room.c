@@ -204,6 +204,42 @@ static void what_a_start_finds_counts(void **state)
     assert_object("f000", "f000");
 }
 
+/* The bucket can't be reached, and the mount is to end: a close that waits is journaled all the same,
+ * its bytes are there for the next mount, and so are those of one that a drain meets before it. */
+static void the_end_waits_for_no_room(void **state)
+{
+    static const unsigned files = FILES;
+    pthread_t thread;
+    unsigned n;
+
+    (void)state;
+    memstore_fail(rig.store, STORE_PUT, 1, 10000, -EIO);
+    assert_int_equal(pthread_create(&thread, NULL, put_all, (void *)(uintptr_t)&files), 0);
+    wait_for_a_wait();
+    n = closed();
+    assert_int_equal(entries(), n);
+    assert_int_equal(vfs_drain(rig.vfs), -EIO);
+    assert_int_equal(entries(), n + 1); /* it still waits */
+    assert_int_equal(closed(), n);
+    vfs_let_closes_go(rig.vfs);
+    while (closed() == n || (!is_done() && stats().closes_waiting == 0))
+        usleep(1000);
+    assert_int_equal(rig_snapshot(&rig), 0);
+    n = closed();
+    assert_true(n < FILES);
+    while (!is_done()) {
+        vfs_let_closes_go(rig.vfs);
+        usleep(1000);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(t.error, 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    memstore_clear_faults(rig.store);
+    assert_int_equal(outbox_run(rig.vfs), n);
+    for (unsigned i = 0; i < n; i++)
+        assert_object(name_of(i), name_of(i));
+}
+
 static void fail_index(void *arg, const char *path)
 {
     size_t n = strlen(path);
@@ -270,6 +306,7 @@ int main(void)
         U(who_makes_none_does_not_wait),
         U(open_files_do_not_count),
         U(what_a_start_finds_counts),
+        U(the_end_waits_for_no_room),
         U(a_journal_that_drops_nothing),
         U(what_goes_by_the_bucket_does_not_wait),
     };
