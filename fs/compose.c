@@ -189,6 +189,7 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .extra_options = c->kernel_options,
         .takeover = c->takeover,
         .fuse_fd = m->fuse_fd,
+        .requests_fd = m->requests_fd,
         .threads = c->threads,
         .max_request = m->memory.request,
         .replies_max = m->memory.replies,

@@ -38,6 +38,7 @@ struct compose {
     struct cache *cache;
     struct journal *journal;
     struct table *table; /* option takeover */
+    int requests_fd;     /* where its unanswered requests stand; 0: nowhere */
     int lock_fd;         /* of cache_dir, which the daemon before has left; 0: none */
     int fuse_fd;         /* /dev/fuse of a living mount that is taken over; -1: there is none. Set before compose_open */
     bool cache_started;

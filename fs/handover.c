@@ -50,8 +50,10 @@ int hold_exec(const struct hold *h, int fd, const char *program, const char *mou
         r = keep_over_exec(h->fuse_fd);
     if (r == 0 && h->lock_fd > 0)
         r = keep_over_exec(h->lock_fd);
-    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%d:%s:%s", h->sock, h->fuse_fd,
-                                   h->lock_fd, h->token, mountpoint) >= sizeof(text))
+    if (r == 0 && h->requests_fd > 0)
+        r = keep_over_exec(h->requests_fd);
+    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%d:%d:%s:%s", h->sock, h->fuse_fd,
+                                   h->lock_fd, h->requests_fd, h->token, mountpoint) >= sizeof(text))
         r = err_set(-ENAMETOOLONG, "the mount point's path is too long");
     if (r == 0 && setenv(ENV, text, 1) < 0)
         r = err_set(-ENOMEM, "out of memory");
@@ -95,7 +97,7 @@ int hold_from_env(struct hold *ret, char **ret_mountpoint)
         return err_set(-ENOMEM, "out of memory");
     unsetenv(ENV);
     if (!take_number(&at, &ret->sock) || !take_number(&at, &ret->fuse_fd) ||
-        !take_number(&at, &ret->lock_fd) || (end = strchr(at, ':')) == NULL)
+        !take_number(&at, &ret->lock_fd) || !take_number(&at, &ret->requests_fd) || (end = strchr(at, ':')) == NULL)
         return err_set(-EINVAL, ENV ": not what a holder gives");
     *end = '\0';
     if (str_copy(ret->token, sizeof(ret->token), at) < 0)
@@ -131,7 +133,7 @@ int handover(const struct hold *h, struct front *f, const char *params)
         return r;
     if (h == NULL || !front_can_resend(f))
         return err_set(-EOPNOTSUPP, "the mount has no holder: it needs option takeover and Linux "
-                                    "6.9; unmount it, and mount it again");
+                                    "4.20; unmount it, and mount it again");
     if (format != VFS_KEEP_FORMAT)
         return err_set(-EPROTO,
                        "%s reads takeover tables of format %" PRIu64

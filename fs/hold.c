@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a daemon tells its holder. A message is a letter: 'M' (mounted) and 'L' (the lock) come with a descriptor, 'R' and
- * 'r': ready, after 'U' a token, a blank, a program; 'X': let go of the mount. */
+/* What a daemon tells its holder. A message is a letter: 'M' (mounted), 'L' (the lock) and 'Q' (requests) come with a
+ * descriptor, 'R' and 'r': ready, after 'U' a token, a blank, a program; 'X': let go of the mount. */
 #include "holder.h"
 
 #include <errno.h>
@@ -40,8 +40,10 @@ static int tell(const struct hold *h, const char *text, int fd)
     return err_set(-ECONNRESET, "the holder of the mount is gone");
 }
 
-void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd)
+void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd, int requests_fd)
 {
+    if (requests_fd > 0)
+        (void)!tell(h, "Q", requests_fd);
     (void)!tell(h, "L", lock_fd);
     (void)!tell(h, "M", fuse_fd);
 }

@@ -36,7 +36,7 @@ struct holder {
     const struct config *config;
     struct daemon *daemon;
     sigset_t signals, before;
-    int signal_fd, sock, fuse_fd, lock_fd;
+    int signal_fd, sock, fuse_fd, lock_fd, requests_fd;
     pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
     struct program now, next, last; /* daemons are; the daemon has named it; while now is on trial */
@@ -89,7 +89,7 @@ static void note_ready(struct holder *h, bool can_follow)
     h->can_follow = can_follow && h->fuse_fd >= 0;
     daemon_leave_terminal(h->daemon);
     if (!can_follow) {
-        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel can't send requests again (6.9 can), or "
+        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel is older than 4.20, or "
                                   "files of an earlier mount are unsent\"");
         let_go(h);
     }
@@ -124,6 +124,8 @@ static bool take_message(struct holder *h)
         take_fd(&msg, &h->fuse_fd);
     else if (text[0] == 'L')
         take_fd(&msg, &h->lock_fd);
+    else if (text[0] == 'Q')
+        take_fd(&msg, &h->requests_fd);
     else if (text[0] == 'U')
         take_program(h, text + 1);
     else if (text[0] == 'X')
@@ -173,7 +175,7 @@ static int start(struct holder *h, struct hold *ret)
         close(ends[0]);
         close(h->signal_fd);
         unblock(h);
-        *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd};
+        *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd, .requests_fd = h->requests_fd};
         memcpy(ret->token, h->token, sizeof(ret->token));
         if (h->now.fd > 0 && h->fuse_fd >= 0)
             become(h, ret);

@@ -22,6 +22,7 @@ struct hold {
     int sock;    /* to the holder; -1: there is none */
     int fuse_fd; /* of a living mount that is to be taken over; -1: mount anew */
     int lock_fd; /* of its cache_dir; 0: none yet */
+    int requests_fd; /* where its unanswered requests stand; 0: nowhere */
     char token[HOLD_TOKEN_MAX]; /* of the upgrade that started it; "" */
 };
 
@@ -30,9 +31,9 @@ struct hold {
 int holder_run(const struct config *c, struct daemon *d);
 
 /* --- hold.c: from the daemon --- */
-/* The mount is there, and these are its descriptor and its cache's lock, which nobody is to have between
- * two daemons; the mount is served (can_follow: and may be taken over, if this daemon dies). Do nothing without a holder. */
-void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd);
+/* The mount is there, and these are its descriptor, its cache's lock, which nobody is to have between two daemons, and the
+ * memory of its unanswered requests; the mount is served (can_follow: and may be taken over, if this daemon dies). Do nothing without a holder. */
+void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd, int requests_fd);
 void hold_ready(const struct hold *h, bool can_follow);
 void hold_lost(const struct hold *h); /* nothing can be taken over any more */
 _must_check_ int hold_next(const struct hold *h, const char *program, const char *token);

@@ -81,6 +81,7 @@ static int open_all(struct run *run)
     int r;
 
     run->m.fuse_fd = run->daemon->hold != NULL ? run->daemon->hold->fuse_fd : -1;
+    run->m.requests_fd = run->daemon->hold != NULL ? run->daemon->hold->requests_fd : 0;
     run->m.lock_fd = run->daemon->hold != NULL ? run->daemon->hold->lock_fd : 0;
     r = compose_open(&run->m, run->config, ready, run);
 
@@ -96,7 +97,7 @@ static int open_all(struct run *run)
     lock_drop(&run->lock);
     r = front_start(run->m.front, run->m.vfs);
     if (r == 0 && run->m.fuse_fd < 0)
-        hold_mounted(run->daemon->hold, front_fd(run->m.front), cache_lock_fd(run->m.cache));
+        hold_mounted(run->daemon->hold, front_fd(run->m.front), cache_lock_fd(run->m.cache), front_requests_fd(run->m.front));
     return r < 0 ? r : control_start(run->control);
 }
 

@@ -12,6 +12,7 @@
 #include "base/budget.h"
 #include "base/lock.h"
 #include "front/front.h"
+#include "unanswered.h"
 
 struct iovec;
 struct notify;
@@ -38,7 +39,8 @@ struct front {
     struct take {
         bool is_on; /* takeover=: what follows is used */
         int fd;     /* /dev/fuse of the living mount; -1: a new one */
-        bool can_resend;
+        enum take_way { TAKE_NOT, TAKE_RESENT, TAKE_COPIED } way; /* how requests come again: by the kernel, or by us */
+        struct unanswered *unanswered;
         uint64_t init_unique;
         struct lock lock;
         struct cond changed;
@@ -111,6 +113,12 @@ int take_mount(struct front *f); /* as fuse_session_mount() */
 /* INIT again, with no flag that its answer did not have. Pure. */
 void take_mask_init(void *in, size_t in_len, const void *out, size_t out_len);
 _must_check_ int take_start(struct front *f);
+/* takeinit.c */
+void take_note_init(struct front *f, const void *buf, size_t len); /* the kernel's */
+int take_keep_init_answer(struct front *f, const void *body, size_t len);
+_must_check_ int take_check_init(struct front *f); /* what was agreed with the kernel when the mount began: -EBADMSG */
+/* The kernel's INIT, with what was agreed on. -1 with errno. */
+ssize_t take_old_init(struct front *f, void *buf, size_t len);
 /* Has the daemon before this one read the request that this thread serves, and is it not known what came of it? */
 bool front_is_again(void);
 

@@ -144,6 +144,8 @@ int front_new(const struct front_conf *conf, struct front **ret)
         return err_set(-ENOMEM, "out of memory");
     fuse_set_log_func(take_fuse_log);
     r = make_session(f, conf);
+    if (r == 0 && conf->takeover)
+        r = unanswered_new(f->take.fd >= 0 ? conf->requests_fd : 0, f->threads, f->max_request, &f->take.unanswered);
     if (r < 0)
         return r;
     *ret = steal(&f);
@@ -323,6 +325,7 @@ void front_free(struct front *f)
     kill_free(f->kill);
     if (f->session != NULL)
         fuse_session_destroy(f->session);
+    unanswered_free(f->take.unanswered);
     budget_done(&f->replies);
     cond_done(&f->take.changed);
     lock_done(&f->take.lock);

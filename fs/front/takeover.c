@@ -4,6 +4,7 @@
  * The first daemon keeps INIT and its answer. One that takes over gives libfuse that INIT again as its first request,
  * with no more flags than were agreed on, and swallows the answer; only then does any thread read from the kernel, which
  * is asked to send again what the dead daemon had read (FUSE_NOTIFY_RESEND).
+ * Where the kernel can't (before 6.9), every request is read to where the next daemon finds it (unanswered.h).
  * TAKE-1  What an answer tells of is in the takeover table before the answer goes.
  * TAKE-2  A request that comes again and whose answer was kept gets that answer, and is not run.
  * TAKE-3  The kernel is asked before the new daemon reads anything. It sends again all that was read and not answered, by
@@ -23,12 +24,7 @@
 
 #define UNIQUE_RESEND (UINT64_C(1) << 63) /* newer than the headers of Debian 12 */
 #define NOTIFY_RESEND 7
-#define HAS_RESEND_FLAGS2 (1u << 7)
 #define REPLY_MAX 4096
-/* The second word of flags: newer than the headers of Debian 11. */
-#define ANSWER_FLAGS2 (offsetof(struct fuse_init_out, max_pages) + 2 * sizeof(uint16_t))
-enum { BLOB_INIT, BLOB_INIT_REPLY };
-
 /* The request that this thread serves. */
 static _Thread_local struct {
     uint32_t opcode;
@@ -103,7 +99,8 @@ static void ask_again(int fd)
 /* INIT's answer of a daemon that takes over: the kernel has it. TAKE-3 */
 static void open_gate(struct front *f, int fd)
 {
-    ask_again(fd);
+    if (f->take.way == TAKE_RESENT)
+        ask_again(fd);
     lock_take(&f->take.lock);
     f->take.stage = TAKE_RUNS;
     cond_broadcast(&f->take.changed);
@@ -113,6 +110,19 @@ static void open_gate(struct front *f, int fd)
 static bool is_init_answer(struct front *f, const struct fuse_out_header *head)
 {
     return !atomic_load(&f->answered) && head->unique == f->take.init_unique && !atomic_exchange(&f->answered, true);
+}
+
+static ssize_t send_answer(struct front *f, int fd, const struct iovec *iov, int count)
+{
+    const struct fuse_out_header *head = iov[0].iov_base;
+    uint64_t unique = head->unique;
+    ssize_t n = writev(fd, iov, count);
+    int error = errno;
+
+    if (f->take.way == TAKE_COPIED && (n >= 0 || error == ENOENT))
+        unanswered_done(f->take.unanswered, f->vfs, unique);
+    errno = error;
+    return n;
 }
 
 static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata)
@@ -128,59 +138,18 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata
             open_gate(f, fd);
             return total(iov, count);
         }
-        if (count == 2 && vfs_keep_blob(f->vfs, BLOB_INIT_REPLY, iov[1].iov_base, iov[1].iov_len) < 0)
-            f->take.can_resend = false;
+        if (count == 2 && take_keep_init_answer(f, iov[1].iov_base, iov[1].iov_len) < 0)
+            f->take.way = TAKE_NOT;
         return writev(fd, iov, count);
     }
     if (is_once(serving.opcode) && head->error != -EINTR)
         keep_answer(f, head->unique & ~UNIQUE_RESEND, iov, count);
     else
         vfs_keep_reply(f->vfs, head->unique & ~UNIQUE_RESEND, NULL, 0);
-    return writev(fd, iov, count);
+    return send_answer(f, fd, iov, count);
 }
 
 /* --- requests --- */
-
-/* Of a word of flags at both places; what the answer is too short for was not agreed on. */
-static void mask(char *in, size_t in_len, size_t in_at, const char *out, size_t out_len, size_t out_at)
-{
-    uint32_t have, agreed = 0;
-
-    if (in_len < in_at + sizeof(have))
-        return;
-    memcpy(&have, in + in_at, sizeof(have));
-    if (out_len >= out_at + sizeof(agreed))
-        memcpy(&agreed, out + out_at, sizeof(agreed));
-    have &= agreed;
-    memcpy(in + in_at, &have, sizeof(have));
-}
-
-void take_mask_init(void *in, size_t in_len, const void *out, size_t out_len)
-{
-    size_t at = sizeof(struct fuse_in_header) + offsetof(struct fuse_init_in, flags);
-
-    mask(in, in_len, at, out, out_len, offsetof(struct fuse_init_out, flags));
-    mask(in, in_len, at + sizeof(uint32_t), out, out_len, ANSWER_FLAGS2);
-}
-
-/* The kernel's INIT, with what was agreed on. -1 with errno. */
-static ssize_t old_init(struct front *f, void *buf, size_t len)
-{
-    _cleanup_free_ void *in = NULL, *out = NULL;
-    size_t in_len, out_len, flags_at = sizeof(struct fuse_in_header) + offsetof(struct fuse_init_in, flags);
-
-    if (vfs_kept_blob(f->vfs, BLOB_INIT, &in, &in_len) < 0 || vfs_kept_blob(f->vfs, BLOB_INIT_REPLY, &out, &out_len) < 0 ||
-        in_len > len || in_len < flags_at + sizeof(uint32_t) ||
-        out_len < offsetof(struct fuse_init_out, flags) + sizeof(uint32_t)) {
-        log_error("takeover.init", "cause=%s", LOG_Q("what was agreed with the kernel is not known"));
-        errno = EPROTO;
-        return -1;
-    }
-    memcpy(buf, in, in_len);
-    take_mask_init(buf, in_len, out, out_len);
-    f->take.init_unique = ((struct fuse_in_header *)buf)->unique;
-    return (ssize_t)in_len;
-}
 
 /* true: this thread is the first, and gives libfuse the old INIT. */
 static bool wait_gate(struct front *f)
@@ -208,18 +177,6 @@ static void note_running(struct front *f)
     lock_drop(&f->take.lock);
 }
 
-static void note_init(struct front *f, const void *buf, size_t len)
-{
-    const struct fuse_in_header *head = buf;
-    const char *body = (const char *)buf + sizeof(*head);
-    uint32_t flags2 = 0;
-
-    if (len >= sizeof(*head) + offsetof(struct fuse_init_in, flags) + 2 * sizeof(uint32_t))
-        memcpy(&flags2, body + offsetof(struct fuse_init_in, flags) + sizeof(uint32_t), sizeof(flags2));
-    f->take.init_unique = head->unique;
-    f->take.can_resend = (flags2 & HAS_RESEND_FLAGS2) != 0 && vfs_keep_blob(f->vfs, BLOB_INIT, buf, len) == 0;
-}
-
 /* TAKE-2. true: it is answered. */
 static bool answer_again(struct front *f, int fd, uint64_t unique)
 {
@@ -234,7 +191,7 @@ static bool answer_again(struct front *f, int fd, uint64_t unique)
     iov[1] = (struct iovec){(char *)kept + sizeof(int32_t), len - sizeof(int32_t)};
     head.len = (uint32_t)total(iov, 2);
     log_debug("takeover.answer", "unique=%llu error=%d", (unsigned long long)(unique & ~UNIQUE_RESEND), head.error);
-    return writev(fd, iov, 2) >= 0 || errno == ENOENT;
+    return send_answer(f, fd, iov, 2) >= 0 || errno == ENOENT;
 }
 
 /* Of a daemon that is killed while the kernel copies a request into pages that are not there yet, the request ends with EIO:
@@ -262,26 +219,41 @@ static ssize_t read_cancelable(int fd, void *buf, size_t len, int state)
     return n;
 }
 
+/* *ret_is_again: a daemon before this one had read it. */
+static ssize_t take_request(struct front *f, int fd, void *buf, size_t len, int state, bool *ret_is_again)
+{
+    const struct fuse_in_header *head = buf;
+    ssize_t n = f->take.way == TAKE_COPIED ? (ssize_t)unanswered_next(f->take.unanswered, buf, len) : 0;
+
+    *ret_is_again = n > 0;
+    if (n > 0)
+        return n;
+    if (f->take.way == TAKE_COPIED)
+        return unanswered_read(f->take.unanswered, f->vfs, fd, buf, len, state);
+    touch(buf, len);
+    n = read_cancelable(fd, buf, len, state);
+    *ret_is_again = n >= (ssize_t)sizeof(*head) && (head->unique & UNIQUE_RESEND) != 0;
+    return n;
+}
+
 static ssize_t next_request(struct front *f, int fd, void *buf, size_t len, int state)
 {
     const struct fuse_in_header *head = buf;
     ssize_t n;
 
     if (wait_gate(f))
-        return old_init(f, buf, len);
+        return take_old_init(f, buf, len);
     do {
         vfs_keep_begin(f->vfs, 0);
-        touch(buf, len);
-        n = read_cancelable(fd, buf, len, state);
+        n = take_request(f, fd, buf, len, state, &serving.is_again);
         if (n < (ssize_t)sizeof(*head))
             return n;
         vfs_keep_begin(f->vfs, head->unique & ~UNIQUE_RESEND);
         if (!serving.is_running)
             note_running(f);
         serving.opcode = head->opcode;
-        serving.is_again = (head->unique & UNIQUE_RESEND) != 0;
         if (head->opcode == FUSE_INIT)
-            note_init(f, buf, (size_t)n);
+            take_note_init(f, buf, (size_t)n);
     } while (serving.is_again && answer_again(f, fd, head->unique));
     return n;
 }
@@ -319,20 +291,6 @@ int take_start(struct front *f)
 }
 #endif
 
-/* What was agreed with the kernel when the mount began. */
-static int check_init(struct front *f)
-{
-    size_t n;
-
-    for (unsigned blob = BLOB_INIT; blob <= BLOB_INIT_REPLY; blob++) {
-        _cleanup_free_ void *data = NULL;
-
-        if (vfs_kept_blob(f->vfs, blob, &data, &n) < 0)
-            return err_set(-EBADMSG, "the mount can't be taken over: what was agreed with the kernel is not known");
-    }
-    return 0;
-}
-
 int take_mount(struct front *f)
 {
     char path[32];
@@ -344,7 +302,9 @@ int take_mount(struct front *f)
     }
     if (f->take.fd < 0)
         return fuse_session_mount(f->session, f->mountpoint);
-    r = check_init(f);
+    r = take_check_init(f);
+    if (r == 0 && f->take.way == TAKE_COPIED)
+        r = unanswered_take(f->take.unanswered, f->vfs, f->take.fd);
     if (r < 0)
         return r;
     snprintf(path, sizeof(path), "/dev/fd/%d", f->take.fd);
@@ -369,5 +329,10 @@ void front_pause(struct front *f, int64_t ms)
 
 bool front_can_resend(const struct front *f)
 {
-    return (f->take.fd >= 0 || f->take.can_resend) && !vfs_keep_is_lost(f->vfs);
+    return f->take.way != TAKE_NOT && !vfs_keep_is_lost(f->vfs);
+}
+
+int front_requests_fd(const struct front *f)
+{
+    return f->take.unanswered != NULL ? unanswered_fd(f->take.unanswered) : 0;
 }

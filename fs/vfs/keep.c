@@ -295,6 +295,18 @@ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len)
     return v->keep != NULL ? table_write(v->keep->table, &item, 1) : 0;
 }
 
+int vfs_keep_request(struct vfs *v, uint64_t unique, const void *request, size_t len)
+{
+    const struct table_item item = {.kind = KEEP_REQUEST, .id = unique, .data = request, .len = len};
+
+    return v->keep != NULL ? table_write(v->keep->table, &item, 1) : 0;
+}
+
+int vfs_kept_requests(struct vfs *v, int (*fn)(void *arg, uint64_t unique, const void *request, size_t len), void *arg)
+{
+    return v->keep != NULL ? table_each(v->keep->table, KEEP_REQUEST, fn, arg) : 0;
+}
+
 bool vfs_keep_is_lost(struct vfs *v)
 {
     return v->keep == NULL || table_is_lost(v->keep->table);

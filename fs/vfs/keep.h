@@ -14,7 +14,7 @@
 #include "internal.h"
 #include "keeprec.h"
 
-enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b', KEEP_TRY = 't', KEEP_FORMAT = 'v' };
+enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b', KEEP_TRY = 't', KEEP_REQUEST = 'q', KEEP_FORMAT = 'v' };
 
 int keep_new(struct vfs *v, struct table *t);
 void keep_free(struct vfs *v); /* the records stay */

@@ -23,6 +23,7 @@ struct front_conf {
     const char *extra_options; /* noexec,nosuid,...: for the kernel, comma-separated; or NULL */
     bool takeover; /* the vfs has a table (vfs_conf.table): this daemon may be followed by another, or follows one */
     int fuse_fd;   /* with takeover: /dev/fuse of the living mount, borrowed; -1: mount anew */
+    int requests_fd; /* then: what the daemon before this one had of front_requests_fd(), borrowed; <= 0: nothing */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
     uint32_t max_request;     /* bytes of a read or write; 0 = 1 MiB. Each thread has a buffer for one */
     uint64_t replies_max;     /* bytes of answers to reads at once: others wait; 0: any */
@@ -32,9 +33,10 @@ struct front_conf {
 };
 _must_check_ int front_new(const struct front_conf *conf, struct front **ret);
 _must_check_ int front_start(struct front *f, struct vfs *v);
-/* With takeover, from front_start() on: what the next daemon needs of the kernel's side; from `ready` on: can the kernel
- * send requests again (6.9), so that there can be a next daemon? */
+/* With takeover, from front_start() on: what the next daemon needs of the kernel's side; from `ready` on: do requests
+ * come again, by the kernel (6.9) or by us (4.20), so that there can be a next daemon? */
 int front_fd(struct front *f);
+int front_requests_fd(const struct front *f); /* where unanswered requests stand; 0: nowhere */
 bool front_can_resend(const struct front *f);
 /* With takeover, before this process ends as if it were killed: no request is read any more, and those under way have so
  * long to be answered. What is not answered comes again to the next daemon. */

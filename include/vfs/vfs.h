@@ -290,7 +290,7 @@ _must_check_ int vfs_replay(struct vfs *v);
  * died. Asks the bucket only for what was being sent at that moment, which is sent or found there. 0; -EBADMSG: the table
  * can't be believed. Dirty bytes that can't be had again make their file fail: close and fsync say EIO, until it is cut to nothing (T24). */
 _must_check_ int vfs_takeover(struct vfs *v);
-#define VFS_KEEP_FORMAT 1 /* of the table's records, as a whole: one of another format is not taken over */
+#define VFS_KEEP_FORMAT 2 /* of the table's records, as a whole: one of another format is not taken over */
 /* reply: the error as the kernel is told it (int32_t), then the answer's body.
  * Around each request, on the thread that serves it: it has arrived; it was served, and this is its answer (NULL: one that
  * may be found anew). What the kernel is about to be told is in the table when vfs_keep_reply() returns. */
@@ -312,6 +312,10 @@ bool vfs_was_implied(struct vfs *v, const struct vfs_ctx *x, uint64_t new_dir, c
 /* The caller's own, by number. */
 _must_check_ int vfs_keep_blob(struct vfs *v, unsigned n, const void *data, size_t len);
 bool vfs_keep_is_lost(struct vfs *v); /* could not be written, or there is none: nothing can be taken over */
+/* A request that is not answered, as it was read, by its number (NULL: it is). fn must not keep any. */
+_must_check_ int vfs_keep_request(struct vfs *v, uint64_t unique, const void *request, size_t len);
+_must_check_ int vfs_kept_requests(struct vfs *v, int (*fn)(void *arg, uint64_t unique, const void *request, size_t len),
+                                   void *arg);
 _must_check_ int vfs_kept_blob(struct vfs *v, unsigned n, void **ret, size_t *ret_len); /* -ENOENT */
 
 /* What is not in the bucket yet: the keys of the first `max`, those whose close has returned longest ago first. */

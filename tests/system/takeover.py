@@ -62,11 +62,12 @@ def ask(sock, line):
     return out.decode()
 
 
-def start(rig, **opts):
-    m = rig.mount(takeover=True, nolock=True, **opts)
+def start(rig, old_kernel=False, **opts):
+    env = mount.environment(S3EFS_OLD_KERNEL="1") if old_kernel else None
+    m = rig.mount(env=env, takeover=True, nolock=True, **opts)
     if "event=holder.kernel" in m.log():
         m.unmount()
-        raise Skip("this kernel can't send requests again (6.9 can)")
+        raise Skip("this kernel is older than 4.20")
     return m
 
 
@@ -281,6 +282,35 @@ def under_load(rig):
     equal(taken(m), KILLS, "daemons")
 
 
+@check("the same where the kernel can't send requests again (before 6.9): each daemon leaves them to the next")
+def under_load_old_kernel(rig):
+    rig.fresh()
+    m = start(rig, old_kernel=True)
+    rig.allow(r"event=holder\.died")
+    kill(m)
+    if "event=takeover.requests" not in m.log():
+        m.unmount()
+        raise Skip("this build can't play an old kernel's part (it needs --enable-debug)")
+    load(rig, m, KILLS // 2, lambda: kill(m))
+    equal(taken(m), KILLS // 2 + 1, "daemons")
+    true(re.search(r"event=takeover\.requests unanswered=[1-9]", m.log()), "no daemon died with a request")
+
+
+@check("and s3efs upgrade there: an open file goes on, and calls that run while programs change return")
+def upgrade_old_kernel(rig):
+    m = start(rig, old_kernel=True)
+    fd = os.open(m.path("open"), os.O_RDWR | os.O_CREAT, 0o600)
+    for n in range(UPGRADES):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            synced = pool.submit(lambda: (os.pwrite(fd, b"%d" % n, n), os.fsync(fd)))
+            r = mount.cli("upgrade", m.dir)
+            equal(r.returncode, 0, r.stdout)
+            synced.result()
+    os.close(fd)
+    equal(in_bucket(rig, "open"), b"01234")
+    m.unmount()
+
+
 @check("s3efs upgrade: another program serves the living mount; open files and calls go on, none fails")
 def upgrade(rig):
     rig.fresh()
@@ -319,10 +349,10 @@ def upgrade_refused(rig):
     pid = daemon(m)
     sock = control_socket(pid)
     contains(ask(sock, f"upgrade 999 token {mount.binary()}"), "error:", "format 999")
-    contains(ask(sock, "upgrade 1 token /nowhere/s3efs"), "error:", "/nowhere/s3efs")
+    contains(ask(sock, "upgrade 2 token /nowhere/s3efs"), "error:", "/nowhere/s3efs")
     equal(daemon(m), pid, "the old daemon")
     rig.allow(r"event=upgrade\.failed")
-    equal(ask(sock, "upgrade 1 token /bin/false"), "", "its end")
+    equal(ask(sock, "upgrade 2 token /bin/false"), "", "its end")
     procs.wait_for(lambda: taken(m) == 1, "the old program")
     true(daemon(m) != pid, "another process")
     contains(m.log(), "upgrade.failed")

@@ -55,12 +55,13 @@ static void a_holder_has_started_it(void **state)
 
     (void)state;
     assert_true(fd > 0);
-    snprintf(text, sizeof(text), "%d:%d:0:0123abcd:/a place:with a colon", fd, fd);
+    snprintf(text, sizeof(text), "%d:%d:0:%d:0123abcd:/a place:with a colon", fd, fd, fd);
     assert_int_equal(setenv("S3EFS_HOLD", text, 1), 0);
     assert_int_equal(hold_from_env(&hold, &mountpoint), 1);
     assert_int_equal(hold.sock, fd);
     assert_int_equal(hold.fuse_fd, fd);
     assert_int_equal(hold.lock_fd, 0);
+    assert_int_equal(hold.requests_fd, fd);
     assert_string_equal(hold.token, "0123abcd");
     assert_string_equal(mountpoint, "/a place:with a colon");
     assert_null(getenv("S3EFS_HOLD"));
@@ -73,8 +74,8 @@ static void a_holder_has_started_it(void **state)
 static void what_cannot_be_read_is_an_error(void **state)
 {
     static const char *const bad[] = {
-        "", "nonsense", "1:2", "1:2:3", "99999:99999:0:t:/m", "-1:0:0:t:/m", "0:0:0:/m",
-        "0:0:0:0123456789012345678901234567890123456789:/m",
+        "", "nonsense", "1:2", "1:2:3", "99999:99999:0:0:t:/m", "-1:0:0:0:t:/m", "0:0:0:0:/m",
+        "0:0:0:0:0123456789012345678901234567890123456789:/m",
     };
     struct hold hold;
     char *mountpoint;

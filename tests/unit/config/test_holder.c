@@ -100,7 +100,7 @@ static int die(void)
 
 static int mounts_and_dies(const struct hold *h, struct shared *s)
 {
-    hold_mounted(h, s->device, s->device);
+    hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
     return die();
 }
@@ -121,7 +121,7 @@ static int ends_in_order(const struct hold *h, struct shared *s)
 
 static int cannot_write_its_table(const struct hold *h, struct shared *s)
 {
-    hold_mounted(h, s->device, s->device);
+    hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
     hold_lost(h);
     return die();
@@ -160,7 +160,7 @@ static char program[64]; /* the new one's path */
 
 static int mounts_and_hands_over(const struct hold *h, struct shared *s)
 {
-    hold_mounted(h, s->device, s->device);
+    hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
     return hold_next(h, program, "token") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
 }

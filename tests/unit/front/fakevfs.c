@@ -677,3 +677,20 @@ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_
     (void)new_name;
     return 0;
 }
+
+int vfs_keep_request(struct vfs *v, uint64_t unique, const void *request, size_t len)
+{
+    (void)v;
+    (void)unique;
+    (void)request;
+    (void)len;
+    return 0;
+}
+
+int vfs_kept_requests(struct vfs *v, int (*fn)(void *arg, uint64_t unique, const void *request, size_t len), void *arg)
+{
+    (void)v;
+    (void)fn;
+    (void)arg;
+    return 0;
+}

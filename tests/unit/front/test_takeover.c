@@ -29,6 +29,7 @@
                         */
 #define RESEND_BIT (UINT64_C(1) << 63)
 #define NOTIFY_RESEND 7
+#define HAS_RESEND (1u << 7)
 
 struct init_request {
     struct fuse_in_header head;
@@ -60,7 +61,8 @@ static void agree(void)
                               .body = {.major = 7,
                                        .minor = 36,
                                        .max_readahead = 131072,
-                                       .flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES}};
+                                       .flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES,
+                                       .flags2 = HAS_RESEND}};
     t.agreed =
         (struct fuse_init_out){.major = 7, .minor = 36, .flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES};
     t.vfs.kept.blob[0] = &t.init;
