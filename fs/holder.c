@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See holder.h. What ends the holder: a daemon that ends by itself (its exit code is passed on), a daemon that dies before
- * the mount is served, where the kernel can't send requests again, or after TERM; and too many deaths. */
+ * the mount is served, where the kernel can't send requests again; one that dies after TERM for the second time; and too many
+ * deaths (deaths.c). Which program the next one is: programs.c. */
 #include "holder.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,19 +17,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/str.h"
+#include "deaths.h"
+#include "programs.h"
 #include "run.h"
 
-#define DEATHS_MAX 60       /* in DEATHS_NS: then something is wrong that a new daemon does not cure */
-#define DEATHS_NS (60 * NS_PER_S)
-#define BACKOFF_MAX_MS 5000 /* between daemons that did not get as far as serving */
-#define FAILURES_MAX 10     /* in a row, by a signal */
-
-/* The file that it was when it was named: what is at its path changes with each update. */
-struct program {
-    int fd; /* 0: this one */
-    char path[PATH_MAX];
-};
+#define TRIAL_LOOK_MS 500
+#define POLL_FAILED_MS 100
 
 struct holder {
     const struct config *config;
@@ -39,12 +31,9 @@ struct holder {
     int signal_fd, sock, fuse_fd, lock_fd, requests_fd;
     pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
-    struct program now, next, last; /* daemons are; the daemon has named it; while now is on trial */
-    bool is_trial;                    /* it has not served yet */
-    char token[HOLD_TOKEN_MAX];
-    unsigned failures; /* daemons in a row that never served */
-    int64_t deaths_ns[DEATHS_MAX];
-    unsigned n_deaths;
+    bool is_last; /* started while ending, because the one before it was killed then */
+    struct programs programs;
+    struct deaths deaths;
 };
 
 /* --- messages from the daemon (hold.c) --- */
@@ -71,21 +60,13 @@ static void let_go(struct holder *h)
     h->fuse_fd = -1;
 }
 
-static void drop_program(struct program *p)
-{
-    if (p->fd > 0)
-        close(p->fd);
-    *p = (struct program){0};
-}
-
 static void note_ready(struct holder *h, bool can_follow)
 {
-    h->is_trial = false;
-    drop_program(&h->last);
+    programs_serve(&h->programs);
     if (h->was_ready)
         log_warn("holder.replaced", "mountpoint=%s pid=%d", LOG_Q(h->config->mountpoint), (int)h->pid);
     h->is_ready = h->was_ready = true;
-    h->failures = 0;
+    deaths_none(&h->deaths);
     h->can_follow = can_follow && h->fuse_fd >= 0;
     daemon_leave_terminal(h->daemon);
     if (!can_follow) {
@@ -93,19 +74,6 @@ static void note_ready(struct holder *h, bool can_follow)
                                   "files of an earlier mount are unsent\"");
         let_go(h);
     }
-}
-
-static void take_program(struct holder *h, const char *text)
-{
-    const char *blank = strchr(text, ' ');
-
-    drop_program(&h->next);
-    if (blank == NULL || (size_t)(blank - text) >= sizeof(h->token) ||
-        str_copy(h->next.path, sizeof(h->next.path), blank + 1) < 0)
-        return;
-    h->next.fd = open(h->next.path, O_PATH | O_CLOEXEC);
-    memcpy(h->token, text, (size_t)(blank - text));
-    h->token[blank - text] = '\0';
 }
 
 /* false: there is none. */
@@ -127,12 +95,12 @@ static bool take_message(struct holder *h)
     else if (text[0] == 'Q')
         take_fd(&msg, &h->requests_fd);
     else if (text[0] == 'U')
-        take_program(h, text + 1);
+        programs_name(&h->programs, text + 1);
     else if (text[0] == 'X')
         let_go(h);
-    else
+    else if (text[0] == 'R' || text[0] == 'r')
         note_ready(h, text[0] == 'R');
-    return true;
+    return true; /* another letter is a newer program's */
 }
 
 /* --- daemons --- */
@@ -140,7 +108,7 @@ static bool take_message(struct holder *h)
 /* The child as another program. */
 _Noreturn static void become(const struct holder *h, const struct hold *end)
 {
-    if (hold_exec(end, h->now.fd, h->now.path, h->config->mountpoint) < 0)
+    if (hold_exec(end, h->programs.now.fd, h->programs.now.path, h->config->mountpoint) < 0)
         log_error("upgrade.exec", "cause=%s", LOG_Q(err_text()));
     _exit(EXIT_SYSTEM);
 }
@@ -176,8 +144,8 @@ static int start(struct holder *h, struct hold *ret)
         close(h->signal_fd);
         unblock(h);
         *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd, .requests_fd = h->requests_fd};
-        memcpy(ret->token, h->token, sizeof(ret->token));
-        if (h->now.fd > 0 && h->fuse_fd >= 0)
+        memcpy(ret->token, h->programs.token, sizeof(ret->token));
+        if (h->programs.now.fd > 0 && h->fuse_fd >= 0)
             become(h, ret);
         ret->token[0] = '\0';
         return 1;
@@ -216,8 +184,12 @@ static int wait_daemon(struct holder *h)
     for (;;) {
         fds[0] = (struct pollfd){.fd = h->signal_fd, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = h->sock, .events = POLLIN};
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return -errno;
+        if (poll(fds, 2, h->programs.is_trial ? TRIAL_LOOK_MS : -1) < 0 && errno != EINTR) {
+            fds[0].revents = fds[1].revents = 0;
+            (void)poll(NULL, 0, POLL_FAILED_MS); /* no memory: the daemon lives */
+        }
+        if (programs_is_late(&h->programs, clock_boot_ns()))
+            kill(h->pid, SIGKILL);
         while (h->sock >= 0 && take_message(h))
             ;
         if ((fds[1].revents & POLLHUP) != 0) { /* it is dead, or nearly: SIGCHLD comes */
@@ -235,58 +207,45 @@ static int wait_daemon(struct holder *h)
 
 /* --- deaths --- */
 
-static bool is_too_often(struct holder *h)
-{
-    int64_t now_ns = clock_boot_ns(), oldest_ns = h->deaths_ns[h->n_deaths % DEATHS_MAX];
-
-    h->deaths_ns[h->n_deaths++ % DEATHS_MAX] = now_ns;
-    return h->n_deaths > DEATHS_MAX && now_ns - oldest_ns < DEATHS_NS;
-}
-
-/* The daemon has ended for the program that it has named. If that is gone already, it goes on itself. */
+/* It has sent nothing: another must follow, also to end; then is no time to try a new program. */
 static bool is_handed_over(struct holder *h, int status)
 {
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_HANDOVER) {
-        drop_program(&h->next);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_HANDOVER || !h->is_ready) {
+        programs_unname(&h->programs);
         return false;
     }
-    h->is_trial = h->next.fd > 0;
-    log_info("upgrade.begins", "program=%s", LOG_Q(h->next.path));
-    if (h->is_trial) {
-        h->last = h->now;
-        h->now = h->next;
-        h->next = (struct program){0};
-    }
+    programs_hand_over(&h->programs, !h->is_ending, clock_boot_ns());
     return true;
 }
 
-/* It did not come to serve: what did so before goes on. */
-static bool falls_back(struct holder *h, int status)
+static bool can_follow(const struct holder *h)
 {
-    if (!h->is_trial)
+    return h->was_ready && h->can_follow && h->fuse_fd >= 0;
+}
+
+/* Told to end, it has died before it had sent all: there is one more to do it, once. */
+static bool is_to_end_again(struct holder *h, int status)
+{
+    if (!WIFSIGNALED(status) || h->is_last)
         return false;
-    log_error("upgrade.failed", "program=%s status=%d effect=\"the program before it goes on\"", LOG_Q(h->now.path), status);
-    drop_program(&h->now);
-    h->now = h->last;
-    h->last = (struct program){0};
-    h->is_trial = false;
+    h->is_last = true;
     return true;
 }
 
 /* Is there to be another daemon after this end? */
 static bool is_to_follow(struct holder *h, int status)
 {
-    if (!h->is_ending && h->can_follow && h->fuse_fd >= 0 && (is_handed_over(h, status) || falls_back(h, status)))
+    if (can_follow(h) && (is_handed_over(h, status) || programs_fall_back(&h->programs, status)))
         return true;
     if (WIFEXITED(status) && (h->is_ready || !h->was_ready))
         return false; /* in order */
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_TAKEOVER)
         return false;
-    if (h->is_ending || !h->was_ready || !h->can_follow || h->fuse_fd < 0)
+    if (!can_follow(h))
         return false;
-    if (!h->is_ready)
-        h->failures++;
-    if ((WIFSIGNALED(status) && h->failures >= FAILURES_MAX) || is_too_often(h)) {
+    if (h->is_ending)
+        return is_to_end_again(h, status);
+    if (deaths_add(&h->deaths, h->is_ready, WIFSIGNALED(status), clock_boot_ns())) {
         log_error("holder.given_up", "mountpoint=%s effect=\"daemons die one after the other: the mount ends\"",
                   LOG_Q(h->config->mountpoint));
         return false;
@@ -298,8 +257,7 @@ static bool is_to_follow(struct holder *h, int status)
 static void pause_between(struct holder *h)
 {
     struct pollfd fd = {.fd = h->signal_fd, .events = POLLIN};
-    int64_t ms = h->failures == 0 ? 0 : h->failures > 6 ? BACKOFF_MAX_MS : INT64_C(50) << h->failures;
-    int64_t until_ns = clock_boot_ns() + ms * NS_PER_MS;
+    int64_t until_ns = clock_boot_ns() + deaths_pause_ms(&h->deaths) * NS_PER_MS;
     int status;
 
     while (!h->is_ending && clock_boot_ns() < until_ns) {
@@ -311,10 +269,10 @@ static void pause_between(struct holder *h)
 /* No process or no memory for a daemon now, which may just have killed the last one: the mount waits. */
 static bool is_to_try_again(struct holder *h)
 {
-    if (!h->was_ready || !h->can_follow || h->fuse_fd < 0)
+    if (!can_follow(h))
         return false;
     log_error("holder.no_daemon", "cause=%s effect=\"tried again\"", LOG_Q(err_text()));
-    h->failures++;
+    deaths_no_start(&h->deaths);
     pause_between(h);
     return !h->is_ending;
 }
@@ -347,6 +305,7 @@ static void end_mount(const struct holder *h, int status)
 
 static int open_signals(struct holder *h)
 {
+    signal(SIGCHLD, SIG_DFL); /* who starts us may ignore it: a daemon's end would not be told */
     sigemptyset(&h->signals);
     sigaddset(&h->signals, SIGTERM);
     sigaddset(&h->signals, SIGINT);
@@ -382,10 +341,10 @@ int holder_run(const struct config *c, struct daemon *d)
         if (r < 0)
             break;
         status = wait_daemon(&h);
-        was_trial = h.is_trial;
+        was_trial = h.programs.is_trial;
         if (!is_to_follow(&h, status))
             break;
-        if (!h.is_trial && !was_trial)
+        if (!h.programs.is_trial && !was_trial)
             log_error("holder.died", "pid_status=%d signal=%d effect=\"a new daemon takes the mount over\"", status,
                       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         pause_between(&h); /* who is told to end meanwhile starts one more daemon, to send what there is */

@@ -24,12 +24,18 @@ tests_unit_config_test_memplan_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
 tests_unit_config_test_memplan_LDADD = libprog.a $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/config/test_holder
 TESTS += tests/unit/config/test_holder
-tests_unit_config_test_holder_SOURCES = %D%/test_holder.c fs/holder.c fs/hold.c
+tests_unit_config_test_holder_SOURCES = %D%/test_holder.c fs/holder.c fs/hold.c fs/deaths.c fs/programs.c
 tests_unit_config_test_holder_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
-tests_unit_config_test_holder_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fork -Wl,--wrap=umount2
+tests_unit_config_test_holder_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fork -Wl,--wrap=umount2 -Wl,--wrap=poll \
+	-Wl,--wrap=clock_boot_ns -Wl,--wrap=deaths_pause_ms
 tests_unit_config_test_holder_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/config/test_handover
 TESTS += tests/unit/config/test_handover
 tests_unit_config_test_handover_SOURCES = %D%/test_handover.c fs/handover.c
 tests_unit_config_test_handover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_config_test_handover_LDADD = $(LIBS_base) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/config/test_deaths
+TESTS += tests/unit/config/test_deaths
+tests_unit_config_test_deaths_SOURCES = %D%/test_deaths.c fs/deaths.c
+tests_unit_config_test_deaths_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_config_test_deaths_LDADD = $(LIBS_base) $(CMOCKA_LIBS)

@@ -8,22 +8,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "fs/deaths.h"
 #include "fs/holder.h"
+#include "fs/programs.h"
 #include "fs/run.h"
+
+#define DAEMONS 16
 
 /* Between the test, the holder and its daemons. */
 struct shared {
     unsigned forks, daemons, unmounts, drains;
     unsigned fork_fails;                                       /* this one, from 1 */
-    int (*script[8])(const struct hold *h, struct shared *s); /* of each daemon: its exit code */
-    ino_t program[8]; /* that each daemon is; 0: the holder's */
+    int (*script[DAEMONS])(const struct hold *h, struct shared *s); /* of each daemon: its exit code */
+    ino_t program[DAEMONS]; /* that each daemon is; 0: the holder's */
+    char token[DAEMONS][HOLD_TOKEN_MAX];
+    unsigned poll_fails; /* so often */
+    int64_t ahead_ns;    /* the holder's clock is */
+    bool ignores_children;
     int device; /* what stands for /dev/fuse */
 };
 static struct shared *shared;
@@ -33,6 +43,11 @@ static struct shared *shared;
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
 int __wrap_umount2(const char *path, int flags);
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
+int64_t __real_clock_boot_ns(void);
+int64_t __wrap_clock_boot_ns(void);
+int64_t __wrap_deaths_pause_ms(const struct deaths *d);
 
 pid_t __wrap_fork(void)
 {
@@ -51,9 +66,31 @@ int __wrap_umount2(const char *path, int flags)
     return 0;
 }
 
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+    if (n == 2 && shared->poll_fails > 0) {
+        shared->poll_fails--;
+        errno = ENOMEM;
+        return -1;
+    }
+    return __real_poll(fds, n, timeout);
+}
+
+int64_t __wrap_clock_boot_ns(void)
+{
+    return __real_clock_boot_ns() + shared->ahead_ns;
+}
+
+/* How long it is: test_deaths. */
+int64_t __wrap_deaths_pause_ms(const struct deaths *d)
+{
+    return d->failures == 0 ? 0 : 1;
+}
+
 int run_mount(const struct config *c, struct daemon *d)
 {
     (void)c;
+    memcpy(shared->token[shared->daemons], d->hold->token, HOLD_TOKEN_MAX);
     return shared->script[shared->daemons++](d->hold, shared);
 }
 
@@ -127,6 +164,18 @@ static int cannot_write_its_table(const struct hold *h, struct shared *s)
     return die();
 }
 
+/* Until the holder passes it on: then it knows, too. */
+static void is_told_to_end(void)
+{
+    sigset_t set;
+    int number;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    kill(getppid(), SIGTERM);
+    sigwait(&set, &number);
+}
+
 /* Its start fails, and when the holder knows that, it is told to end. */
 static int fails_before_the_end(const struct hold *h, struct shared *s)
 {
@@ -156,6 +205,37 @@ static int waits_for_the_end(const struct hold *h, struct shared *s)
     return 0;
 }
 
+/* It dies in the drain. */
+static int mounts_and_dies_at_its_end(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device, 0);
+    hold_ready(h, true);
+    is_told_to_end();
+    return die();
+}
+
+static int dies_at_once(const struct hold *h, struct shared *s)
+{
+    (void)h;
+    (void)s;
+    return die();
+}
+
+static int cannot_take_over(const struct hold *h, struct shared *s)
+{
+    (void)h;
+    (void)s;
+    return EXIT_NO_TAKEOVER;
+}
+
+static int says_what_is_not_known(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device, 0);
+    hold_ready(h, true);
+    (void)!send(h->sock, "Z", 1, 0);
+    return die();
+}
+
 static char program[64]; /* the new one's path */
 
 static int mounts_and_hands_over(const struct hold *h, struct shared *s)
@@ -163,6 +243,42 @@ static int mounts_and_hands_over(const struct hold *h, struct shared *s)
     hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
     return hold_next(h, program, "token") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
+}
+
+static int hands_over_while_told_to_end(const struct hold *h, struct shared *s)
+{
+    hold_mounted(h, s->device, s->device, 0);
+    hold_ready(h, true);
+    is_told_to_end();
+    return hold_next(h, program, "token") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
+}
+
+static int hands_over_again(const struct hold *h, struct shared *s)
+{
+    (void)s;
+    hold_ready(h, true);
+    return hold_next(h, program, "second") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
+}
+
+static int removes_it_and_hands_over(const struct hold *h, struct shared *s)
+{
+    unlink(program);
+    return hands_over_again(h, s);
+}
+
+static int hands_over_before_it_serves(const struct hold *h, struct shared *s)
+{
+    (void)s;
+    return hold_next(h, program, "second") == 0 ? EXIT_HANDOVER : EXIT_SYSTEM;
+}
+
+/* The holder's time passes. */
+static int hangs(const struct hold *h, struct shared *s)
+{
+    (void)h;
+    s->ahead_ns = TRIAL_NS;
+    pause();
+    return EXIT_SYSTEM;
 }
 
 /* A package's update: another file is at its path. */
@@ -191,8 +307,12 @@ static int run_holder(void)
     shared->device = ends[1];
     pid = __real_fork();
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        alarm(300); /* a holder that waits for ever fails the test */
+        if (shared->ignores_children)
+            signal(SIGCHLD, SIG_IGN);
         _exit(holder_run(&config, &(struct daemon){.status_fd = -1}));
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     close(ends[0]);
     close(ends[1]);
@@ -257,6 +377,93 @@ static void the_end_between_two_daemons_drains(void **state)
     assert_int_equal(shared->drains, 1);
 }
 
+static void a_daemon_that_dies_at_its_end_is_followed_by_one(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies_at_its_end;
+    shared->script[1] = waits_for_the_end;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->drains, 1);
+}
+
+static void at_its_end_it_is_followed_once(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies_at_its_end;
+    shared->script[1] = dies_at_once;
+    assert_int_equal(run_holder(), EXIT_SYSTEM);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->unmounts, 1);
+}
+
+/* As nohup-like starters leave it: waitpid() would know of no child. */
+static void who_starts_the_holder_may_ignore_children(void **state)
+{
+    (void)state;
+    shared->ignores_children = true;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+}
+
+static void no_memory_to_wait_is_no_death(void **state)
+{
+    (void)state;
+    shared->poll_fails = 2;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->poll_fails, 0);
+}
+
+/* Nine that could not reach the bucket, and one that the kernel killed: an outage, no reason to give up. */
+static void an_outage_and_one_kill_do_not_end_the_mount(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    for (unsigned k = 1; k < 10; k++)
+        shared->script[k] = cannot_start;
+    shared->script[10] = dies_at_once;
+    shared->script[11] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 12);
+    assert_int_equal(shared->unmounts, 0);
+}
+
+static void ten_killed_before_they_serve_end_the_mount(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    for (unsigned k = 1; k <= KILLED_MAX; k++)
+        shared->script[k] = dies_at_once;
+    assert_int_equal(run_holder(), EXIT_SYSTEM);
+    assert_int_equal(shared->daemons, 1 + KILLED_MAX);
+    assert_int_equal(shared->unmounts, 1);
+}
+
+static void what_cannot_be_taken_over_is_not_tried_again(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies;
+    shared->script[1] = cannot_take_over;
+    assert_int_equal(run_holder(), EXIT_NO_TAKEOVER);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->unmounts, 1);
+}
+
+/* Of a newer daemon. */
+static void what_a_holder_does_not_know_it_ignores(void **state)
+{
+    (void)state;
+    shared->script[0] = says_what_is_not_known;
+    shared->script[1] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+}
+
 static ino_t make_program(void)
 {
     struct stat st;
@@ -303,6 +510,78 @@ static void an_upgrade_that_fails_is_undone(void **state)
     assert_int_equal(shared->program[2], 0);
 }
 
+/* Its daemon has sent nothing. */
+static void told_to_end_in_an_upgrade_the_old_program_drains(void **state)
+{
+    (void)make_program();
+    (void)state;
+    shared->script[0] = hands_over_while_told_to_end;
+    shared->script[1] = waits_for_the_end;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->program[1], 0);
+    assert_int_equal(shared->drains, 1);
+}
+
+/* Its caller asks for the token of his upgrade: he must not find it with the program before. */
+static void a_second_upgrade_that_fails_has_no_token(void **state)
+{
+    ino_t new = make_program();
+
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = hands_over_again;
+    shared->script[2] = cannot_start;
+    shared->script[3] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 4);
+    assert_int_equal(shared->program[3], new);
+    assert_string_equal(shared->token[1], "token");
+    assert_string_equal(shared->token[2], "second");
+    assert_string_equal(shared->token[3], "");
+}
+
+static void a_second_program_that_is_gone_leaves_the_first_ones_token(void **state)
+{
+    (void)make_program();
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = removes_it_and_hands_over;
+    shared->script[2] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_string_equal(shared->token[2], "token");
+}
+
+static void a_new_program_that_hangs_is_given_up(void **state)
+{
+    (void)make_program();
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = hangs;
+    shared->script[2] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_int_equal(shared->program[2], 0);
+}
+
+/* It would be tried for ever. */
+static void a_new_program_must_serve_to_hand_over(void **state)
+{
+    (void)make_program();
+    (void)state;
+    shared->script[0] = mounts_and_hands_over;
+    shared->script[1] = hands_over_before_it_serves;
+    shared->script[2] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(shared->daemons, 3);
+    assert_int_equal(shared->program[2], 0);
+}
+
 static void a_program_that_is_gone_is_no_upgrade(void **state)
 {
     (void)state;
@@ -323,17 +602,32 @@ static void a_table_that_is_lost_ends_the_holders_part(void **state)
     assert_int_equal(shared->daemons, 1);
 }
 
+#define H(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_daemon_that_dies_is_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_fork_that_fails_is_tried_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_first_fork_must_not_fail, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_end_between_two_daemons_drains, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_upgrade_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_upgrade_that_fails_is_undone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_program_that_is_gone_is_no_upgrade, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_table_that_is_lost_ends_the_holders_part, set_up, tear_down),
+        H(a_daemon_that_dies_is_replaced),
+        H(a_fork_that_fails_is_tried_again),
+        H(the_first_fork_must_not_fail),
+        H(the_end_between_two_daemons_drains),
+        H(an_upgrade_stays),
+        H(an_upgrade_that_fails_is_undone),
+        H(a_program_that_is_gone_is_no_upgrade),
+        H(a_table_that_is_lost_ends_the_holders_part),
+        H(a_daemon_that_dies_at_its_end_is_followed_by_one),
+        H(at_its_end_it_is_followed_once),
+        H(who_starts_the_holder_may_ignore_children),
+        H(no_memory_to_wait_is_no_death),
+        H(an_outage_and_one_kill_do_not_end_the_mount),
+        H(ten_killed_before_they_serve_end_the_mount),
+        H(what_cannot_be_taken_over_is_not_tried_again),
+        H(what_a_holder_does_not_know_it_ignores),
+        H(told_to_end_in_an_upgrade_the_old_program_drains),
+        H(a_second_upgrade_that_fails_has_no_token),
+        H(a_second_program_that_is_gone_leaves_the_first_ones_token),
+        H(a_new_program_that_hangs_is_given_up),
+        H(a_new_program_must_serve_to_hand_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
