@@ -3,6 +3,7 @@
  * that may pass, a key that the reply does not name) stays KEY_OPEN for remove_rest.c. */
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -12,7 +13,31 @@
 
 #define DELETE_BODY_MAX (16u << 20) /* 1000 keys of 1024 bytes, each byte escaped */
 
-int message_delete_body(struct message *m, const struct store_req *req)
+static int etag_of(struct buf *out, const struct s3_conf *conf, const struct store_etag *etag)
+{
+    char text[sizeof(etag->s) + 2];
+    const char *quote = conf->etag_unquoted ? "" : "\"";
+
+    if (!store_etag_is_set(etag))
+        return -EINVAL;
+    snprintf(text, sizeof(text), "%s%.*s%s", quote, (int)sizeof(etag->s) - 1, etag->s, quote);
+    return xml_escape(out, text);
+}
+
+/* What XML can't hold is left out, so it stays open. */
+static void add_object(struct buf *body, const struct s3_conf *conf, const struct store_req *req, size_t i)
+{
+    _cleanup_buf_ struct buf key = BUF_INIT(8192), etag = BUF_INIT(2048);
+
+    if (xml_escape(&key, req->keys[i]) != 0)
+        return;
+    if (req->etags == NULL)
+        buf_addf(body, "<Object><Key>%s</Key></Object>", buf_str(&key));
+    else if (etag_of(&etag, conf, &req->etags[i]) == 0)
+        buf_addf(body, "<Object><Key>%s</Key><ETag>%s</ETag></Object>", buf_str(&key), buf_str(&etag));
+}
+
+int message_delete_body(struct message *m, const struct s3_conf *conf, const struct store_req *req)
 {
     _cleanup_buf_ struct buf md5 = BUF_INIT(64);
     unsigned char sum[EVP_MAX_MD_SIZE];
@@ -22,12 +47,8 @@ int message_delete_body(struct message *m, const struct store_req *req)
         return err_set(-EINVAL, "%zu keys to delete at once", req->n_keys);
     buf_init(&m->body, DELETE_BODY_MAX);
     buf_adds(&m->body, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    for (size_t i = 0; i < req->n_keys; i++) {
-        _cleanup_buf_ struct buf key = BUF_INIT(8192);
-
-        if (xml_escape(&key, req->keys[i]) == 0)
-            buf_addf(&m->body, "<Object><Key>%s</Key></Object>", buf_str(&key));
-    }
+    for (size_t i = 0; i < req->n_keys; i++)
+        add_object(&m->body, conf, req, i);
     buf_adds(&m->body, "<Quiet>false</Quiet></Delete>");
     if (buf_failed(&m->body))
         return err_set(-ENOMEM, "no memory for the list of keys");
@@ -73,7 +94,7 @@ static int key_error(const char *code)
 
     if (row->action != ERROR_FINAL)
         return KEY_OPEN;
-    return row->result <= 0 ? row->result : -EIO;
+    return row->result <= 0 || row->result == STORE_PRECONDITION ? row->result : -EIO;
 }
 
 static int on_element(void *arg, const char *path, const char *text)

@@ -51,6 +51,8 @@ static void run_lane(struct lane *l)
     l->key = k;
     l->req = (struct store_req){
         .op = STORE_DELETE, .key = c->req->keys[k], .deadline_ns = c->deadline_ns};
+    if (c->req->etags != NULL)
+        l->req.cond = (struct store_cond){STORE_IF_MATCH, c->req->etags[k]};
     l->rsp = (struct store_rsp){0};
     store_submit(&c->s3->base, &l->req, &l->rsp, on_removed, l);
 }
@@ -60,7 +62,9 @@ static void on_removed(void *arg, int result)
     struct lane *l = arg;
     struct call *c = l->c;
 
-    c->rsp->key_results[l->key] = result <= 0 ? result : -EIO;
+    if (result == STORE_NOT_FOUND)
+        result = 0;
+    c->rsp->key_results[l->key] = result <= 0 || result == STORE_PRECONDITION ? result : -EIO;
     if (l->rsp.retried)
         atomic_store(&c->many->retried, true);
     store_rsp_done(&l->rsp);

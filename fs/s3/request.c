@@ -249,7 +249,8 @@ static int build_delete(struct message *m, const struct s3_conf *conf, const str
     return condition(m, conf, &req->cond);
 }
 
-static int build_delete_many(struct message *m, const struct store_req *req)
+static int build_delete_many(struct message *m, const struct s3_conf *conf,
+                             const struct store_req *req)
 {
     int r = message_query(m, "delete", "");
 
@@ -257,7 +258,7 @@ static int build_delete_many(struct message *m, const struct store_req *req)
     m->kind = METER_DELETE_MULTI;
     m->has_xml_reply = true;
     m->reply_max = LIST_REPLY_MAX;
-    return r == 0 ? message_delete_body(m, req) : r;
+    return r == 0 ? message_delete_body(m, conf, req) : r;
 }
 
 static int build_list(struct message *m, const struct store_req *req)
@@ -402,7 +403,7 @@ static int build_op(struct message *m, const struct s3_conf *conf, const struct 
     case STORE_DELETE:
         return build_delete(m, conf, req);
     case STORE_DELETE_MANY:
-        return build_delete_many(m, req);
+        return build_delete_many(m, conf, req);
     case STORE_LIST:
         return build_list(m, req);
     case STORE_COPY:

@@ -53,6 +53,6 @@ _must_check_ int message_query(struct message *m, const char *name, const char *
 /* multipart.c: the list of parts. */
 _must_check_ int message_complete_body(struct message *m, const struct store_req *req);
 /* remove.c: the list of keys, without those that XML can't hold; and its Content-MD5. */
-_must_check_ int message_delete_body(struct message *m, const struct store_req *req);
+_must_check_ int message_delete_body(struct message *m, const struct s3_conf *conf, const struct store_req *req);
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
     {"complete-absent", offsetof(struct store_caps, complete_absent)},
     {"complete-match", offsetof(struct store_caps, complete_match)},
     {"delete-match", offsetof(struct store_caps, delete_match)},
+    {"delete-many-match", offsetof(struct store_caps, delete_many_match)},
     {"copy-src-match", offsetof(struct store_caps, copy_src_match)},
     {"part-copy-match", offsetof(struct store_caps, part_copy_match)},
     {"copy-dst-absent", offsetof(struct store_caps, copy_dst_absent)},

@@ -191,14 +191,22 @@ int dir_delete(const struct dir_store *d, const struct store_req *req)
     return r != 0 ? r : dir_unpublish(d, &n, true);
 }
 
-static int delete_one(const struct dir_store *d, const char *key)
+/* etag: only as this version; NULL: as it is. */
+static int delete_one(const struct dir_store *d, const char *key, const struct store_etag *etag)
 {
     struct dir_name n;
     _cleanup_close_ int lock = -1;
+    _cleanup_dirfile_ struct dir_file current = DIR_FILE_INIT;
     int r = dir_name_make(key, &n);
     if (r == 0)
         r = dir_lock_key(d, key, &lock);
-    return r < 0 ? r : dir_unpublish(d, &n, false);
+    if (r == 0 && etag != NULL)
+        r = dir_file_current(d, &n, &current);
+    if (r == STORE_NOT_FOUND)
+        return 0;
+    if (r == 0 && etag != NULL)
+        r = store_cond_write(&(struct store_cond){STORE_IF_MATCH, *etag}, &current.meta.etag);
+    return r != 0 ? r : dir_unpublish(d, &n, false);
 }
 
 int dir_delete_many(const struct dir_store *d, const struct store_req *req, struct store_rsp *rsp)
@@ -209,7 +217,7 @@ int dir_delete_many(const struct dir_store *d, const struct store_req *req, stru
     if (rsp->key_results == NULL)
         return err_set(-ENOMEM, "no memory for the results");
     for (size_t i = 0; i < req->n_keys; i++)
-        rsp->key_results[i] = delete_one(d, req->keys[i]);
+        rsp->key_results[i] = delete_one(d, req->keys[i], req->etags != NULL ? &req->etags[i] : NULL);
     /* Once for all of them. */
     return syncfs(d->root_fd) < 0 ? dir_fail(-errno, "deleting objects") : 0;
 }

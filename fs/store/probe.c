@@ -192,6 +192,40 @@ static int probe_delete(struct probe *p)
     return is_fatal(let) ? let : 0;
 }
 
+static int delete_many(struct probe *p, const char *const keys[2], const struct store_etag etags[2],
+                       int ret[2])
+{
+    struct store_req req = {.op = STORE_DELETE_MANY, .keys = keys, .etags = etags, .n_keys = 2};
+    struct store_rsp rsp = {0};
+    int r = call(p, &req, &rsp);
+    for (int i = 0; i < 2 && r == 0; i++)
+        ret[i] = rsp.key_results[i];
+    store_rsp_done(&rsp);
+    return r;
+}
+
+/* One request with a right ETag and a wrong one. */
+static int probe_delete_many(struct probe *p)
+{
+    char d[KEY_MAX], f[KEY_MAX];
+    const char *const keys[] = {key(p, "d", d), key(p, "f", f)};
+    struct store_etag etags[] = {{.s = ""}, {.s = ""}}, there = {.s = ""};
+    int results[2] = {0};
+    if (!p->caps.delete_match)
+        return 0;
+    int r = put(p, "d", always, &etags[0]);
+    if (r == 0)
+        r = put(p, "f", always, &there);
+    if (r != 0)
+        return r;
+    etags[1] = wrong.etag;
+    r = delete_many(p, keys, etags, results);
+    p->caps.delete_many_match = r == 0 && results[0] == 0 && results[1] == STORE_PRECONDITION &&
+                                head(p, "d", &there) == STORE_NOT_FOUND &&
+                                head(p, "f", &there) == 0;
+    return is_fatal(r) ? r : 0;
+}
+
 /* --- conditions of copies --- */
 
 static int probe_copy_src(struct probe *p)
@@ -380,6 +414,8 @@ static int run(struct probe *p, void (*set_unquoted)(struct store *s, bool unquo
     int r = probe_put(p, set_unquoted);
     if (r == 0)
         r = probe_delete(p);
+    if (r == 0)
+        r = probe_delete_many(p);
     if (r == 0)
         r = probe_copy_src(p);
     if (r == 0)

@@ -128,7 +128,7 @@ enum store_op {
     STORE_GET,           /* key, cond, range, sink -> obj, body_len */
     STORE_PUT,           /* key, cond, src, hdrs -> obj.etag, obj.version (size, mtime where known) */
     STORE_DELETE,        /* key, cond. A missing key is success (with a condition: 0 or STORE_NOT_FOUND). */
-    STORE_DELETE_MANY,   /* keys, n_keys (<= 1000) -> key_results[n_keys]: 0 or -errno each */
+    STORE_DELETE_MANY,   /* keys, etags, n_keys (<= 1000) -> key_results[n_keys]: 0, STORE_PRECONDITION (etags) or -errno each */
     STORE_LIST,          /* prefix, delimited, start_after, token, max_keys (0 = 1000) -> list */
     STORE_COPY,          /* key, cond (where the back end can), src_key, src_cond, hdrs + replace -> obj.etag */
     STORE_MPU_CREATE,    /* key, hdrs -> upload_id */
@@ -165,6 +165,7 @@ struct store_req {
     bool delimited; /* LIST: delimiter "/" */
     uint32_t max_keys;
     const char *const *keys;
+    const struct store_etag *etags; /* each key only as this version, where caps.delete_many_match; NULL: as it is */
     size_t n_keys;
     const char *upload_id;
     uint32_t part_number;
@@ -226,6 +227,7 @@ struct store_caps {
     bool put_absent, put_match;           /* PUT If-None-Match:*, If-Match */
     bool complete_absent, complete_match; /* CompleteMultipartUpload */
     bool delete_match;                    /* DELETE If-Match */
+    bool delete_many_match;               /* the ETags of DeleteObjects; only where DELETE's holds, too */
     bool copy_src_match, part_copy_match; /* x-amz-copy-source-if-match */
     bool copy_dst_absent, copy_dst_match; /* CopyObject's destination */
     bool etag_unquoted;                   /* If-Match is understood only without quotes (Ceph 16) */

@@ -367,6 +367,26 @@ static int delete_many(struct cf *c)
     return 0;
 }
 
+static int delete_many_if_match(struct cf *c)
+{
+    enum { N = 3 };
+    static char keys[N][CF_KEY];
+    const char *v[N] = {cf_key(c, keys[0], "a"), cf_key(c, keys[1], "b"), cf_key(c, keys[2], "none")};
+    struct store_etag etags[N];
+    CHECK_IS(c, cf_puts(c, v[0], "one", &etags[0]), 0, "PUT");
+    CHECK_IS(c, cf_puts(c, v[1], "two", NULL), 0, "PUT");
+    etags[1] = etags[2] = cf_wrong_etag;
+    struct store_req req = {.op = STORE_DELETE_MANY, .keys = v, .etags = etags, .n_keys = N};
+    _cleanup_rsp_ struct store_rsp rsp = {0};
+    CHECK_IS(c, store_call(c->s, &req, &rsp), 0, "DELETE of many");
+    CHECK_IS(c, rsp.key_results[0], 0, "a right ETag");
+    CHECK_IS(c, rsp.key_results[1], STORE_PRECONDITION, "a wrong ETag");
+    CHECK_IS(c, rsp.key_results[2], 0, "a missing key");
+    if (cf_expect_missing(c, v[0]) < 0)
+        return -1;
+    return cf_expect_text(c, v[1], "two");
+}
+
 static int big_body(struct cf *c)
 {
     char k[CF_KEY];
@@ -409,6 +429,7 @@ const struct cf_row cf_rows_obj[] = {
     {"delete", delete_plain},
     {"delete-if-match", delete_if_match},
     {"delete-many", delete_many},
+    {"delete-many-if-match", delete_many_if_match},
     {"big-body", big_body},
     {NULL, NULL},
 };

@@ -26,6 +26,7 @@ int memstore_new(struct meter *meter, struct store **ret)
         .complete_absent = true,
         .complete_match = true,
         .delete_match = true,
+        .delete_many_match = true,
         .copy_src_match = true,
         .part_copy_match = true,
         .copy_dst_absent = true,

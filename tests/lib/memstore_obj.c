@@ -274,7 +274,10 @@ int mem_do_delete_many(struct memstore *m, struct store_req *req, struct store_r
     for (size_t i = 0; i < req->n_keys; i++) {
         rsp->key_results[i] = store_key_check(req->keys[i]);
         struct object *o = rsp->key_results[i] < 0 ? NULL : mem_find_locked(m, req->keys[i]);
-        if (o != NULL)
+        if (o != NULL && req->etags != NULL && m->locked.caps.delete_many_match &&
+            !store_etag_equal(&o->obj.etag, &req->etags[i]))
+            rsp->key_results[i] = STORE_PRECONDITION;
+        else if (o != NULL)
             remove_locked(m, o);
     }
     lock_drop(&m->locked.lk);

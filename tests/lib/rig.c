@@ -136,7 +136,9 @@ void rig_defaults(struct vfs_conf *ret)
         .acregmax_ns = 60 * NS_PER_S,
         .acdirmin_ns = 30 * NS_PER_S,
         .acdirmax_ns = 60 * NS_PER_S,
-        .caps = {true, true, true, true, true, true, true, true, true, false},
+        .caps = {.put_absent = true, .put_match = true, .complete_absent = true, .complete_match = true,
+                 .delete_match = true, .delete_many_match = true, .copy_src_match = true,
+                 .part_copy_match = true, .copy_dst_absent = true, .copy_dst_match = true},
     };
 }
 

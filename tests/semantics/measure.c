@@ -49,7 +49,7 @@ int costs_measure(const struct op *op, int weak, char ret[COSTS_TEXT])
     clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
     rig_defaults(&conf);
     if (weak)
-        conf.caps.delete_match = conf.caps.copy_dst_absent = conf.caps.copy_dst_match = false;
+        conf.caps.delete_match = conf.caps.delete_many_match = conf.caps.copy_dst_absent = conf.caps.copy_dst_match = false;
     memstore_set_caps(store, &conf.caps);
     x = rig_open_on(&r, store, &conf);
     if (x == 0 && op->prepare != NULL)

@@ -34,6 +34,31 @@ static void one_request(void **state)
     store_rsp_done(&rsp);
 }
 
+/* What is another version now is told; a missing one is gone. */
+static void only_those_versions(void **state)
+{
+    static const char *const keys[] = {"a", "b", "c"};
+    static const struct store_etag etags[] = {{"e1"}, {"e2"}, {"e3"}};
+    struct store_req req = {.op = STORE_DELETE_MANY, .keys = keys, .etags = etags, .n_keys = 3};
+    struct store_rsp rsp = {0};
+    RIG(rig);
+
+    (void)state;
+    rig_init(&rig);
+    RIG_SCRIPT(&rig, {.method = "POST",
+                      .target = "/bucket/?delete=",
+                      .reply = {.body = "<DeleteResult><Deleted><Key>a</Key></Deleted>"
+                                        "<Error><Key>b</Key><Code>PreconditionFailed</Code></Error>"
+                                        "<Error><Key>c</Key><Code>NoSuchKey</Code></Error>"
+                                        "</DeleteResult>"}});
+    rig_start(&rig);
+    assert_int_equal(store_call(rig.store, &req, &rsp), 0);
+    assert_int_equal(rsp.key_results[0], 0);
+    assert_int_equal(rsp.key_results[1], STORE_PRECONDITION);
+    assert_int_equal(rsp.key_results[2], 0);
+    store_rsp_done(&rsp);
+}
+
 /* Counts the single DELETEs and refuses the key "locked". */
 struct singles {
     atomic_uint n;
@@ -131,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request),
+        cmocka_unit_test(only_those_versions),
         cmocka_unit_test(leftovers),
         cmocka_unit_test(server_without),
         cmocka_unit_test(refused),

@@ -243,6 +243,27 @@ static void removes_many(void **state)
     refuse(&req, -EINVAL);
 }
 
+static void removes_many_as_they_were(void **state)
+{
+    static const char *const keys[] = {"a", "b"};
+    static const struct store_etag etags[] = {{"e&1"}, {"e2"}}, none[] = {{"e1"}, {""}};
+    struct s3_conf c = conf();
+    struct store_req req = {.op = STORE_DELETE_MANY, .keys = keys, .etags = etags, .n_keys = 2};
+    struct message m = {0};
+
+    (void)state;
+    assert_int_equal(message_build(&c, &req, "SUM=", &m), 0);
+    assert_string_equal(buf_str(&m.body),
+                        "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                        "<Object><Key>a</Key><ETag>&quot;e&amp;1&quot;</ETag></Object>"
+                        "<Object><Key>b</Key><ETag>&quot;e2&quot;</ETag></Object><Quiet>false</Quiet></Delete>");
+    message_done(&m);
+    req.etags = none; /* never without one: that key is left open */
+    assert_int_equal(message_build(&c, &req, "SUM=", &m), 0);
+    assert_null(strstr(buf_str(&m.body), "<Key>b</Key>"));
+    message_done(&m);
+}
+
 /* Which headers of encryption and class each kind of request has: a write without its key would be
  * unreadable, a read without it fails. */
 static void encryption_and_class(void **state)
@@ -353,6 +374,7 @@ int main(void)
         cmocka_unit_test(uploads),
         cmocka_unit_test(lists),
         cmocka_unit_test(removes_many),
+        cmocka_unit_test(removes_many_as_they_were),
         cmocka_unit_test(encryption_and_class),
         cmocka_unit_test(own_class_first),
         cmocka_unit_test(bad_requests),

@@ -68,10 +68,11 @@ static void test_weak_server_is_seen(void **state)
     struct store_caps none = {0};
     memstore_set_caps(*state, &none);
     static const char *const differs[] = {
-        "put-if-absent",          "put-if-match",           "put-if-match-missing",
-        "delete-if-match",        "copy-src-if-match",      "copy-dst-if-absent",
-        "copy-dst-if-match",      "mpu-part-copy-if-match", "mpu-complete-if-match",
-        "mpu-complete-if-absent", "race-if-absent",         "race-compare-and-swap"};
+        "put-if-absent",         "put-if-match",           "put-if-match-missing",
+        "delete-if-match",       "delete-many-if-match",   "copy-src-if-match",
+        "copy-dst-if-absent",    "copy-dst-if-match",      "mpu-part-copy-if-match",
+        "mpu-complete-if-match", "mpu-complete-if-absent", "race-if-absent",
+        "race-compare-and-swap"};
     static const char *const unsure[] = {"race-compare-and-swap"};
     struct conformance_conf conf = {
         .differs = differs, .n_differs = ARRAY_LEN(differs) - 1, .unsure = unsure, .n_unsure = 1};
@@ -84,6 +85,7 @@ static void test_weak_server_is_seen(void **state)
                                                    .complete_absent = true,
                                                    .complete_match = true,
                                                    .delete_match = true,
+                                                   .delete_many_match = true,
                                                    .copy_src_match = true,
                                                    .part_copy_match = true,
                                                    .copy_dst_absent = true,

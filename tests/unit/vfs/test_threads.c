@@ -237,7 +237,9 @@ static void nor_when_every_call_asks_the_bucket(void **state)
     const struct vfs_conf conf = {
         .file_mode = 0644,
         .dir_mode = 0755,
-        .caps = {true, true, true, true, true, true, true, true, true, false},
+        .caps = {.put_absent = true, .put_match = true, .complete_absent = true, .complete_match = true,
+                 .delete_match = true, .delete_many_match = true, .copy_src_match = true,
+                 .part_copy_match = true, .copy_dst_absent = true, .copy_dst_match = true},
     };
 
     (void)state;
