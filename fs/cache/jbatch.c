@@ -310,12 +310,16 @@ static struct jrn_req *take_batch(struct journal *j)
     return first;
 }
 
-int jrn_do(struct journal *j, struct jrn_req *req)
+static void queue_locked(struct journal *j, struct jrn_req *req)
 {
-    lock_take(&j->lock);
     *j->locked.last = req;
     j->locked.last = &req->next;
     j->locked.waiting++;
+}
+
+/* Works, or waits, until it is done. */
+static void finish_locked(struct journal *j, const struct jrn_req *req)
+{
     while (!req->done) {
         struct batch b = {0};
 
@@ -336,13 +340,34 @@ int jrn_do(struct journal *j, struct jrn_req *req)
         j->locked.busy = false;
         cond_broadcast(&j->changed);
     }
+}
+
+int jrn_do_all(struct journal *j, struct jrn_req *reqs, size_t n)
+{
+    int r = 0;
+
+    lock_take(&j->lock);
+    for (size_t k = 0; k < n; k++)
+        queue_locked(j, &reqs[k]);
+    for (size_t k = 0; k < n; k++)
+        finish_locked(j, &reqs[k]);
     lock_drop(&j->lock);
-    if (req->result < 0) {
-        cache_health_bad(j->cache, req->result, "journal");
-        err_set(req->result, "%s", req->why != NULL ? req->why : "journal: out of memory");
+    for (size_t k = 0; k < n; k++) {
+        const struct jrn_req *q = &reqs[k];
+
+        if (q->result < 0 && r == 0) {
+            r = q->result;
+            cache_health_bad(j->cache, r, "journal");
+            err_set(r, "%s", q->why != NULL ? q->why : "journal: out of memory");
+        }
+        free(q->why);
     }
-    free(req->why);
-    return req->result;
+    return r;
+}
+
+int jrn_do(struct journal *j, struct jrn_req *req)
+{
+    return jrn_do_all(j, req, 1);
 }
 
 void jrn_hold(struct journal *j)

@@ -112,6 +112,22 @@ int journal_drop(struct journal *j, uint64_t seq)
     return seq != 0 ? jrn_do(j, &req) : 0;
 }
 
+int journal_drop_many(struct journal *j, const uint64_t *seqs, size_t n)
+{
+    struct jrn_req *reqs = calloc(n > 0 ? n : 1, sizeof(*reqs));
+    int r = 0;
+
+    lock_assert_may_block();
+    if (reqs == NULL)
+        return err_set(-ENOMEM, "journal: out of memory");
+    for (size_t k = 0; k < n; k++)
+        reqs[k].drops = seqs[k];
+    if (n > 0)
+        r = jrn_do_all(j, reqs, n);
+    free(reqs);
+    return r;
+}
+
 int journal_each(struct journal *j, journal_fn fn, void *arg)
 {
     for (uint64_t from = 1;; from++) {

@@ -75,6 +75,8 @@ void jrn_table_done(struct jrn_table *t);
 /* --- jbatch.c: one round of the journal's work --- */
 /* Queues a request and works, or waits, until it is done. */
 _must_check_ int jrn_do(struct journal *j, struct jrn_req *req);
+/* The same of n > 0 requests: 0, or what the first of those that failed says. */
+_must_check_ int jrn_do_all(struct journal *j, struct jrn_req *reqs, size_t n);
 /* The token, for what is no request. */
 void jrn_hold(struct journal *j);
 void jrn_release(struct journal *j);

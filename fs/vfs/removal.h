@@ -76,8 +76,8 @@ int removal_settle(struct vfs *v, const char *key);
 /* Of all keys that begin so. 0 or -errno. */
 int removal_settle_below(struct vfs *v, const char *prefix);
 /* --- with no lock held --- */
-/* Tries one that is due; false: there is none. */
-bool removal_run(struct vfs *v);
+/* Tries what is due, as much as goes at once; how many, 0: none is. */
+size_t removal_run(struct vfs *v);
 uint64_t removal_newest(struct vfs *v); /* its number; 0: none */
 /* One try of each up to that one, but of what a close before it keeps back. 0 or the first error. */
 int removal_drain(struct vfs *v, uint64_t last);

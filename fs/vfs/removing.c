@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removals that waited are done: by the senders, or by a call that needs the key (removal.h). */
+/* Removals that waited are done: by the senders, or by a call that needs the key (removal.h). Where
+ * DeleteObjects knows ETags up to 1,000 go in one request, else each in one of its own, by several
+ * senders at once. */
 #include "removal.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include "rename.h"
 
 #define GONE 0
+#define BATCH 1000
 
 /* Is it what was removed? 0, STORE_NOT_FOUND, REMOVAL_BACK, -errno. */
 static int look(struct vfs *v, const struct removal *m)
@@ -59,6 +62,49 @@ static int delete_it(struct vfs *v, struct removal *m)
     return r == STORE_PRECONDITION ? REMOVAL_BACK : err_fold(r);
 }
 
+/* One try of some that this thread is busy with. */
+struct turn {
+    struct removal *v[BATCH];
+    int result[BATCH]; /* as delete_it()'s; then what becomes of it */
+    size_t n;
+};
+
+/* They go in one request: none of them was tried before. What is another version now, and what the
+ * request says of a key that it cannot have meant, is looked at one by one. */
+static void delete_many(struct vfs *v, struct turn *t)
+{
+    const char **keys = calloc(t->n, sizeof(*keys));
+    struct store_etag *etags = calloc(t->n, sizeof(*etags));
+    struct store_req req = {.op = STORE_DELETE_MANY, .keys = keys, .etags = etags, .n_keys = t->n};
+    struct store_rsp rsp = {0};
+    int r = keys != NULL && etags != NULL ? 0 : -ENOMEM;
+
+    for (size_t k = 0; k < t->n && r == 0; k++) {
+        keys[k] = t->v[k]->key;
+        etags[k] = t->v[k]->etag;
+        t->v[k]->is_tried = true;
+    }
+    if (r == 0)
+        r = err_fold(store_call(v->store, &req, &rsp));
+    for (size_t k = 0; k < t->n; k++) {
+        int one = r == 0 ? rsp.key_results[k] : r;
+
+        if (one < 0 && r == 0)
+            err_set(one, "the server refused to delete it: %s", strerror(-one));
+        t->result[k] = one == STORE_PRECONDITION ? delete_it(v, t->v[k]) : one;
+    }
+    store_rsp_done(&rsp);
+    free(keys);
+    free(etags);
+}
+
+static bool may_join(const struct vfs *v, const struct removal *m)
+{
+    const struct store_caps *c = &v->conf.caps;
+
+    return c->delete_match && c->delete_many_match && !m->is_tried && !m->is_done;
+}
+
 static void try_later(struct vfs *v, struct removal *m, int r)
 {
     unsigned tries = m->tries + 1;
@@ -87,29 +133,79 @@ static void tell_back(struct vfs *v, const struct removal *m, int r)
     atomic_fetch_add(&v->commit_errors, 1);
 }
 
-/* A busy one: one try. 0, REMOVAL_BACK; -errno: it waits on. */
-static int try_one(struct vfs *v, struct removal *m)
+/* Those that wait on are left out of the turn. 0 or the first error. */
+static int sort_out(struct vfs *v, struct turn *t)
 {
-    int r = m->is_done ? GONE : delete_it(v, m);
-    bool is_dropped;
+    size_t n = 0;
+    int first = 0;
 
-    if (r < 0 && !outbox_is_final(r)) {
-        try_later(v, m, r);
-        return r;
+    for (size_t k = 0; k < t->n; k++) {
+        int r = t->result[k];
+
+        if (r < 0 && !outbox_is_final(r)) {
+            try_later(v, t->v[k], r);
+            first = first == 0 ? r : first;
+            continue;
+        }
+        if (r != GONE)
+            tell_back(v, t->v[k], r);
+        t->v[n] = t->v[k];
+        t->result[n++] = r;
     }
-    if (r != GONE)
-        tell_back(v, m, r);
-    else
-        crash_point("removal.sent");
-    is_dropped = removal_drop(v, m);
-    crash_point("removal.dropped");
+    t->n = n;
+    return first;
+}
+
+static void end_one(struct vfs *v, struct removal *m, bool is_back, bool is_dropped)
+{
     if (!is_dropped) {
         lock_take(&v->tree);
         m->retry_ns = outbox_retry_ns(m->tries++);
         lock_drop(&v->tree);
     }
-    removal_end(v, m, r != GONE, is_dropped);
-    return r != GONE ? REMOVAL_BACK : 0;
+    removal_end(v, m, is_back, is_dropped);
+}
+
+/* 0, REMOVAL_BACK (a turn of one); the first -errno: some wait on. */
+static int run_turn(struct vfs *v, struct turn *t)
+{
+    uint64_t seqs[BATCH];
+    struct err_copy cause;
+    bool is_back = false, all;
+    int r;
+
+    if (t->n > 1)
+        delete_many(v, t);
+    else
+        t->result[0] = t->v[0]->is_done ? GONE : delete_it(v, t->v[0]);
+    r = sort_out(v, t);
+    err_copy(&cause);
+    if (t->n > 0)
+        crash_point("removal.sent");
+    for (size_t k = 0; k < t->n; k++)
+        seqs[k] = t->v[k]->seq;
+    all = journal_drop_many(v->conf.journal, seqs, t->n) == 0;
+    if (t->n > 0)
+        crash_point("removal.dropped");
+    for (size_t k = 0; k < t->n; k++) {
+        is_back = is_back || t->result[k] != GONE;
+        end_one(v, t->v[k], t->result[k] != GONE, all || removal_drop(v, t->v[k]));
+    }
+    err_restore(&cause);
+    return r < 0 ? r : is_back ? REMOVAL_BACK : 0;
+}
+
+static int try_one(struct vfs *v, struct removal *m)
+{
+    struct turn t = {.v = {m}, .n = 1};
+
+    return run_turn(v, &t);
+}
+
+static void begin_locked(struct turn *t, struct removal *m)
+{
+    m->is_busy = true;
+    t->v[t->n++] = m;
 }
 
 static void want_locked(struct vfs *v, struct removal *m)
@@ -132,20 +228,23 @@ int removal_settle(struct vfs *v, const char *key)
     return m != NULL ? try_one(v, m) : 0;
 }
 
-/* The next one that nobody is at, busy now, or NULL; *ret_any: is there one at all? */
-static struct removal *take_below_locked(struct vfs *v, const char *prefix, bool *ret_any)
+/* The next ones that nobody is at; busy now. Is there one at all? */
+static bool take_below_locked(struct vfs *v, const char *prefix, struct turn *t)
 {
-    *ret_any = false;
-    for (struct removal *m = v->locked.removal_first; m != NULL; m = m->next) {
+    bool any = false;
+
+    t->n = 0;
+    for (struct removal *m = v->locked.removal_first; m != NULL && t->n < BATCH; m = m->next) {
         if (m->is_done || !str_starts(m->key, prefix))
             continue;
-        *ret_any = true;
-        if (m->is_busy)
+        any = true;
+        if (m->is_busy || (t->n > 0 && !may_join(v, m)))
             continue;
-        m->is_busy = true;
-        return m;
+        begin_locked(t, m);
+        if (!may_join(v, m))
+            break;
     }
-    return NULL;
+    return any;
 }
 
 /* The senders help. */
@@ -161,7 +260,7 @@ static void want_below(struct vfs *v, const char *prefix)
 
 int removal_settle_below(struct vfs *v, const char *prefix)
 {
-    struct removal *m;
+    struct turn t;
     bool any;
     int r = 0;
 
@@ -173,39 +272,54 @@ int removal_settle_below(struct vfs *v, const char *prefix)
     want_below(v, prefix);
     while (r >= 0) {
         lock_take(&v->tree);
-        while ((m = take_below_locked(v, prefix, &any)) == NULL && any)
+        while ((any = take_below_locked(v, prefix, &t)) && t.n == 0)
             cond_wait(&v->removal_over, &v->tree);
         lock_drop(&v->tree);
-        if (m == NULL)
+        if (!any)
             return 0;
-        r = try_one(v, m);
+        r = run_turn(v, &t);
     }
     return r;
 }
 
-bool removal_run(struct vfs *v)
+/* What is due, and may go in one request. */
+static void take_due_locked(struct vfs *v, struct turn *t)
 {
     struct removal *m;
     int64_t due;
 
+    t->n = 0;
+    while (t->n < BATCH && (m = removal_next_locked(v, &due)) != NULL &&
+           (t->n == 0 || may_join(v, m))) {
+        begin_locked(t, m);
+        if (!may_join(v, m))
+            break;
+    }
+    if (t->n > 0 && removal_next_locked(v, &due) != NULL) /* another sender's */
+        cond_signal(&v->out_due);
+}
+
+size_t removal_run(struct vfs *v)
+{
+    bool is_due;
+    struct turn t;
+    int64_t due;
+    size_t n;
+
     lock_take(&v->tree);
-    m = removal_next_locked(v, &due);
+    is_due = removal_next_locked(v, &due) != NULL;
     lock_drop(&v->tree);
-    if (m == NULL)
-        return false;
+    if (!is_due)
+        return 0;
     pthread_rwlock_rdlock(&v->names);
     lock_take(&v->tree);
-    m = removal_next_locked(v, &due);
-    if (m != NULL) {
-        m->is_busy = true;
-        if (removal_next_locked(v, &due) != NULL) /* another sender's */
-            cond_signal(&v->out_due);
-    }
+    take_due_locked(v, &t);
     lock_drop(&v->tree);
-    if (m != NULL)
-        (void)try_one(v, m);
+    n = t.n;
+    if (n > 0)
+        (void)run_turn(v, &t);
     pthread_rwlock_unlock(&v->names);
-    return m != NULL;
+    return n;
 }
 
 void removal_hurry_locked(struct vfs *v)
@@ -224,48 +338,55 @@ uint64_t removal_newest(struct vfs *v)
     return seq;
 }
 
-static struct removal *after_locked(struct vfs *v, uint64_t seq, uint64_t last)
+static struct removal *after_locked(struct vfs *v, uint64_t seq)
 {
     struct removal *m = v->locked.removal_first;
 
     while (m != NULL && m->seq <= seq)
         m = m->next;
-    return m != NULL && m->seq <= last && m->seq < outbox_oldest_locked(v) ? m : NULL;
+    return m;
 }
 
-/* The next one after that number, busy now, or NULL. What others are at is waited for. */
-static struct removal *take_after(struct vfs *v, uint64_t seq, uint64_t last)
+/* The next ones after that number; busy now. What others are at is waited for. */
+static void take_after(struct vfs *v, uint64_t seq, uint64_t last, struct turn *t)
 {
     struct removal *m;
+    uint64_t oldest;
 
+    t->n = 0;
     lock_take(&v->tree);
-    while ((m = after_locked(v, seq, last)) != NULL && m->is_busy)
+    while ((m = after_locked(v, seq)) != NULL && m->is_busy)
         cond_wait(&v->removal_over, &v->tree);
-    if (m != NULL)
-        m->is_busy = true;
+    oldest = outbox_oldest_locked(v); /* REM-4 */
+    while (m != NULL && m->seq <= last && m->seq < oldest && !m->is_busy && t->n < BATCH &&
+           (t->n == 0 || may_join(v, m))) {
+        begin_locked(t, m);
+        m = may_join(v, m) ? m->next : NULL;
+    }
     lock_drop(&v->tree);
-    return m;
 }
 
 int removal_drain(struct vfs *v, uint64_t last)
 {
     struct err_copy cause;
+    struct turn t;
     uint64_t at = 0;
     int first = 0;
 
     for (;;) {
-        struct removal *m;
-        int r;
+        bool any;
+        int r = 0;
 
         pthread_rwlock_rdlock(&v->names);
-        m = take_after(v, at, last);
-        if (m == NULL) {
-            pthread_rwlock_unlock(&v->names);
-            break;
+        take_after(v, at, last, &t);
+        any = t.n > 0;
+        if (any) {
+            at = t.v[t.n - 1]->seq;
+            r = run_turn(v, &t);
         }
-        at = m->seq;
-        r = try_one(v, m);
         pthread_rwlock_unlock(&v->names);
+        if (!any)
+            break;
         if (r < 0 && first == 0) {
             first = r;
             err_copy(&cause);

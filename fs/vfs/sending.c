@@ -161,11 +161,11 @@ size_t outbox_run(struct vfs *v)
 {
     struct outgoing *o;
     int64_t due;
-    size_t n = 0;
+    size_t n = 0, gone;
 
     do {
-        while (removal_run(v))
-            n++;
+        while ((gone = removal_run(v)) > 0)
+            n += gone;
         lock_take(&v->tree);
         o = next_locked(v, &due);
         if (o != NULL)

@@ -43,6 +43,8 @@ _must_check_ int journal_put(struct journal *j, const void *rec, size_t len, str
 /* The entry is done: what it says is in the bucket, or its bytes are in lost+found. Durable when it returns 0; after a
  * failure the entry may be there again at the next start. One that is not there: 0. */
 _must_check_ int journal_drop(struct journal *j, uint64_t seq);
+/* The same of n entries, in as few syncs as their number allows. 0: all of them; -errno: some may stand. */
+_must_check_ int journal_drop_many(struct journal *j, const uint64_t *seqs, size_t n);
 
 /* Calls fn for each entry in the order of seq, with no lock held: it may call journal_stage and journal_drop. Entries that
  * are made meanwhile may be met. What fn returns other than 0 ends it and is returned. */

@@ -394,6 +394,89 @@ static void a_server_without_conditions(void **state)
     assert_int_equal(memstore_count(rig.store, STORE_HEAD), 3);
 }
 
+/* rm -rf: one request for a thousand, where ETags hold there, too. */
+static void many_at_once(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    assert_int_equal(rig_walk(&rig, "d", &e), 0); /* the kernel knows it */
+    for (int k = 0; k < 1000; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "d/f%d", k);
+        put_text(name, "text");
+    }
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    memstore_count_reset(rig.store);
+    for (int k = 0; k < 1000; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "d/f%d", k);
+        assert_int_equal(rig_unlink(&rig, name), 0);
+    }
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    foreign_put("d/f7", "theirs");
+    assert_int_equal(rig_rmdir(&rig, "d"), -ENOTEMPTY);
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE_MANY), 1);
+    assert_int_equal(n_deletes(), 0);
+    assert_object("d/f7", "theirs");
+    assert_names("d", "f7");
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(rig_unlink(&rig, "d/f7"), 0);
+    assert_int_equal(rig_rmdir(&rig, "d"), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE_MANY), 1);
+    assert_int_equal(n_deletes(), 2);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(memstore_user_objects(rig.store), 0);
+}
+
+/* Some of them are refused; the reply to the request is lost. */
+static void many_and_a_lost_reply(void **state)
+{
+    struct vfs_stats st;
+
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", k);
+        put_text(name, "text");
+    }
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    for (int k = 0; k < 8; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", k);
+        assert_int_equal(rig_unlink(&rig, name), 0);
+    }
+    memstore_lose(rig.store, STORE_DELETE_MANY, 1, 1, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 8);
+    assert_int_equal(entries(), 8);
+    foreign_put("f3", "text"); /* the same bytes, another file */
+    foreign_put("f4", "theirs");
+    memstore_count_reset(rig.store);
+    clock_fake_add(60 * NS_PER_S);
+    send_all(8);
+    assert_int_equal(memstore_count(rig.store, STORE_HEAD), 8);
+    assert_int_equal(n_deletes(), 0);
+    assert_object("f3", "text");
+    assert_object("f4", "theirs");
+    assert_int_equal(memstore_user_objects(rig.store), 2);
+    put_text("g", "text");
+    put_text("h", "text");
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_int_equal(rig_unlink(&rig, "g"), 0);
+    assert_int_equal(rig_unlink(&rig, "h"), 0);
+    memstore_fail(rig.store, STORE_DELETE_MANY, 1, 1, -EACCES);
+    send_all(2);
+    vfs_stats_get(rig.vfs, &st);
+    assert_int_equal(st.removals, 0);
+    assert_file("g", "text");
+    assert_file("h", "text");
+}
+
 /* --- bad days --- */
 
 static void a_crash(void **state)
@@ -464,6 +547,7 @@ static void an_outage(void **state)
     put_stored("f", "text");
     put_stored("g", "text");
     memstore_fail(rig.store, STORE_DELETE, 1, 1000, -EIO);
+    memstore_fail(rig.store, STORE_DELETE_MANY, 1, 1000, -EIO);
     assert_int_equal(rig_unlink(&rig, "f"), 0);
     assert_int_equal(rig_unlink(&rig, "g"), 0);
     for (int k = 0; k < 8; k++) {
@@ -641,6 +725,8 @@ int main(void)
         L(removed_by_another_client),
         L(same_bytes_of_another_client),
         L(a_server_without_conditions),
+        L(many_at_once),
+        L(many_and_a_lost_reply),
         L(a_crash),
         L(a_lost_reply),
         L(a_refusal_is_told),
