@@ -166,6 +166,7 @@ static void begin(struct http *h, struct http_call *call)
         if (code != CURLM_OK)
             r = err_set(-EIO, "curl: %s", curl_multi_strerror(code));
     }
+    call->was_begun = r == 0;
     list_add(&h->active, op);
     h->n_active++;
     h->n_urgent += call->is_urgent;
@@ -340,6 +341,10 @@ int http_start(struct http *h)
     CURLM *multi = curl_multi_init();
     if (!multi)
         return err_set(-ENOMEM, "out of memory for the HTTP engine");
+    /* Idle ones to one host make room for those to another (a credential endpoint): HTTP-1 counts
+     * calls, and they alone would leave as many idle beside them. */
+    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                      (long)h->max_connections + URGENT_PLACES);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)h->max_connections);
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     h->multi = multi;
@@ -393,6 +398,7 @@ void http_submit(struct http *h, struct http_call *call)
     http_call_done(call);
     buf_init(&call->body, call->body_max ? call->body_max : 1024 * 1024);
     call->body.is_secret = call->is_secret;
+    call->was_begun = false;
     call->engine.deadline_ns = call->timeout_ms > 0 ? now_ns() + call->timeout_ms * NS_PER_MS : 0;
     lock_take(&h->locked.lock);
     bool is_stopped = h->locked.is_stopped;

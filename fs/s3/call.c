@@ -85,11 +85,16 @@ void call_again(struct call *c, int64_t delay_ns)
 static void finish_late(struct call *c)
 {
     char name[256];
-    const char *why = c->last.text[0] != '\0' ? c->last.text : "no answer yet";
+    int result = c->is_soft ? -EIO : -ETIMEDOUT;
 
     call_name(c, name, sizeof(name));
-    call_finish(c, err_set(c->is_soft ? -EIO : -ETIMEDOUT, "%s: given up after %u attempts: %s",
-                           name, c->attempts, why));
+    if (c->begun > 0)
+        result = err_set(result, "%s: given up after %u attempt%s: %s", name, c->begun,
+                         c->begun == 1 ? "" : "s", c->last.text);
+    else
+        result = err_set(result, "%s: given up before it was sent: %s", name,
+                         c->last.text[0] != '\0' ? c->last.text : "its turn did not come in time");
+    call_finish(c, result);
 }
 
 static uint64_t random_u64(void)
@@ -117,7 +122,7 @@ static void say_still_trying(struct call *c)
     c->say_ns = now + (now - c->failing_ns);
     call_name(c, name, sizeof(name));
     log_warn("s3.still_trying", "request=%s attempts=%u s=%" PRId64 " cause=%s", LOG_Q(name),
-             c->attempts, (now - c->failing_ns) / NS_PER_S, LOG_Q(c->last.text));
+             c->begun, (now - c->failing_ns) / NS_PER_S, LOG_Q(c->last.text));
 }
 
 /* err_text() says what went wrong with the last attempt. */
@@ -143,7 +148,10 @@ static void on_http_done(struct http_call *http, int r)
 {
     struct call *c = container_of(http, struct call, http);
 
-    meter_count(c->s3->meter, c->msg.kind, http->status, http->sent, http->received);
+    if (http->was_begun) {
+        c->begun++;
+        meter_count(c->s3->meter, c->msg.kind, http->status, http->sent, http->received);
+    }
     wire_done(&c->wire);
     c->rsp->date_ns = response_date(http);
     call_judge(c, r);

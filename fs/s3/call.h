@@ -57,7 +57,8 @@ struct call {
     int64_t deadline_ns; /* 0: none */
     bool is_soft;        /* the deadline is the mount's: -EIO, not -ETIMEDOUT */
     bool is_unsigned;    /* the last attempt ended before it was sent: no credentials */
-    unsigned attempts;
+    unsigned attempts; /* to send it, also those that ended before they began; the backoff's */
+    unsigned begun;    /* of them: had a connection, so the server may have seen them */
     unsigned few;  /* tries used up of what is tried a few times only */
     bool explains; /* msg is the one that finds out why the request's own fails */
     bool refreshed, skewed;

@@ -227,7 +227,7 @@ static void on_failure(struct call *c, int r)
         r = c->source_error != 0 ? c->source_error : c->in.error;
     err_set(r, "%s: %s", name, cause.text[0] != '\0' ? cause.text : strerror(-r));
     if (!is_mine && error_transport(r, c->req->op) == ERROR_RETRY) {
-        turn_end(c, GATE_FAILURE);
+        turn_end(c, c->http.was_begun ? GATE_FAILURE : GATE_NOT_SENT);
         call_retry(c, false, r);
     } else {
         call_finish(c, r);

@@ -50,6 +50,7 @@ struct http_call {
 
     /* Answer: valid in done and after it, until http_call_done(). */
     int status; /* 0 if none came */
+    bool was_begun; /* it got a connection's place; else the server cannot have seen anything of it */
     struct http_hdr *hdrs;
     size_t n_hdrs;
     struct buf body;

@@ -231,6 +231,47 @@ static void test_urgent_timeout(void **state)
     httpd_stop(s);
 }
 
+/* Connections of ours to this port: in the state where both ends stand. */
+static unsigned established(unsigned port)
+{
+    char line[256];
+    unsigned n = 0, to, state;
+    FILE *f = fopen("/proc/net/tcp", "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        n += sscanf(line, " %*u: %*x:%*x %*x:%x %x", &to, &state) == 2 && to == port && state == 1;
+    fclose(f);
+    return n;
+}
+
+/* Two hosts: connections that are kept to one of them do not come on top of those to the other. */
+static void test_cap_of_all(void **state)
+{
+    enum { N = 4 };
+    struct httpd *s[2] = {httpd_start(), httpd_start()};
+    struct http *h = engine(N);
+    struct ends ends = ENDS_INIT;
+    struct counted c[2][N] = {0};
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        httpd_handle(s[k], answer_late, NULL);
+        for (unsigned i = 0; i < N; i++)
+            submit(h, s[k], &c[k][i], &ends, i);
+        httpd_wait_requests(s[k], N);
+        assert_int_equal(established(httpd_port(s[k])), N);
+        assert_true(established(httpd_port(s[0])) + established(httpd_port(s[1])) <= N + 1);
+        httpd_release(s[k]);
+        wait_ends(&ends, (k + 1) * N);
+    }
+    for (unsigned i = 0; i < 2 * N; i++) {
+        assert_int_equal(c[i / N][i % N].r, 0);
+        http_call_done(&c[i / N][i % N].call);
+    }
+    http_free(h);
+    httpd_stop(s[0]);
+    httpd_stop(s[1]);
+}
+
 /* The time of a call runs while it waits for a connection; the one that holds it is not touched. */
 static void test_timeout_while_waiting(void **state)
 {
@@ -247,8 +288,10 @@ static void test_timeout_while_waiting(void **state)
     submit(h, s, &third, &ends, 3);
     wait_ends(&ends, 1);
     assert_int_equal(second.r, -ETIMEDOUT);
+    assert_false(second.call.was_begun);
     httpd_release(s);
     wait_ends(&ends, 3);
+    assert_true(first.call.was_begun && third.call.was_begun);
     assert_int_equal(first.r, 0);
     assert_int_equal(third.r, 0);
     assert_int_equal(httpd_requests(s), 2);
@@ -495,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_parallel),
         cmocka_unit_test(test_connection_cap),
+        cmocka_unit_test(test_cap_of_all),
         cmocka_unit_test(test_urgent),
         cmocka_unit_test(test_urgent_first),
         cmocka_unit_test(test_urgent_timeout),

@@ -336,6 +336,52 @@ static void urgent(void **state)
     end(&calls);
 }
 
+static void hang_one(void *ctx, const struct httpd_req *req, struct httpd_reply *reply)
+{
+    (void)ctx;
+    reply->hang = strstr(req->target, "hung") != NULL;
+    reply->headers = "ETag: \"x-1\"\r\n";
+    reply->body = "hello";
+}
+
+/* What never got a connection is no request, and no failure of the server: with a probe in 20
+ * minutes whoever comes next would see none. */
+static void no_connection_in_time(void **state)
+{
+    struct calls calls = CALLS_INIT;
+    struct meter_snapshot snap = {0};
+    struct store_req hung = {.op = STORE_GET, .key = "hung"};
+    RIG(rig);
+
+    (void)state;
+    rig_init(&rig);
+    http_free(rig.http);
+    assert_int_equal(http_new(&(struct http_conf){.max_connections = 1}, &rig.http), 0);
+    rig.conf.retry_base_ms = 60 * 1000;
+    httpd_handle(rig.server, hang_one, NULL);
+    rig_start(&rig);
+    store_submit(rig.store, &hung, &calls.rsps[0], on_done, &calls);
+    httpd_wait_requests(rig.server, 1);
+    for (int i = 0; i < 6; i++) {
+        struct store_req late = {
+            .op = STORE_GET, .key = "k", .deadline_ns = clock_boot_ns() + 50 * NS_PER_MS};
+        struct store_rsp rsp = {0};
+
+        assert_int_equal(store_call(rig.store, &late, &rsp), -ETIMEDOUT);
+        assert_non_null(strstr(err_text(), "GET k: given up before it was sent: "));
+        store_rsp_done(&rsp);
+    }
+    meter_read(rig.meter, &snap);
+    assert_int_equal(snap.requests[METER_GET], 0);
+    httpd_release(rig.server);
+    submit(&rig, &calls, 1, 2);
+    wait_all(&calls, 2);
+    assert_int_equal(calls.good, 2);
+    meter_read(rig.meter, &snap);
+    assert_int_equal(snap.requests[METER_GET], 2);
+    end(&calls);
+}
+
 static unsigned set_failing(struct rig *rig, int failing)
 {
     unsigned failed;
@@ -382,6 +428,7 @@ int main(void)
         cmocka_unit_test(outage),         cmocka_unit_test(ends_of_waiting),
         cmocka_unit_test(asked_to_wait),  cmocka_unit_test(some_sick_keys),
         cmocka_unit_test(nobody_starves), cmocka_unit_test(urgent),
+        cmocka_unit_test(no_connection_in_time),
         cmocka_unit_test(outage_without_credentials),
     };
 
