@@ -25,21 +25,6 @@ static int made(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const ch
     return was > 0 ? 0 : was < 0 ? was : r;
 }
 
-/* The new name is the same file already. */
-static bool was_linked(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t node, fuse_ino_t dir, const char *name,
-                       struct vfs_entry *e)
-{
-    struct stat st;
-    int64_t ns;
-
-    if (!front_is_again() || vfs_lookup(v, x, dir, name, e) != 0)
-        return false;
-    if (vfs_getattr(v, node, 0, &st, &ns) == 0 && st.st_ino == e->st.st_ino)
-        return true;
-    vfs_forget(v, e->node, 1);
-    return false;
-}
-
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
@@ -156,7 +141,7 @@ static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char 
     struct vfs_entry e = {0};
     int r = vfs_link(v, &x, node, dir, name, &e);
 
-    if (r == -EEXIST && was_linked(v, &x, node, dir, name, &e))
+    if (r == -EEXIST && front_is_again() && vfs_was_linked(v, &x, node, dir, name, &e))
         r = 0;
     reply_entry(req, r, "link", dir, name, &e);
 }

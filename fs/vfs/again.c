@@ -138,6 +138,20 @@ int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, cons
     return r < 0 ? r : 1;
 }
 
+bool vfs_was_linked(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir,
+                    const char *name, struct vfs_entry *ret)
+{
+    struct stat st;
+    int64_t ns;
+
+    if (!was_tried(v, NULL) || vfs_lookup(v, x, dir, name, ret) != 0)
+        return false;
+    if (vfs_getattr(v, node, 0, &st, &ns) == 0 && st.st_ino == ret->st.st_ino)
+        return true;
+    vfs_forget(v, ret->node, 1);
+    return false;
+}
+
 /* What is here of a name whose file is gone. false: it is only here, and goes when the call is made
  * again. */
 static bool drop_name(struct vfs *v, struct inode *dir, const char *name)

@@ -210,8 +210,10 @@ static int link_keys(struct vfs *v, struct linking *l, struct link_group *g)
     int r = prepare(v, l, g);
 
     crash_point("link.marked");
-    if (r == 0)
+    if (r == 0) {
+        keep_try(v, l->i);
         r = put_name(v, l);
+    }
     crash_point("link.named");
     if (r < 0) {
         take_back(v, l);

@@ -303,6 +303,9 @@ _must_check_ int vfs_keep_find(struct vfs *v, uint64_t unique, void **ret, size_
 bool vfs_was_tried(struct vfs *v); /* it got as far as a request that may have taken effect */
 _must_check_ int vfs_was_made(struct vfs *v, const struct vfs_ctx *x, uint64_t dir, const char *name,
                               struct vfs_entry *ret);
+/* After link(2) said that the new name exists: it is this call's. */
+bool vfs_was_linked(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir, const char *name,
+                    struct vfs_entry *ret);
 _must_check_ int vfs_was_removed(struct vfs *v, uint64_t dir, const char *name);
 _must_check_ int vfs_was_renamed(struct vfs *v, uint64_t dir, const char *name, uint64_t new_dir,
                                  const char *new_name);

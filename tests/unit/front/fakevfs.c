@@ -645,6 +645,18 @@ bool vfs_was_implied(struct vfs *v, const struct vfs_ctx *x, uint64_t new_dir, c
     return false;
 }
 
+bool vfs_was_linked(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir, const char *name,
+                    struct vfs_entry *ret)
+{
+    (void)v;
+    (void)x;
+    (void)node;
+    (void)dir;
+    (void)name;
+    (void)ret;
+    return false;
+}
+
 bool vfs_was_tried(struct vfs *v)
 {
     (void)v;

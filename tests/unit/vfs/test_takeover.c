@@ -366,6 +366,38 @@ static void a_link_is_made_once(void **state)
     answer();
 }
 
+/* The call, done or refused, is answered by nobody. */
+static void nobody_hears_of_it(void)
+{
+    assert_int_equal(rig_snapshot(&rig), 0);
+    comes_again();
+}
+
+static void a_hard_link_is_made_once(void **state)
+{
+    struct vfs_entry f, e;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "text", 4), 0);
+    begin();
+    assert_int_equal(vfs_lookup(rig.vfs, &rig.ctx, VFS_ROOT, "f", &f), 0);
+    answer();
+    begin();
+    assert_int_equal(vfs_link(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e), 0);
+    nobody_hears_of_it();
+    assert_int_equal(vfs_link(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e), -EEXIST);
+    assert_true(vfs_was_linked(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e));
+    assert_int_equal(e.st.st_nlink, 2);
+    answer();
+    /* the same again is refused, and so it is when it comes twice */
+    begin();
+    assert_int_equal(vfs_link(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e), -EEXIST);
+    nobody_hears_of_it();
+    assert_int_equal(vfs_link(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e), -EEXIST);
+    assert_false(vfs_was_linked(rig.vfs, &rig.ctx, f.node, VFS_ROOT, "g", &e));
+    answer();
+}
+
 static void a_file_is_removed_once(void **state)
 {
     uint64_t fh;
@@ -491,6 +523,7 @@ int main(void)
         K(a_directory_is_made_once),
         K(anothers_directory_is_not_ours),
         K(a_link_is_made_once),
+        K(a_hard_link_is_made_once),
         K(a_file_is_removed_once),
         K(a_directory_is_removed_once),
         K(a_file_is_renamed_once),
