@@ -378,6 +378,32 @@ def holder_dies(rig):
     true(not mount.is_mounted(m.dir), "still mounted")
 
 
+@check("s3efs umount between two daemons waits for the next one, which sends what the dead one had not")
+def umount_between(rig):
+    rig.fresh()
+    m = start(rig)
+    rig.allow(r"event=holder\.died")
+    # not open here: a child would close it before its exec, and wait for a daemon
+    writer = procs.start_with_output(["sh", "-c", 'exec 3>"$0"; printf "sent by the next" >&3; echo written; exec sleep 1000',
+                                      m.path("unsent")])
+    equal(writer.stdout.readline(), "written\n")
+    pid = daemon(m)
+    os.kill(m.pid, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        procs.wait_for(lambda: "State:\tZ" in read_file(f"/proc/{pid}/status").decode(), "its end")
+        ends = procs.start([mount.binary(), "umount", m.dir], env=m.env)
+        procs.wait_for(lambda: ends.poll() is not None or children(ends.pid), "its question to the kernel")
+        true(ends.poll() is None, "it did not wait")
+        true(mount.is_mounted(m.dir), "not mounted any more")
+    finally:
+        os.kill(m.pid, signal.SIGCONT)
+    equal(ends.wait(procs.PATIENCE), 32, "exit code of s3efs umount: the file is open")
+    equal(in_bucket(rig, "unsent"), b"sent by the next")
+    procs.end(writer)
+    m.unmount()
+
+
 @check("TERM to the holder and s3efs umount end the daemon, the mount and the holder, with 0")
 def ends(rig):
     m = start(rig)
