@@ -64,11 +64,13 @@ static int wait_next(const char *path, const char *token)
         _cleanup_free_ char *text = NULL;
         int r = control_ask(path, "upgraded", ASK_TIMEOUT_MS, &text);
 
+        if (r == 0 && strncmp(text, token, strlen(token)) == 0)
+            return 0;
+        if (r == 0 && text[strspn(text, "\n")] != '\0')
+            return err_set(-EBUSY, "another upgrade came first");
         if (r == 0)
-            return strncmp(text, token, strlen(token)) == 0
-                       ? 0
-                       : err_set(-EIO, "this program could not take the mount over, and the old "
-                                       "one goes on: its log says why");
+            return err_set(-EIO, "this program could not take the mount over, and the old one goes "
+                                 "on: its log says why");
         if (r == -EREMOTEIO)
             return r;
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);

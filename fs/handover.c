@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "mountpoint.h"
 
 #define PAUSE_MS 2000 /* for calls under way; what takes longer comes again */
 #define ENV "S3EFS_HOLD"
@@ -25,6 +27,7 @@
 static struct {
     char **argv;
     char cwd[PATH_MAX];
+    int cwd_fd; /* 0: none */
 } first;
 
 void hold_remember(char **argv)
@@ -34,7 +37,30 @@ void hold_remember(char **argv)
         first.cwd[0] = '\0';
 }
 
+/* Only such: another would keep its file system from being unmounted. */
+void hold_pin(const char *mountpoint)
+{
+    if (first.cwd[0] != '\0' && path_is_within(first.cwd, mountpoint))
+        first.cwd_fd = open(first.cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* --- the new program's start --- */
+
+/* Paths of the command line were from there. Below the mount point its name leads into the mount now,
+ * where nobody answers. */
+static int go_back(const char *mountpoint)
+{
+    bool is_covered;
+
+    if (first.cwd[0] == '\0')
+        return 0;
+    is_covered = path_is_within(first.cwd, mountpoint);
+    if (is_covered && first.cwd_fd <= 0)
+        return err_set(-EBUSY, "%s: s3efs was started below its own mount point", first.cwd);
+    if ((is_covered ? fchdir(first.cwd_fd) : chdir(first.cwd)) < 0)
+        return err_set(-errno, "%s: %s", first.cwd, strerror(errno));
+    return 0;
+}
 
 static int keep_over_exec(int fd)
 {
@@ -52,14 +78,13 @@ int hold_exec(const struct hold *h, int fd, const char *program, const char *mou
         r = keep_over_exec(h->lock_fd);
     if (r == 0 && h->requests_fd > 0)
         r = keep_over_exec(h->requests_fd);
-    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%d:%d:%s:%s", h->sock, h->fuse_fd,
-                                   h->lock_fd, h->requests_fd, h->token, mountpoint) >= sizeof(text))
+    if (r == 0 && (size_t)snprintf(text, sizeof(text), "%d:%d:%d:%d:%d:%s:%s", h->sock, h->fuse_fd,
+                                   h->lock_fd, h->requests_fd, h->is_trial, h->token, mountpoint) >= sizeof(text))
         r = err_set(-ENAMETOOLONG, "the mount point's path is too long");
     if (r == 0 && setenv(ENV, text, 1) < 0)
         r = err_set(-ENOMEM, "out of memory");
-    if (r == 0 && first.cwd[0] != '\0' &&
-        chdir(first.cwd) < 0) /* paths of the command line were from there */
-        r = err_set(-errno, "%s: %s", first.cwd, strerror(errno));
+    if (r == 0)
+        r = go_back(mountpoint);
     if (r < 0)
         return r;
     syscall(SYS_execveat, fd, "", first.argv, environ, AT_EMPTY_PATH);
@@ -84,6 +109,15 @@ static bool take_number(char **at, int *ret)
     return true;
 }
 
+static bool take_flag(char **at, bool *ret)
+{
+    if (((*at)[0] != '0' && (*at)[0] != '1') || (*at)[1] != ':')
+        return false;
+    *ret = (*at)[0] == '1';
+    *at += 2;
+    return true;
+}
+
 int hold_from_env(struct hold *ret, char **ret_mountpoint)
 {
     const char *text = getenv(ENV);
@@ -97,7 +131,8 @@ int hold_from_env(struct hold *ret, char **ret_mountpoint)
         return err_set(-ENOMEM, "out of memory");
     unsetenv(ENV);
     if (!take_number(&at, &ret->sock) || !take_number(&at, &ret->fuse_fd) ||
-        !take_number(&at, &ret->lock_fd) || !take_number(&at, &ret->requests_fd) || (end = strchr(at, ':')) == NULL)
+        !take_number(&at, &ret->lock_fd) || !take_number(&at, &ret->requests_fd) ||
+        !take_flag(&at, &ret->is_trial) || (end = strchr(at, ':')) == NULL)
         return err_set(-EINVAL, ENV ": not what a holder gives");
     *end = '\0';
     if (str_copy(ret->token, sizeof(ret->token), at) < 0)
@@ -122,8 +157,37 @@ static int take_params(const char *params, uint64_t *ret_format, char token[HOLD
     return 0;
 }
 
+static int check_followed(const struct hold *h, const struct front *f)
+{
+    if (h == NULL || h->sock < 0)
+        return err_set(-EOPNOTSUPP, "the mount has no holder: it needs option takeover and Linux "
+                                    "4.20; unmount it, and mount it again");
+    if (!hold_can_follow() || !front_can_resend(f))
+        return err_set(-EOPNOTSUPP, "the mount can't be taken over, as its log says (holder.kernel, "
+                                    "takeover.unsent, takeover.table); its holder has let go of it, or "
+                                    "it does not serve yet: unmount it, and mount it again");
+    return 0;
+}
+
+/* Returns only if this daemon is to go on. */
+static int end_for(const struct hold *h, struct front *f, const char *program, const char *token)
+{
+    int r;
+
+    log_info("upgrade.handover", "program=%s", LOG_Q(program));
+    front_pause(f, PAUSE_MS);
+    r = check_followed(h, f); /* the table may have been lost meanwhile */
+    if (r == 0)
+        r = hold_next(h, program, token);
+    if (r == 0)
+        _exit(EXIT_HANDOVER);
+    front_go_on(f);
+    return r;
+}
+
 int handover(const struct hold *h, struct front *f, const char *params)
 {
+    static atomic_flag is_under_way = ATOMIC_FLAG_INIT;
     char token[HOLD_TOKEN_MAX] = "";
     const char *program;
     uint64_t format;
@@ -131,9 +195,9 @@ int handover(const struct hold *h, struct front *f, const char *params)
 
     if (r < 0)
         return r;
-    if (h == NULL || !front_can_resend(f))
-        return err_set(-EOPNOTSUPP, "the mount has no holder: it needs option takeover and Linux "
-                                    "4.20; unmount it, and mount it again");
+    r = check_followed(h, f);
+    if (r < 0)
+        return r;
     if (format != VFS_KEEP_FORMAT)
         return err_set(-EPROTO,
                        "%s reads takeover tables of format %" PRIu64
@@ -142,10 +206,9 @@ int handover(const struct hold *h, struct front *f, const char *params)
                        program, format, VFS_KEEP_FORMAT);
     if (access(program, X_OK) < 0)
         return err_set(-errno, "%s: %s", program, strerror(errno));
-    r = hold_next(h, program, token);
-    if (r < 0)
-        return r;
-    log_info("upgrade.handover", "program=%s", LOG_Q(program));
-    front_pause(f, PAUSE_MS);
-    _exit(EXIT_HANDOVER);
+    if (atomic_flag_test_and_set(&is_under_way))
+        return err_set(-EBUSY, "another upgrade is under way");
+    r = end_for(h, f, program, token);
+    atomic_flag_clear(&is_under_way);
+    return r;
 }

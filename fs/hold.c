@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/log.h"
+
+static atomic_bool is_followed; /* what the holder was told */
 
 static int tell(const struct hold *h, const char *text, int fd)
 {
@@ -50,12 +53,19 @@ void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd, int requests_f
 
 void hold_ready(const struct hold *h, bool can_follow)
 {
+    atomic_store(&is_followed, can_follow);
     (void)!tell(h, can_follow ? "R" : "r", -1);
 }
 
 void hold_lost(const struct hold *h)
 {
+    atomic_store(&is_followed, false);
     (void)!tell(h, "X", -1);
+}
+
+bool hold_can_follow(void)
+{
+    return atomic_load(&is_followed);
 }
 
 int hold_next(const struct hold *h, const char *program, const char *token)

@@ -145,6 +145,7 @@ static int start(struct holder *h, struct hold *ret)
         unblock(h);
         *ret = (struct hold){.sock = ends[1], .fuse_fd = h->fuse_fd, .lock_fd = h->lock_fd, .requests_fd = h->requests_fd};
         memcpy(ret->token, h->programs.token, sizeof(ret->token));
+        ret->is_trial = h->programs.is_trial;
         if (h->programs.now.fd > 0 && h->fuse_fd >= 0)
             become(h, ret);
         ret->token[0] = '\0';
@@ -324,6 +325,7 @@ int holder_run(const struct config *c, struct daemon *d)
     int status = 0, r = open_signals(&h);
 
     prctl(PR_SET_NAME, "s3efs-holder");
+    hold_pin(c->mountpoint);
     daemon_limits(c->mem_limit); /* it has the environment of all daemons to come */
     while (r == 0) {
         r = start(&h, &daemons_end);

@@ -24,6 +24,7 @@ struct hold {
     int lock_fd; /* of its cache_dir; 0: none yet */
     int requests_fd; /* where its unanswered requests stand; 0: nowhere */
     char token[HOLD_TOKEN_MAX]; /* of the upgrade that started it; "" */
+    bool is_trial;              /* if it does not come to serve, the program before it goes on */
 };
 
 /* In place of run_mount(): starts daemons until one ends in order, or the mount does. Returns the exit code: in the holder
@@ -36,11 +37,14 @@ int holder_run(const struct config *c, struct daemon *d);
 void hold_mounted(const struct hold *h, int fuse_fd, int lock_fd, int requests_fd);
 void hold_ready(const struct hold *h, bool can_follow);
 void hold_lost(const struct hold *h); /* nothing can be taken over any more */
+bool hold_can_follow(void);           /* what the holder was told last; false: nothing yet */
 _must_check_ int hold_next(const struct hold *h, const char *program, const char *token);
 
 /* --- handover.c --- */
 /* From main(), first: what a new program is started with. */
 void hold_remember(char **argv);
+/* In a holder, before the mount is there: a working directory that the mount will cover is kept, as it was. */
+void hold_pin(const char *mountpoint);
 /* In the child that a holder has forked: becomes that program. Returns only if that fails. */
 _must_check_ int hold_exec(const struct hold *h, int fd, const char *program, const char *mountpoint);
 /* In a program that was started so: 1. 0: this one was not. -errno: it was, and must not go on as if it were not. */

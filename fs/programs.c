@@ -38,6 +38,7 @@ void programs_hand_over(struct programs *p, bool may_try, int64_t now_ns)
     log_info("upgrade.begins", "program=%s", LOG_Q(p->next.path));
     if (p->next.fd <= 0 || !may_try) {
         drop(&p->next);
+        p->token[0] = '\0';
         return;
     }
     p->is_trial = true;

@@ -34,7 +34,7 @@ struct programs {
 void programs_name(struct programs *p, const char *text);
 void programs_unname(struct programs *p);
 /* The daemon has ended for it, which is tried now. If it is gone already, or may_try is false, now
- * goes on. */
+ * goes on, and the token is none. */
 void programs_hand_over(struct programs *p, bool may_try, int64_t now_ns);
 void programs_serve(struct programs *p);
 /* now has ended with that status. true: it was on trial, and the one before goes on. */

@@ -141,11 +141,14 @@ static void log_start(const struct config *c)
 }
 
 /* The start of a daemon that takes a mount over failed, and the next one may do better: it ends as if killed. In order, the
- * end would bring what is dirty to lost+found, write down that nothing is, and detach the mount. */
-_Noreturn static void leave(const struct run *run)
+ * end would bring what is dirty to lost+found, write down that nothing is, and detach the mount. That it does where nobody
+ * could do better: of what can't be believed; but not on trial, when the program that wrote it gets it again. */
+static int leave_or_end(const struct run *run, int r)
 {
+    if (r == -EBADMSG && !run->daemon->hold->is_trial)
+        return EXIT_NO_TAKEOVER;
     log_info("mount.left", "mountpoint=%s", LOG_Q(run->config->mountpoint));
-    _exit(EXIT_MOUNT);
+    _exit(r == -EBADMSG ? EXIT_NO_TAKEOVER : EXIT_MOUNT);
 }
 
 int run_mount(const struct config *c, struct daemon *d)
@@ -170,10 +173,8 @@ int run_mount(const struct config *c, struct daemon *d)
     r = open_all(&run);
     if (r < 0)
         daemon_failed(d, EXIT_MOUNT, *err_text() == '\0' ? strerror(-r) : err_text());
-    if (r == -EBADMSG && run.m.fuse_fd >= 0)
-        code = EXIT_NO_TAKEOVER;
-    else if (r < 0 && run.m.fuse_fd >= 0)
-        leave(&run);
+    if (r < 0 && run.m.fuse_fd >= 0)
+        code = leave_or_end(&run, r);
     if (r == 0)
         code = serve(&run);
     stop_signals(&run);

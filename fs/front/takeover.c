@@ -327,6 +327,14 @@ void front_pause(struct front *f, int64_t ms)
     lock_drop(&f->take.lock);
 }
 
+void front_go_on(struct front *f)
+{
+    lock_take(&f->take.lock);
+    f->take.stage = TAKE_RUNS;
+    cond_broadcast(&f->take.changed);
+    lock_drop(&f->take.lock);
+}
+
 bool front_can_resend(const struct front *f)
 {
     return f->take.way != TAKE_NOT && !vfs_keep_is_lost(f->vfs);

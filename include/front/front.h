@@ -41,6 +41,7 @@ bool front_can_resend(const struct front *f);
 /* With takeover, before this process ends as if it were killed: no request is read any more, and those under way have so
  * long to be answered. What is not answered comes again to the next daemon. */
 void front_pause(struct front *f, int64_t ms);
+void front_go_on(struct front *f); /* after front_pause(), if it does not end after all */
 /* 0: unmounted or asked to end; -errno. The thread that calls it gets SIGUSR1 from front_exit(). */
 int front_run(struct front *f);
 /* Asks the loop to end; again and again until front_run() has returned. Calls being served are waited for. */

@@ -291,6 +291,24 @@ static void what_the_user_has_unmounted_is_left_alone(void **state)
     assert_int_equal(unmounts, 0);
 }
 
+/* An upgrade that is refused at the last moment: more requests than threads that were reading then. */
+static void after_a_pause_it_goes_on(void **state)
+{
+    char body[1];
+
+    (void)state;
+    run();
+    assert_int_equal(hear(body, 0).error, NOTIFY_RESEND);
+    ask_attributes(10);
+    assert_int_equal(hear(body, 0).unique, 10);
+    front_pause(t.front, 60000);
+    front_go_on(t.front);
+    for (uint64_t unique = 12; unique < 52; unique += 2) {
+        ask_attributes(unique);
+        assert_int_equal(hear(body, 0).unique, unique);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_is_kept_before_it_is_given, set_up, tear_down),
         cmocka_unit_test(only_what_was_agreed_on_is_said_again),
         cmocka_unit_test(what_the_user_has_unmounted_is_left_alone),
+        cmocka_unit_test_setup_teardown(after_a_pause_it_goes_on, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
