@@ -23,6 +23,7 @@ include tests/unit/data/local.mk
 include tests/unit/upload/local.mk
 include tests/unit/coord/local.mk
 include tests/unit/check/local.mk
+include tests/unit/compare/local.mk
 include tests/unit/vfs/local.mk
 include tests/unit/config/local.mk
 include tests/unit/control/local.mk

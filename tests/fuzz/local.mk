@@ -17,6 +17,7 @@ fuzz_targets += tests/fuzz/fuzz_removerec
 fuzz_targets += tests/fuzz/fuzz_survey
 fuzz_targets += tests/fuzz/fuzz_line
 fuzz_targets += tests/fuzz/fuzz_delete_reply
+fuzz_targets += tests/fuzz/fuzz_mountstats
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 TESTS += %D%/run
@@ -133,3 +134,7 @@ tests_fuzz_fuzz_delete_reply_SOURCES = %D%/fuzz_delete_reply.c %D%/fuzz.h $(fuzz
 tests_fuzz_fuzz_delete_reply_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_delete_reply_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_delete_reply_LDADD = $(LIBS_s3)
+tests_fuzz_fuzz_mountstats_SOURCES = %D%/fuzz_mountstats.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_mountstats_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_mountstats_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_mountstats_LDADD = $(LIBS_compare)

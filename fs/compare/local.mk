@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += libcompare.a
+libcompare_a_SOURCES = %D%/bill.c
+libcompare_a_SOURCES += %D%/bill.h
+libcompare_a_SOURCES += %D%/counts.c
+libcompare_a_SOURCES += %D%/counts.h
+libcompare_a_SOURCES += %D%/hist.c
+libcompare_a_SOURCES += %D%/hist.h
+libcompare_a_SOURCES += %D%/mountstats.c
+libcompare_a_SOURCES += %D%/mountstats.h
+libcompare_a_SOURCES += %D%/prices.c
+libcompare_a_SOURCES += %D%/prices.h
+libcompare_a_SOURCES += %D%/prices_built_in.c
+libcompare_a_SOURCES += %D%/workload.c
+libcompare_a_SOURCES += %D%/workload.h
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+compare_tests = tests/unit/compare/test_hist
+compare_tests += tests/unit/compare/test_workload
+compare_tests += tests/unit/compare/test_mountstats
+compare_tests += tests/unit/compare/test_bill
+check_PROGRAMS += $(compare_tests)
+TESTS += $(compare_tests)
+compare_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)
+compare_test_ldadd = $(LIBS_compare) $(CMOCKA_LIBS)
+tests_unit_compare_test_hist_SOURCES = %D%/test_hist.c
+tests_unit_compare_test_hist_CPPFLAGS = $(compare_test_cppflags)
+tests_unit_compare_test_hist_LDADD = $(compare_test_ldadd)
+tests_unit_compare_test_workload_SOURCES = %D%/test_workload.c
+tests_unit_compare_test_workload_CPPFLAGS = $(compare_test_cppflags)
+tests_unit_compare_test_workload_LDADD = $(compare_test_ldadd)
+tests_unit_compare_test_mountstats_SOURCES = %D%/test_mountstats.c
+tests_unit_compare_test_mountstats_CPPFLAGS = $(compare_test_cppflags)
+tests_unit_compare_test_mountstats_LDADD = $(compare_test_ldadd)
+tests_unit_compare_test_bill_SOURCES = %D%/test_bill.c
+tests_unit_compare_test_bill_CPPFLAGS = $(compare_test_cppflags)
+tests_unit_compare_test_bill_LDADD = libstore.a $(compare_test_ldadd)
