@@ -12,6 +12,7 @@ int cmd_status(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_upgrade(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 
 /* Asks the daemon of a mount. 0 and *ret_text (free() it), or the exit code of what it has said on stderr. */
 int cmd_ask(const char *dir, const char *line, int64_t timeout_ms, char **ret_text);

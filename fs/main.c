@@ -27,6 +27,7 @@ static const struct {
     {"drain", "DIR [--json]", "send what is unsent, and wait until the bucket has it", cmd_drain},
     {"upgrade", "DIR [--json]", "let this program take a living mount over (option takeover)", cmd_upgrade},
     {"fsck", "SOURCE [--cache DIR] [--repair] [--json]", "check a bucket and a cache, repair what is safe", cmd_fsck},
+    {"compare", "DIR DIR... [OPTION...]", "one workload on several directories: speed, requests, the month's bill", cmd_compare},
     {"--help", "", "this text", cmd_help},
     {"--version", "", "the version", cmd_version},
 };

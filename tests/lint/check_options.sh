@@ -37,5 +37,14 @@ if ! diff -u --label 'fsck --help' --label 's3efs-fsck.8' "$work/fsck" "$work/fs
     result=1
 fi
 test -s "$work/fsck" || { echo "fsck has no options at all"; result=1; }
+# and s3efs compare.
+"$top_builddir/s3efs" compare --help | grep '^  -' | grep -o -- '^  --[a-z-]*' | tr -d ' ' | LC_ALL=C sort -u > "$work/compare"
+sed -n '/^\.SH OPTIONS/,/^\.SH EXIT/p' "$top_srcdir/docs/man/s3efs-compare.8" | sed -e 's/\\-/-/g' |
+    sed -n '/^\.TP/{n;p;}' | grep -o -- '--[a-z-]*' | LC_ALL=C sort -u > "$work/compare-page"
+if ! diff -u --label 'compare --help' --label 's3efs-compare.8' "$work/compare" "$work/compare-page"; then
+    echo "the help of compare and its page differ"
+    result=1
+fi
+test -s "$work/compare" || { echo "compare has no options at all"; result=1; }
 test -s "$work/table" || { echo "no options at all"; result=1; }
 exit $result

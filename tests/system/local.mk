@@ -51,3 +51,4 @@ EXTRA_DIST += %D%/soak/worker.py
 EXTRA_DIST += %D%/power.py
 EXTRA_DIST += %D%/bad_index.py
 EXTRA_DIST += %D%/connections.py
+EXTRA_DIST += %D%/compare.py
