@@ -3,9 +3,9 @@
 
 #include "text.h"
 
-#define LEFT 170
+#define LEFT 190
 #define ROOM 420
-#define WIDTH 700
+#define WIDTH 720
 #define HEIGHT 16
 #define GAP 8
 

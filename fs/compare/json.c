@@ -95,6 +95,7 @@ static json_t *side_json(const struct report *r, const struct side *s)
     put_text(o, "kind", kinds[s->kind]);
     put_text(o, "type", s->fstype);
     put_text(o, "source", s->source);
+    put_text(o, "uncounted", s->uncounted);
     put_text(o, "failure", s->failure);
     put_text(o, "left_behind", s->left);
     if (s->has_total)

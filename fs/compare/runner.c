@@ -118,22 +118,27 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+static void paint(const struct run *run, uint64_t done)
+{
+    if (run->job->progress != NULL)
+        run->job->progress(run->job->arg, done, run->units);
+}
+
 static void wait_and_paint(struct run *run)
 {
-    const struct run_job *job = run->job;
+    uint64_t done;
 
     lock_take(&run->lock);
     while (run->at_work > 0) {
-        uint64_t done;
-
         (void)cond_wait_ms(&run->changed, &run->lock, PAINT_MS);
         done = run->done;
         lock_drop(&run->lock);
-        if (job->progress != NULL)
-            job->progress(job->arg, done, run->units);
+        paint(run, done);
         lock_take(&run->lock);
     }
+    done = run->done;
     lock_drop(&run->lock);
+    paint(run, done); /* the last of them may have come after the last look */
 }
 
 static int worker_init(struct worker *w, struct run *run, unsigned index)

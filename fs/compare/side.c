@@ -196,9 +196,11 @@ static int look(struct side *s)
         snprintf(s->fstype, sizeof(s->fstype), "%s", magic_name(magic));
     else
         snprintf(s->fstype, sizeof(s->fstype), "0x%lx", magic);
-    if (magic == FUSE_MAGIC)
+    if (magic == FUSE_MAGIC) {
         r = look_s3efs(s);
-    else if (magic == NFS_SUPER_MAGIC || s->mountstats != NULL)
+        if (r < 0)
+            text_shown(s->uncounted, sizeof(s->uncounted), err_text());
+    } else if (magic == NFS_SUPER_MAGIC || s->mountstats != NULL)
         r = look_nfs(s);
     /* A FUSE of another kind has no daemon of ours, and that is no fault; an NFS that can't be
      * counted is. */

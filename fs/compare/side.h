@@ -30,6 +30,8 @@ struct side {
     enum side_kind kind;
     char fstype[32];       /* "s3efs", "nfs4", "ext4" ... or a number */
     char source[PATH_MAX]; /* the bucket; "" if not known */
+    char uncounted[256];   /* SIDE_OTHER: why its daemon can't be asked, if it may be one of ours;
+                              else "" */
     char *mountpoint;      /* of SIDE_S3EFS and SIDE_NFS */
     const char *mountstats;
     const struct compare_env *env;

@@ -138,6 +138,8 @@ static void add_sides(const struct report *r, struct buf *out)
                  s->kind == SIDE_S3EFS ? ": requests to the bucket"
                  : s->kind == SIDE_NFS ? ": NFS operations"
                                        : ": requests are not known");
+        if (*s->uncounted != '\0')
+            buf_addf(out, "  if this is an s3efs: %s\n", s->uncounted);
         if (*s->failure != '\0')
             buf_addf(out, "  %s\n", s->failure);
     }
