@@ -269,7 +269,7 @@ static void count_all(struct compare *c)
     for (size_t i = 0; i < c->n; i++) {
         struct side *s = &c->sides[i];
 
-        s->has_total = s->has_first && side_count(s, &last) == 0 &&
+        s->has_total = s->has_first && !s->is_out && side_count(s, &last) == 0 &&
                        counts_between(&s->first, &last, &s->total) == 0;
     }
 }

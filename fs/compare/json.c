@@ -163,10 +163,15 @@ static json_t *bill_json(const struct report *r, const struct price_set *set)
     return o;
 }
 
+static int add_piece(const char *piece, size_t n, void *out)
+{
+    return buf_add(out, piece, n) == 0 ? 0 : -1;
+}
+
 int report_json(const struct report *r, struct buf *out)
 {
     json_t *o = json_object(), *sides = json_array(), *bills = json_array();
-    char *text;
+    int e = 0;
 
     put_text(o, "version", PACKAGE_VERSION);
     put(o, "seed", r->options->seed);
@@ -179,12 +184,12 @@ int report_json(const struct report *r, struct buf *out)
         json_array_append_new(bills, bill_json(r, &r->prices->set[i]));
     json_object_set_new(o, "sides", sides);
     json_object_set_new(o, "bills", bills);
-    text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    if (json_dump_callback(o, add_piece, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0 &&
+        !buf_failed(out))
+        e = err_set(-ENOMEM, "out of memory");
     json_decref(o);
-    if (text == NULL)
-        return err_set(-ENOMEM, "out of memory");
-    buf_adds(out, text);
     buf_addc(out, '\n');
-    free(text);
-    return buf_failed(out) ? err_set(out->error, "the result is too long") : 0;
+    return e == 0 && buf_failed(out)
+               ? err_set(out->error, "the result is too long, or there is no memory for it")
+               : e;
 }

@@ -130,21 +130,16 @@ int place_remove(struct place *p)
 {
     int r = 0;
 
-    if (p->path == NULL)
-        return 0;
-    for (int i = 0; i < ROUNDS; i++) {
-        if (p->fd >= 0)
-            r = remove_entries(p->fd, 0);
-        if (r < 0)
-            return r;
+    for (int i = 0; i < ROUNDS && p->path != NULL; i++) {
+        r = p->fd >= 0 ? remove_entries(p->fd, 0) : 0;
         if (rmdir(p->path) == 0 || errno == ENOENT) {
             place_done(p);
             return 0;
         }
-        if (errno != ENOTEMPTY && errno != EEXIST)
-            break;
+        if (r == 0)
+            r = failed(p->path, "can't be removed");
     }
-    return failed(p->path, "can't be removed");
+    return r;
 }
 
 void place_done(struct place *p)

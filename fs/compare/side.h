@@ -37,7 +37,7 @@ struct side {
     const struct compare_env *env;
     struct place place;
     struct measured *step;      /* one for each of the steps */
-    struct counts first, total; /* before anything was made; from then until all was removed */
+    struct counts first, total; /* before anything was made; from then until all was removed, if it came so far */
     bool has_first, has_total;
     bool is_out; /* it failed: nothing more is begun on it */
     char failure[RUNNER_TEXT_MAX];

@@ -238,6 +238,33 @@ def dies(rig):
     m.discard()
 
 
+@check("counters that go back in the middle (mounted anew): no figures are made up, exit 2")
+def counters_back(rig):
+    d, n, p = held(rig, "back", 5, "--work", "upload", "--json")
+    n.looks = 1
+    code, out, err = n.serve(p)
+    equal(code, 2, f"exit: {err}")
+    contains(err, "the counters went back")
+    side = json.loads(out)["sides"][0]
+    true("requests" not in [s for s in side["steps"] if s["work"] == "upload"][0], f"requests of the upload: {side}")
+    true("requests" not in side, "requests of all of it")
+    equal(os.listdir(d), [], "left behind")
+
+
+@check("a result that can't be written is an error, and nothing stays")
+def no_output(rig):
+    d = plain(rig, "no-output")
+    code, _, err = compare(d, "--files", "2", "--size", "100", "--html", "/dev/full")
+    equal(code, 2, f"exit: {err}")
+    contains(err, "/dev/full: No space left")
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run(argv(d, "--files", "2", "--size", "100"), stdout=full, stderr=subprocess.PIPE, text=True,
+                           env=mount.environment(), timeout=procs.PATIENCE, check=False)
+    equal(r.returncode, 2, f"exit: {r.stderr}")
+    contains(r.stderr, "can't be written")
+    equal(os.listdir(d), [], "left behind")
+
+
 class Page(html.parser.HTMLParser):
     """Balanced, and nothing in it that runs or loads."""
 
