@@ -37,6 +37,14 @@ static int look(struct vfs *v, const struct removal *m)
     return r == STORE_NOT_FOUND || r == REMOVAL_BACK ? r : err_fold(r);
 }
 
+static void note_tries(struct vfs *v, struct removal *const *m, size_t n)
+{
+    lock_take(&v->tree);
+    for (size_t k = 0; k < n; k++)
+        m[k]->is_tried = true;
+    lock_drop(&v->tree);
+}
+
 /* GONE, REMOVAL_BACK, -errno. */
 static int delete_it(struct vfs *v, struct removal *m)
 {
@@ -54,7 +62,7 @@ static int delete_it(struct vfs *v, struct removal *m)
     if (has_cond)
         req.cond = (struct store_cond){STORE_IF_MATCH, m->etag};
     crash_point("removal.ready");
-    m->is_tried = true;
+    note_tries(v, &m, 1);
     r = store_call(v->store, &req, &rsp);
     store_rsp_done(&rsp);
     if (r == STORE_NOT_FOUND)
@@ -82,8 +90,9 @@ static void delete_many(struct vfs *v, struct turn *t)
     for (size_t k = 0; k < t->n && r == 0; k++) {
         keys[k] = t->v[k]->key;
         etags[k] = t->v[k]->etag;
-        t->v[k]->is_tried = true;
     }
+    if (r == 0)
+        note_tries(v, t->v, t->n);
     if (r == 0)
         r = err_fold(store_call(v->store, &req, &rsp));
     for (size_t k = 0; k < t->n; k++) {
