@@ -116,8 +116,10 @@ void run_report_unsent(struct run *run)
         return;
     for (size_t i = 0; i < u.n; i++)
         log_warn("mount.unsent_file", "key=%s", LOG_Q(u.keys[i]));
-    if (u.files > 0)
-        log_warn("mount.unsent_kept", "files=%" PRIu64 " effect=\"the next mount with this cache_dir sends them\"", u.files);
+    if (u.files + u.removals > 0)
+        log_warn("mount.unsent_kept",
+                 "files=%" PRIu64 " removals=%" PRIu64 " effect=\"the next mount with this cache_dir sends them\"", u.files,
+                 u.removals);
     vfs_unsent_done(&u);
 }
 

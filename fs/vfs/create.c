@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* New names. A regular file costs no request here: its one PUT comes with its close. Directories,
- * symbolic links and special files are objects at once. */
+ * symbolic links and special files are objects at once, but that links wait in the journal under
+ * commit=local. */
+#include "outbox.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -192,7 +194,25 @@ static int clear_name(struct vfs *v, struct inode *dir, const char *name)
     return r == REMOVAL_BACK ? err_set(-EEXIST, "%s is there again", name) : r;
 }
 
-/* What is an object at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
+/* Into the bucket; or, a symbolic link under commit=local, into the journal. */
+static int make_object(struct vfs *v, struct inode *i, const char *body)
+{
+    int r = content_open(v, i);
+
+    if (r == 0 && body != NULL)
+        r = data_write(i->data, 0, body, strlen(body));
+    if (r < 0)
+        return r;
+    lock_take(&v->tree);
+    i->attr.size = body != NULL ? strlen(body) : 0;
+    i->dirty_since_ns = clock_boot_ns();
+    lock_drop(&v->tree);
+    return S_ISLNK(atomic_load(&i->type)) && v->conf.commit != VFS_COMMIT_CLOSE && outroom_is(v)
+               ? outbox_commit(v, i)
+               : commit_inode(v, i);
+}
+
+/* What is an object, or its entry, at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
 static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
                 mode_t mode, dev_t rdev, const char *body, struct vfs_entry *ret)
 {
@@ -215,20 +235,17 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         i->attr.rdev = rdev;
         i->is_excl = true;
         lock_drop(&v->tree);
-        if (!S_ISDIR(mode)) {
-            r = content_open(v, i);
-            if (r == 0 && body != NULL)
-                r = data_write(i->data, 0, body, strlen(body));
-        }
         keep_try(v, i);
         if (r == 0)
-            r = S_ISDIR(mode) ? marker_put(v, i) : commit_inode(v, i);
+            r = S_ISDIR(mode) ? marker_put(v, i) : make_object(v, i, body);
         crash_point("name.made");
         inode_io_drop(v, i);
         lock_take(&v->tree);
         if (r == 0) {
-            i->is_new = false;
-            names_changed_locked(v, dir, name, true, S_ISDIR(mode));
+            if (!outbox_waits(i)) {
+                i->is_new = false;
+                names_changed_locked(v, dir, name, true, S_ISDIR(mode));
+            }
             if (S_ISDIR(mode))
                 subdirs_add_locked(dir);
             inode_entry_locked(v, i, ret);

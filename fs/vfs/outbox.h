@@ -52,7 +52,7 @@ int outbox_commit(struct vfs *v, struct inode *i);
 /* Before it is sent at the end of a mount: what a close that waits for room has yet to journal, so that it is safe
  * if the sending hangs. Best effort. */
 void outbox_keep(struct vfs *v, struct inode *i);
-/* Can its close be over before it is sent? What is no plain file of this mount alone goes by the bucket; and what is
+/* Can its close be over before it is sent? What is no plain file or symbolic link of this mount alone goes by the bucket; and what is
  * torn is refused there. */
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i);
 /* Closed and unsent: a change of its attributes is as safe as its bytes when it is journaled, too.
@@ -91,6 +91,8 @@ struct data_file *outbox_resting_locked(const struct inode *i);
 #define OUTROOM_ENTRY (sizeof(struct outgoing) + 128) /* with what the journal keeps of it in memory */
 /* What the inode takes has changed, or who has it open. */
 void outroom_count_locked(struct vfs *v, struct inode *i);
+/* Is there room for one more just now? For who would not wait for it. */
+bool outroom_is(struct vfs *v);
 /* Before a close that may make one more: waits for room, with no lock held. The ticket goes back when the close is
  * over: the entry counts by itself. */
 _must_check_ uint64_t outroom_take(struct vfs *v, struct inode *i);

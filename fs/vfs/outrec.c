@@ -153,7 +153,7 @@ static void get_attr(struct cursor *c, struct objattr *a)
     a->atime_ns = (int64_t)get_u64(c);
     a->mtime_ns = (int64_t)get_u64(c);
     a->ctime_ns = (int64_t)get_u64(c);
-    c->is_bad |= !S_ISREG(a->mode) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
+    c->is_bad |= (!S_ISREG(a->mode) && !S_ISLNK(a->mode)) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
     c->is_bad |= strlen(a->id) != 32 || strspn(a->id, "0123456789abcdef") != 32;
 }
 

@@ -43,6 +43,11 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
     return bytes;
 }
 
+bool outroom_is(struct vfs *v)
+{
+    return v->conf.unsent_max == 0 || budget_used(&v->unsent) < v->conf.unsent_max;
+}
+
 void outroom_give(struct vfs *v, struct inode *i, uint64_t ticket)
 {
     if (ticket == 0)

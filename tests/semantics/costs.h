@@ -23,6 +23,7 @@ int do_local_again(struct rig *r);
 int do_local_rename(struct rig *r);
 int do_local_unlink(struct rig *r);
 int have_sent(struct rig *r);
+int do_local_symlink(struct rig *r);
 int do_local_unlink_only(struct rig *r);
 int do_local_anew(struct rig *r);
 int do_local_chmod(struct rig *r);

@@ -549,6 +549,7 @@ const struct op costs_ops[] = {
     {"rename of an unsent file, and what is sent", have_unsent, do_local_rename},
     {"chmod of an unsent file, and what is sent", have_unsent, do_local_chmod},
     {"unlink of an unsent file", have_unsent, do_local_unlink},
+    {"symlink under commit=local, and what is sent", with_local, do_local_symlink},
     {"unlink of a stored file under commit=local", have_sent, do_local_unlink_only},
     {"the same, and what is sent", have_sent, do_local_unlink},
     {"unlink of a stored file and creat, write, close of that name, and what is sent", have_sent, do_local_anew},

@@ -70,6 +70,18 @@ int have_sent(struct rig *r)
     return x < 0 ? x : vfs_drain(r->vfs);
 }
 
+/* As the kernel asks: nothing before it. */
+int do_local_symlink(struct rig *r)
+{
+    struct vfs_entry e;
+    int x = vfs_symlink(r->vfs, &r->ctx, "target", VFS_ROOT, "s", &e);
+
+    if (x < 0)
+        return x;
+    vfs_forget(r->vfs, e.node, 1);
+    return vfs_drain(r->vfs);
+}
+
 int do_local_unlink_only(struct rig *r)
 {
     return rig_unlink(r, "f");

@@ -163,6 +163,43 @@ def outage(rig):
     m.unmount()
 
 
+@check("an outage: rm returns, the names are gone here; the next mount removes them, but for what was made again")
+def removed(rig):
+    needs_proxy(rig)
+    rig.allow(r"event=mount\.unsent")
+    m = rig.mount(commit="local", drain_timeout=1)
+    names = [f"gone{i}" for i in range(12)]
+    for name in names:
+        write_file(m.path(name), name)
+    m.drain()
+    for op in ("PUT", "DELETE"):
+        rig.proxy.rule(op=op, key="^gone", action="status", status=503, code="SlowDown", count=0)
+    for name in names:
+        os.unlink(m.path(name))
+    equal([n for n in names if os.path.exists(m.path(n))], [])
+    equal([n for n in os.listdir(m.dir) if n in names], [])
+    for name in ("gone0", "gone11"):  # the first one's removal is being tried, the last one's not
+        with open(m.path(name), "x", encoding="utf-8") as f:
+            f.write("again")
+        equal(read_file(m.path(name)), b"again")
+    true(m.status()["unsent"]["removals"] >= 11, "removals in the status")
+    for name in names:
+        equal(stored(rig, name), name.encode())
+    true(m.term() != 0, "the daemon says that nothing is unsent")
+    contains(m.log(), "key=gone1")
+    contains(m.log(), "the next mount with this cache_dir sends them")
+    mount.force_unmount(m.dir)
+    rig.proxy.clear()
+    m.remount()
+    equal(sorted(n for n in os.listdir(m.dir) if n in names), ["gone0", "gone11"])
+    m.drain()
+    equal(sorted(k for k in rig.s3.list(rig.bucket) if k in names), ["gone0", "gone11"])
+    for name in ("gone0", "gone11"):
+        equal(stored(rig, name), b"again")
+    equal(m.status()["cache"]["lost_found"], 0, "lost+found")
+    m.unmount()
+
+
 @check("s3efs drain waits; --json says that all was sent")
 def drain(rig):
     m = rig.mount(commit="local")

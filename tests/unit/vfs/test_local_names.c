@@ -251,10 +251,105 @@ static void what_needs_the_name_waits_for_it(void **state)
     assert_int_equal(rig_unlink(&rig, "c"), 0);
     put_stored("s", "text");
     assert_int_equal(rig_unlink(&rig, "s"), 0);
-    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, "to", VFS_ROOT, "s", &e), 0);
+    assert_int_equal(vfs_mknod(rig.vfs, &rig.ctx, VFS_ROOT, "s", S_IFIFO | 0600, 0, &e), 0);
     vfs_forget(rig.vfs, e.node, 1);
-    assert_object("s", "to");
+    assert_object("s", "");
     assert_int_equal(entries(), 0);
+}
+
+/* --- symbolic links --- */
+
+static void make_link(const char *target, const char *name)
+{
+    struct vfs_entry e;
+
+    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, target, VFS_ROOT, name, &e), 0);
+    assert_true(S_ISLNK(e.st.st_mode));
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+static void assert_link(const char *name, const char *target)
+{
+    struct vfs_entry e;
+    char *got = NULL;
+
+    assert_int_equal(rig_walk(&rig, name, &e), 0);
+    assert_true(S_ISLNK(e.st.st_mode));
+    assert_int_equal(e.st.st_size, strlen(target));
+    assert_int_equal(vfs_readlink(rig.vfs, e.node, &got), 0);
+    assert_string_equal(got, target);
+    free(got);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+static void a_symbolic_link(void **state)
+{
+    const struct stat st = {.st_uid = 7, .st_gid = 8};
+    struct store_obj obj = {0};
+    struct vfs_entry e;
+    int64_t attr_ns;
+    struct stat now;
+
+    (void)state;
+    memstore_count_reset(rig.store);
+    make_link("to/there", "s");
+    assert_int_equal(entries(), 1);
+    assert_link("s", "to/there");
+    assert_int_equal(rig_walk(&rig, "s", &e), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, 0, &st, VFS_SET_UID, &now, &attr_ns), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    assert_names("", "s");
+    assert_int_equal(rig_rename(&rig, "s", "t", 0), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_names("", "t");
+    assert_link("t", "to/there");
+    memstore_count_reset(rig.store);
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_object("t", "to/there");
+    assert_no_object("s");
+    assert_int_equal(memstore_get(rig.store, "t", &obj, NULL), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, "x-amz-meta-file-permissions"), "0120777");
+    assert_string_equal(store_hdrs_get(&obj.hdrs, "x-amz-meta-file-owner"), "7");
+    store_obj_done(&obj);
+    assert_link("t", "to/there");
+    forget_attributes();
+    assert_link("t", "to/there");
+    assert_int_equal(kept(), 0);
+}
+
+static void a_symbolic_link_in_the_place_of_a_file(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    put_stored("s", "text");
+    assert_int_equal(rig_unlink(&rig, "s"), 0);
+    make_link("one", "s");
+    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, "two", VFS_ROOT, "s", &e), -EEXIST);
+    assert_link("s", "one");
+    memstore_count_reset(rig.store);
+    send_all(1);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 1);
+    assert_object("s", "one");
+    make_link("gone", "g");
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_unlink(&rig, "g"), 0);
+    send_all(0);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    make_link("ours", "o");
+    foreign_put("o", "theirs");
+    send_all(0);
+    assert_object("o", "theirs");
+    assert_int_equal(kept(), 1);
+    rig.conf.commit = VFS_COMMIT_CLOSE;
+    make_link("left", "l");
+    assert_int_equal(rig_crash(&rig), 0);
+    make_link("now", "n");
+    assert_object("n", "now");
+    send_all(1);
+    assert_object("l", "left");
 }
 
 static void a_directory_is_renamed(void **state)
@@ -718,6 +813,8 @@ int main(void)
         L(renamed_onto_it),
         L(what_needs_the_name_waits_for_it),
         L(a_directory_is_renamed),
+        L(a_symbolic_link),
+        L(a_symbolic_link_in_the_place_of_a_file),
         L(after_the_closes_before_it),
         L(not_after_what_is_open_again),
         L(a_foreign_version_stays),
