@@ -118,8 +118,19 @@ int removal_make(struct vfs *v, struct inode *i, const char *key, struct removal
     return 0;
 }
 
+/* Where many go in one request, one waits a moment for others: whoever runs rm has more. */
+static int64_t begins_ns(const struct vfs *v)
+{
+    bool lingers =
+        v->conf.caps.delete_match && v->conf.caps.delete_many_match && !v->conf.send_by_hand;
+
+    return lingers ? clock_boot_ns() + REMOVAL_LINGER_NS : 0;
+}
+
 void removal_join_locked(struct vfs *v, struct removal *m)
 {
+    if (!m->is_tried)
+        m->retry_ns = begins_ns(v);
     m->prev = v->locked.removal_last;
     *(m->prev != NULL ? &m->prev->next : &v->locked.removal_first) = m;
     v->locked.removal_last = m;
@@ -296,7 +307,7 @@ struct removal *removal_next_locked(struct vfs *v, int64_t *ret_due_ns)
             break;
         if (m->is_busy || is_early)
             continue;
-        if (m->retry_ns <= now)
+        if (m->retry_ns <= now || (m->tries == 0 && v->locked.removals.n >= REMOVAL_BATCH))
             return m;
         if (*ret_due_ns == 0 || m->retry_ns < *ret_due_ns)
             *ret_due_ns = m->retry_ns;

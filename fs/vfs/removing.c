@@ -16,7 +16,6 @@
 #include "rename.h"
 
 #define GONE 0
-#define BATCH 1000
 
 /* Is it what was removed? 0, STORE_NOT_FOUND, REMOVAL_BACK, -errno. */
 static int look(struct vfs *v, const struct removal *m)
@@ -72,8 +71,8 @@ static int delete_it(struct vfs *v, struct removal *m)
 
 /* One try of some that this thread is busy with. */
 struct turn {
-    struct removal *v[BATCH];
-    int result[BATCH]; /* as delete_it()'s; then what becomes of it */
+    struct removal *v[REMOVAL_BATCH];
+    int result[REMOVAL_BATCH]; /* as delete_it()'s; then what becomes of it */
     size_t n;
 };
 
@@ -178,7 +177,7 @@ static void end_one(struct vfs *v, struct removal *m, bool is_back, bool is_drop
 /* 0, REMOVAL_BACK (a turn of one); the first -errno: some wait on. */
 static int run_turn(struct vfs *v, struct turn *t)
 {
-    uint64_t seqs[BATCH];
+    uint64_t seqs[REMOVAL_BATCH];
     struct err_copy cause;
     bool is_back = false, all;
     int r;
@@ -243,7 +242,8 @@ static bool take_below_locked(struct vfs *v, const char *prefix, struct turn *t)
     bool any = false;
 
     t->n = 0;
-    for (struct removal *m = v->locked.removal_first; m != NULL && t->n < BATCH; m = m->next) {
+    for (struct removal *m = v->locked.removal_first; m != NULL && t->n < REMOVAL_BATCH;
+         m = m->next) {
         if (m->is_done || !str_starts(m->key, prefix))
             continue;
         any = true;
@@ -291,20 +291,21 @@ int removal_settle_below(struct vfs *v, const char *prefix)
     return r;
 }
 
-/* What is due, and may go in one request. */
+/* What is due; and with one that may go with others, those that only wait for company. */
 static void take_due_locked(struct vfs *v, struct turn *t)
 {
-    struct removal *m;
     int64_t due;
+    struct removal *m = removal_next_locked(v, &due);
+    uint64_t oldest = m != NULL ? outbox_oldest_locked(v) : 0;
 
     t->n = 0;
-    while (t->n < BATCH && (m = removal_next_locked(v, &due)) != NULL &&
-           (t->n == 0 || may_join(v, m))) {
-        begin_locked(t, m);
-        if (!may_join(v, m))
-            break;
-    }
-    if (t->n > 0 && removal_next_locked(v, &due) != NULL) /* another sender's */
+    if (m == NULL)
+        return;
+    begin_locked(t, m);
+    for (m = may_join(v, m) ? m->next : NULL; m != NULL && t->n < REMOVAL_BATCH; m = m->next)
+        if (!m->is_busy && may_join(v, m) && (m->seq < oldest || m->is_wanted)) /* REM-4 */
+            begin_locked(t, m);
+    if (removal_next_locked(v, &due) != NULL) /* another sender's */
         cond_signal(&v->out_due);
 }
 
@@ -367,7 +368,7 @@ static void take_after(struct vfs *v, uint64_t seq, uint64_t last, struct turn *
     while ((m = after_locked(v, seq)) != NULL && m->is_busy)
         cond_wait(&v->removal_over, &v->tree);
     oldest = outbox_oldest_locked(v); /* REM-4 */
-    while (m != NULL && m->seq <= last && m->seq < oldest && !m->is_busy && t->n < BATCH &&
+    while (m != NULL && m->seq <= last && m->seq < oldest && !m->is_busy && t->n < REMOVAL_BATCH &&
            (t->n == 0 || may_join(v, m))) {
         begin_locked(t, m);
         m = may_join(v, m) ? m->next : NULL;

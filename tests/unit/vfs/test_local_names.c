@@ -527,6 +527,40 @@ static void many_at_once(void **state)
     assert_int_equal(memstore_user_objects(rig.store), 0);
 }
 
+static void drained(void)
+{
+    for (int k = 0; k < 6000 && entries() > 0; k++)
+        usleep(10000);
+    assert_int_equal(entries(), 0);
+}
+
+/* The senders wait a moment for more of them. */
+static void many_by_the_senders(void **state)
+{
+    (void)state;
+    rig.conf.send_by_hand = false;
+    assert_int_equal(rig_remount(&rig), 0);
+    for (int k = 0; k < 20; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", k);
+        put_text(name, "text");
+    }
+    drained();
+    memstore_count_reset(rig.store);
+    for (int k = 0; k < 20; k++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", k);
+        assert_int_equal(rig_unlink(&rig, name), 0);
+    }
+    clock_fake_add(2 * NS_PER_S);
+    drained();
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE_MANY), 1);
+    assert_int_equal(n_deletes(), 0);
+    assert_int_equal(memstore_user_objects(rig.store), 0);
+}
+
 /* Some of them are refused; the reply to the request is lost. */
 static void many_and_a_lost_reply(void **state)
 {
@@ -823,6 +857,7 @@ int main(void)
         L(same_bytes_of_another_client),
         L(a_server_without_conditions),
         L(many_at_once),
+        L(many_by_the_senders),
         L(many_and_a_lost_reply),
         L(a_crash),
         L(a_lost_reply),
