@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """mem_limit= holds: what is judged is RssAnon of the daemon, seen all the time, and that no call fails. With
-S3EFS_TEST_LONG=1 (tools/check --long) a million names in a thousand directories, 200,000 in one, and 64 streams of 1 GiB
+S3EFS_TEST_LONG=1 (tools/check --long) a million names in a thousand directories, as many in one, and 64 streams of 1 GiB
 (their first 32 MiB and their ends: 64 GiB would tell no more) beside as many of 32 MiB that are written."""
 import concurrent.futures
 import contextlib
@@ -17,7 +17,7 @@ TIMEOUT = 5400 if LONG else 1800
 MIB = 1 << 20
 LIMIT = 32  # MiB, the least that is taken; the long run has the default
 DIRS = 1000 if LONG else 27
-FLAT = 200 * 1000 if LONG else 20 * 1000  # of a directory on file:// each page reads all names
+FLAT = 1000 * 1000 if LONG else 20 * 1000
 STREAMS = 64
 READ = 1024 * MIB if LONG else 3 * MIB
 READ_FIRST = 32 * MIB if LONG else READ  # read in a row of each; then its end
@@ -26,20 +26,22 @@ OPEN = 500
 LISTERS = 64
 LISTED = 8  # directories that each of them has open
 THREADS = 128
+TOGETHER = DIRS if LONG else 9  # directories
+ALL = 64  # MiB, for all at once
 if LONG:
-    LIMIT = 512
+    LIMIT = ALL = 512
 
 
 def bucket(rig):
     return rig.source.removeprefix("file://")
 
 
-def limited(rig, **opts):
-    return rig.mount(mem_limit=f"{LIMIT}M", threads=THREADS, **opts)
+def limited(rig, limit=LIMIT, **opts):
+    return rig.mount(mem_limit=f"{limit}M", threads=THREADS, **opts)
 
 
-def watch(m):
-    return Watch(m, LIMIT * MIB, THREADS)
+def watch(m, limit=LIMIT):
+    return Watch(m, limit * MIB, THREADS)
 
 
 def block(i, n):
@@ -124,42 +126,85 @@ def open_files(rig):
             equal(f.read(), block(i, 0), f"open{i} in the bucket")
 
 
-@check("64 writers and 64 readers of large files at once: none fails, all wait")
-def streams(rig):
+def make_inputs(rig):
     for i in range(STREAMS):
         with open(os.path.join(bucket(rig), f"in{i}"), "wb") as f:
             f.truncate(READ)  # sparse, but for its last block
             f.seek(READ - 65536)
             f.write(block(i, 1))
-    m = limited(rig, cache_size="4G" if LONG else "1G")  # room for all that is written at once
 
-    def write(i):
-        fd = os.open(m.path(f"out{i}"), os.O_WRONLY | os.O_CREAT, 0o644)
-        for n in range(WRITE // 65536):
-            os.write(fd, block(i, n))
-        os.close(fd)
 
-    def read(i):
-        with open(m.path(f"in{i}"), "rb", buffering=0) as f:
-            size = 0
-            while size < READ_FIRST:
-                more = f.read(MIB)
-                true(more, f"in{i} ends at {size}")
-                size += len(more)
-            f.seek(READ - 65536)
-            equal(f.read(MIB), block(i, 1), f"the end of in{i}")
+def write(m, i):
+    fd = os.open(m.path(f"out{i}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for n in range(WRITE // 65536):
+        os.write(fd, block(i, n))
+    os.close(fd)
 
-    with watch(m):
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            writers = pool.submit(all_of, write, range(STREAMS))
-            all_of(read, range(STREAMS))
-            writers.result()
+
+def read(m, i):
+    with open(m.path(f"in{i}"), "rb", buffering=0) as f:
+        size = 0
+        while size < READ_FIRST:
+            more = f.read(MIB)
+            true(more, f"in{i} ends at {size}")
+            size += len(more)
+        f.seek(READ - 65536)
+        equal(f.read(MIB), block(i, 1), f"the end of in{i}")
+
+
+def read_and_write(m):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        writers = pool.submit(all_of, lambda i: write(m, i), range(STREAMS))
+        all_of(lambda i: read(m, i), range(STREAMS))
+        writers.result()
+
+
+def check_outputs(rig):
     for i in range(0, STREAMS, 8):
         path = os.path.join(bucket(rig), f"out{i}")
         equal(os.path.getsize(path), WRITE, f"out{i}")
         with open(path, "rb") as f:
             for n in range(WRITE // 65536):
                 true(f.read(65536) == block(i, n), f"out{i} at {n}")
+
+
+@check("64 writers and 64 readers of large files at once: none fails, all wait")
+def streams(rig):
+    make_inputs(rig)
+    m = limited(rig, cache_size="4G" if LONG else "1G")  # room for all that is written at once
+    with watch(m):
+        read_and_write(m)
+    check_outputs(rig)
+
+
+@check("all at once: names, open files, directories, streams")
+def together(rig):
+    for d in range(TOGETHER):
+        os.makedirs(os.path.join(bucket(rig), f"t{d}"), exist_ok=True)
+        for n in range(1000):
+            os.close(os.open(os.path.join(bucket(rig), f"t{d}", f"{n:0250}"), os.O_WRONLY | os.O_CREAT, 0o644))
+    make_inputs(rig)
+    m = limited(rig, ALL, cache_size="4G" if LONG else "1G")
+
+    def walk():
+        seen = 0
+        for d in range(TOGETHER):
+            with os.scandir(m.path(f"t{d}")) as entries:
+                seen += sum(1 for e in entries if e.stat().st_size == 0)
+        return seen
+
+    with watch(m, ALL), contextlib.ExitStack() as files, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        fds = []
+        for i in range(OPEN):
+            fds.append(os.open(m.path(f"both{i}"), os.O_RDWR | os.O_CREAT, 0o644))
+            files.callback(os.close, fds[-1])
+            os.write(fds[-1], block(i, 0))
+        walker = pool.submit(walk)
+        read_and_write(m)
+        equal(walker.result(), TOGETHER * 1000, "names")
+        for i, fd in enumerate(fds):
+            equal(os.pread(fd, 65536, 0), block(i, 0), f"both{i}")
+    check_outputs(rig)
 
 
 main()
