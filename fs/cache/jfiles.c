@@ -76,18 +76,17 @@ static int keep(struct journal *j, struct cache_stage *s, const char *name, cons
 int jrn_keep_file(struct journal *j, const char *path, const char *name, const char *why)
 {
     struct cache_stage *s = calloc(1, sizeof(*s));
-    int r;
+    int r, fd;
 
     if (s == NULL)
         return err_set(-ENOMEM, "journal: out of memory");
     s->cache = j->cache;
     s->path = strdup(path);
-    s->fd = s->path != NULL ? sys_open(path, O_RDONLY | O_NOFOLLOW, 0) : -ENOMEM;
-    r = s->fd < 0 ? err_set(s->fd, "journal: %s: %s", path, strerror(-s->fd))
-                  : keep(j, s, name, why);
+    fd = s->path != NULL ? sys_open(path, O_RDONLY | O_NOFOLLOW, 0) : -ENOMEM;
+    cache_stage_opened(s, fd);
+    r = fd < 0 ? err_set(fd, "journal: %s: %s", path, strerror(-fd)) : keep(j, s, name, why);
     if (r < 0) {
-        if (s->fd >= 0)
-            close(s->fd);
+        cache_stage_close(s);
         free(s->path); /* the file stays where it is */
         free(s);
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cache's life: new (before the fork), start, stop, free. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/err.h"
 #include "layout.h"
@@ -69,11 +71,15 @@ int cache_lock_fd(const struct cache *c)
 
 int cache_start(struct cache *c)
 {
+    struct rlimit files;
     int r;
 
     err_clear();
     seal_boot_id(c->boot_id);
     c->boot = seal_boot_tag(c->boot_id);
+    c->stage_fds_many = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 4 < UINT_MAX
+                            ? (unsigned)(files.rlim_cur / 4)
+                            : UINT_MAX;
     r = layout_write_pid(c->lock_fd); /* the daemon's own: it has forked since */
     if (r < 0)
         return err_set(r, "cache directory %s: lock: %s", c->dir, strerror(-r));

@@ -129,6 +129,8 @@ struct cache {
     struct {
         _Atomic uint64_t hits, misses, evicted_bytes, errors, corrupt;
     } count;
+    atomic_uint stage_fds;     /* descriptors that stages have, */
+    unsigned stage_fds_many;   /* and as many as they should have */
     _Atomic uint64_t sequence; /* of staged and kept names */
     atomic_int fail_errno;     /* why the index was given up */
 };

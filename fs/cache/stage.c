@@ -11,6 +11,28 @@
 #include "base/err.h"
 #include "base/sys.h"
 
+void cache_stage_opened(struct cache_stage *s, int fd)
+{
+    s->fd = fd < 0 ? -1 : fd;
+    if (fd >= 0)
+        atomic_fetch_add(&s->cache->stage_fds, 1);
+}
+
+void cache_stage_close(struct cache_stage *s)
+{
+    int fd = atomic_exchange(&s->fd, -1);
+
+    if (fd < 0)
+        return;
+    close(fd);
+    atomic_fetch_sub(&s->cache->stage_fds, 1);
+}
+
+bool cache_stages_are_many(const struct cache *c)
+{
+    return atomic_load(&c->stage_fds) > c->stage_fds_many;
+}
+
 static int open_stage(struct cache_stage *s, const char *from)
 {
     int r;
@@ -25,7 +47,7 @@ static int open_stage(struct cache_stage *s, const char *from)
 static int make_stage(struct cache *c, const char *from, struct cache_stage **ret)
 {
     struct cache_stage *s = calloc(1, sizeof(*s));
-    int n;
+    int n, fd;
 
     if (s == NULL)
         return err_set(-ENOMEM, "cache: out of memory");
@@ -35,13 +57,13 @@ static int make_stage(struct cache *c, const char *from, struct cache_stage **re
         free(s);
         return err_set(-ENOMEM, "cache: out of memory");
     }
-    s->fd = open_stage(s, from);
-    if (s->fd == -ENOSPC) {
+    fd = open_stage(s, from);
+    if (fd == -ENOSPC) {
         cache_evict_some(c, 1);
-        s->fd = open_stage(s, from);
+        fd = open_stage(s, from);
     }
-    if (s->fd < 0) {
-        int r = err_set(s->fd, "cache: staging file: %s", strerror(-s->fd));
+    if (fd < 0) {
+        int r = err_set(fd, "cache: staging file: %s", strerror(-fd));
 
         c->count.errors++;
         cache_health_bad(c, r, "stage");
@@ -51,6 +73,7 @@ static int make_stage(struct cache *c, const char *from, struct cache_stage **re
         free(s);
         return r;
     }
+    cache_stage_opened(s, fd);
     crash_point("cache.stage_made");
     *ret = s;
     return 0;
@@ -76,8 +99,10 @@ static int open_again(struct cache_stage *s, int flags)
 
     if (fd < 0)
         return fd;
-    if (atomic_compare_exchange_strong(&s->fd, &none, fd))
+    if (atomic_compare_exchange_strong(&s->fd, &none, fd)) {
+        atomic_fetch_add(&s->cache->stage_fds, 1);
         return fd;
+    }
     close(fd); /* another reader was faster */
     return none;
 }
@@ -117,10 +142,8 @@ int cache_stage_write_fd(struct cache_stage *s)
 
 void cache_stage_rest(struct cache_stage *s)
 {
-    int fd = s->path != NULL ? atomic_exchange(&s->fd, -1) : -1;
-
-    if (fd >= 0)
-        close(fd);
+    if (s->path != NULL)
+        cache_stage_close(s);
 }
 
 bool cache_stage_is_bad(const struct cache_stage *s)
@@ -242,8 +265,7 @@ void cache_stage_free(struct cache_stage *s)
     if (s == NULL)
         return;
     account(s, 0);
-    if (s->fd >= 0)
-        close(s->fd);
+    cache_stage_close(s);
     if (s->path != NULL)
         (void)!sys_unlink(s->path);
     free(s->path);

@@ -16,6 +16,10 @@ struct cache_stage {
     bool bad;           /* a sync failed: what is on the disk of it is not known */
 };
 
+/* It has this descriptor now; -errno: none. */
+void cache_stage_opened(struct cache_stage *s, int fd);
+/* And none from now on. */
+void cache_stage_close(struct cache_stage *s);
 /* An entry of the journal, which has `alloc` bytes of this file, accounts for them from now on. */
 void cache_stage_share(struct cache_stage *s, uint64_t alloc);
 /* A stage over the bytes of a file that stays where it is, too; `alloc` bytes are accounted elsewhere. */

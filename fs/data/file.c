@@ -74,12 +74,25 @@ void file_read_begin_now(struct data_file *f)
     lock_drop(&f->lock);
 }
 
+/* In the gate, alone. Near the limit of descriptors each file has one only while it is used. */
+static void rest_if_many(struct data_file *f)
+{
+    if (f->stage && cache_stages_are_many(f->d->cache))
+        cache_stage_rest(f->stage);
+}
+
 void file_read_end(struct data_file *f)
 {
+    bool rests = cache_stages_are_many(f->d->cache);
     lock_take(&f->lock);
-    if (--f->locked.readers == 0)
+    rests = --f->locked.readers == 0 && rests;
+    if (rests)
+        f->locked.writing = true;
+    else if (f->locked.readers == 0)
         cond_broadcast(&f->gate_changed);
     lock_drop(&f->lock);
+    if (rests)
+        file_write_end(f);
 }
 
 void file_write_begin(struct data_file *f)
@@ -95,6 +108,7 @@ void file_write_begin(struct data_file *f)
 
 void file_write_end(struct data_file *f)
 {
+    rest_if_many(f);
     lock_take(&f->lock);
     f->locked.writing = false;
     cond_broadcast(&f->gate_changed);

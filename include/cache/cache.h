@@ -127,6 +127,9 @@ int cache_stage_fd(struct cache_stage *s);
 int cache_stage_write_fd(struct cache_stage *s);
 /* Needs no descriptor until the next cache_stage_fd(). Nobody uses the one that it has. */
 void cache_stage_rest(struct cache_stage *s);
+/* Do staged files have more than a quarter of the process's descriptors (by the limit at cache_start())? Then who is done
+ * with one for now rests it. */
+bool cache_stages_are_many(const struct cache *c);
 bool cache_stage_is_bad(const struct cache_stage *s); /* a sync of it failed: only a copy can be journaled */
 /* Before `bytes` more are written: evicts clean blocks to make room; -ENOSPC when nothing more can be freed. */
 _must_check_ int cache_stage_reserve(struct cache_stage *s, uint64_t bytes);

@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many connections a mount has, counted where the server is: each request of 64 parallel reads is held there."""
 import concurrent.futures
+import contextlib
+import os
 import subprocess
 
 from harness import procs
 from harness.case import check, equal, main, read_file, true
+from harness.watch import MIB, Watch
 
 BACKENDS = "versitygw"
 READERS = 64
 LIMIT = 8
+CALLS = 500
+DESCRIPTORS = 256
 ESTABLISHED = "01"
 
 
@@ -65,6 +70,46 @@ def one_hangs(rig):
             rig.proxy.clear()
             rig.proxy.release()
         true(hangs.result() == large, "bytes of the one that hung")
+
+
+@check("500 reads at once take no more threads than threads= and 40, and all of them are answered")
+def calls(rig):
+    threads = 32
+    for i in range(CALLS):
+        rig.s3.put(rig.bucket, f"c{i}", b"%d" % i)
+    m = rig.mount(threads=threads)
+    rig.proxy.rule(op="GET", key="^c[0-9]", count=0, action="hold")
+    with Watch(m, 512 * MIB, threads), concurrent.futures.ThreadPoolExecutor(CALLS) as pool:
+        reads_ = [pool.submit(read_file, m.path(f"c{i}")) for i in range(CALLS)]
+        try:
+            rig.proxy.wait_held(threads)  # each thread has one, the other calls are the kernel's
+        finally:
+            rig.proxy.clear()
+            rig.proxy.release()
+        for i, r in enumerate(reads_):
+            equal(r.result(), b"%d" % i, f"c{i}")
+
+
+@check("256 descriptors and 500 open files that are written to: the mount says what that means, and none fails")
+def descriptors(rig):
+    m = rig.mount(mem_limit="512M")
+    m.unmount()
+    m.wrap = ["sh", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "sh"]
+    m.remount()
+    true("mount.descriptors" in m.log() and "LimitNOFILE" in m.log(), "a warning about the limit of open files")
+    with Watch(m, 512 * MIB, 128) as seen, contextlib.ExitStack() as files:
+        fds = []
+        for i in range(CALLS):
+            fds.append(os.open(m.path(f"w{i}"), os.O_RDWR | os.O_CREAT, 0o644))
+            files.callback(os.close, fds[-1])
+            os.write(fds[-1], b"%d" % i)
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            texts = list(pool.map(lambda fd: os.pread(fd, 100, 0), fds))
+            equal(texts, [b"%d" % i for i in range(CALLS)])
+            list(pool.map(os.fsync, fds))
+    true(seen.fds <= DESCRIPTORS, "descriptors of the daemon")
+    for i in range(0, CALLS, 50):
+        equal(rig.s3.get(rig.bucket, f"w{i}").body, b"%d" % i, f"w{i} in the bucket")
 
 
 main()

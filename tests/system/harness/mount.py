@@ -83,6 +83,7 @@ def cli(*argv, **kw):
 
 class Mount:
     """A daemon in the foreground (-f), our child, with its log in a file."""
+    wrap = ()  # what runs it, by exec
 
     def __init__(self, source, d, opts, log, env=None):
         self.source, self.dir, self.opts, self.log_path = source, d, dict(opts), log
@@ -94,7 +95,7 @@ class Mount:
     def start(self):
         if not is_mounted(self.dir):  # a dead mount, left by kill(), can't be looked at
             os.makedirs(self.dir, exist_ok=True)
-        self.proc = procs.start(command(self.source, self.dir, self.opts, "-f"), self.log_path,
+        self.proc = procs.start([*self.wrap, *command(self.source, self.dir, self.opts, "-f")], self.log_path,
                                 env=self.env)
 
         def up():

@@ -7,6 +7,9 @@
 #include <sys/resource.h>
 
 #define FILES 100
+#define STAGES 40 /* descriptors for staged files, a quarter */
+
+static struct rlimit was;
 
 static unsigned descriptors(void)
 {
@@ -68,7 +71,7 @@ static void unsent_files_need_none(void **state)
 /* No descriptor is left: those of block files that are open to be read again give way. */
 static void at_the_limit(void **state)
 {
-    struct rlimit was, none;
+    struct rlimit none;
     int lowest;
 
     (void)state;
@@ -94,11 +97,58 @@ static void at_the_limit(void **state)
     assert_object("new", "f004");
 }
 
+static int setup_few(void **state)
+{
+    struct rlimit few;
+
+    if (getrlimit(RLIMIT_NOFILE, &was) < 0)
+        return -1;
+    few = (struct rlimit){.rlim_cur = 4 * STAGES, .rlim_max = was.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &few) < 0 ? -1 : setup(state);
+}
+
+static int teardown_few(void **state)
+{
+    int r = teardown(state);
+
+    return setrlimit(RLIMIT_NOFILE, &was) < 0 ? -1 : r;
+}
+
+/* However many are open and were written to, they have a quarter of the descriptors. */
+static void open_files_have_a_part(void **state)
+{
+    unsigned before = descriptors();
+    uint64_t fh[FILES];
+    char text[32], want[32];
+
+    (void)state;
+    for (unsigned i = 0; i < FILES; i++) {
+        assert_int_equal(rig_creat(&rig, name_of(i), O_RDWR, 0644, &fh[i]), 0);
+        assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh[i], 0, name_of(i), 4), 4);
+    }
+    assert_true(comes_down_to(before + STAGES + 2));
+    for (unsigned i = 0; i < FILES; i++) {
+        assert_int_equal(vfs_read(rig.vfs, fh[i], 0, text, sizeof(text)), 4);
+        assert_memory_equal(text, name_of(i), 4);
+    }
+    assert_true(comes_down_to(before + STAGES + 2));
+    for (unsigned i = 0; i < FILES; i++) {
+        assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh[i], 4, " and", 4), 4);
+        assert_int_equal(rig_shut(&rig, fh[i]), 0);
+    }
+    assert_true(comes_down_to(before + 2 + 64)); /* block files, to be read again */
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(want, sizeof(want), "%s and", name_of(i));
+        assert_object(name_of(i), want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(unsent_files_need_none, local_setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_limit, local_setup, teardown),
+        cmocka_unit_test_setup_teardown(open_files_have_a_part, setup_few, teardown_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
