@@ -3,9 +3,11 @@
 #include "compose.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -79,10 +81,28 @@ static int find_endpoint(struct compose *m)
     return 0;
 }
 
+/* No more than the process has descriptors for, beside those of its files. */
+static unsigned max_connections(const struct config *c)
+{
+    struct rlimit files;
+    unsigned most;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return c->max_requests;
+    most = memplan_connections(files.rlim_cur, CONFIG_REQUESTS_MIN);
+    if (c->max_requests <= most)
+        return c->max_requests;
+    log_warn("mount.descriptors",
+             "limit=%ju effect=\"%u requests at once instead of %u; while many files are open that were written to, each "
+             "call opens its own anew\" remedy=\"a higher limit of open files (ulimit -Hn, LimitNOFILE=)\"",
+             (uintmax_t)files.rlim_cur, most, c->max_requests);
+    return most;
+}
+
 static int start_http(struct compose *m)
 {
     const struct config *c = m->config;
-    struct http_conf conf = {.ca_bundle = c->ca_bundle, .max_connections = c->max_requests};
+    struct http_conf conf = {.ca_bundle = c->ca_bundle, .max_connections = max_connections(c)};
     int r;
 
     if (conf.ca_bundle == NULL && m->settings.ca_bundle[0] != '\0')

@@ -14,7 +14,6 @@
 #define TENTH_NS INT64_C(100000000)
 #define SOFT_MAX_NS (INT64_C(86400000000000) * 365) /* a year, so that sums with clocks fit */
 #define PREFIX_MAX 1000
-#define REQUESTS_MIN 4 /* uploads that take long leave some for what is asked meanwhile */
 
 static int no_memory(void)
 {
@@ -247,8 +246,8 @@ int config_finish(struct config *c)
         return err_set(-EINVAL, "option mem_limit: at least 256K for each of %u threads", c->threads);
     if (!config_given(c, "max_concurrent_requests"))
         c->max_requests = memplan_requests(c->mem_limit);
-    if (c->max_requests < REQUESTS_MIN)
-        return err_set(-EINVAL, "option max_concurrent_requests=%u: at least %u", c->max_requests, REQUESTS_MIN);
+    if (c->max_requests < CONFIG_REQUESTS_MIN)
+        return err_set(-EINVAL, "option max_concurrent_requests=%u: at least %u", c->max_requests, CONFIG_REQUESTS_MIN);
     if (c->soft && c->timeo == 0)
         return err_set(-EINVAL, "option timeo=0: a soft mount needs a time");
     if (c->cache_dir != NULL && c->cache_dir[0] != '/')

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memplan.h"
 
+#include <limits.h>
+
 #define HEAP_MAP_MIN (UINT64_C(128) << 10)
 #define HEAP_MAP_MAX (UINT64_C(2) << 20)
 #define HEAP_EACH (UINT64_C(16) << 20)
@@ -38,6 +40,13 @@ unsigned memplan_requests(uint64_t limit)
     uint64_t n = limit / 8 / REQUEST_MEMORY;
 
     return n < REQUESTS_MAX ? (unsigned)n : REQUESTS_MAX;
+}
+
+unsigned memplan_connections(uint64_t descriptors, unsigned least)
+{
+    uint64_t n = descriptors / 4;
+
+    return n < least ? least : n < UINT_MAX ? (unsigned)n : UINT_MAX;
 }
 
 static uint64_t between(uint64_t least, uint64_t n, uint64_t most)

@@ -29,6 +29,8 @@ struct memplan {
 void memplan(uint64_t limit, unsigned threads, struct memplan *ret);
 /* Requests under way at once that a limit has memory for: one with TLS takes about 100 KiB of what the shares leave over. */
 unsigned memplan_requests(uint64_t limit);
+/* The same of descriptors: each has a connection. At least `least`. */
+unsigned memplan_connections(uint64_t descriptors, unsigned least);
 
 /* Memory that is freed must go back: buffers that are large, for this limit, have mappings of their own, and threads share
  * few heaps, so that what one has freed the others use. (Streams at 32 MiB, fetches of 1.5 MiB: 36 MiB with mappings from

@@ -23,6 +23,8 @@ enum config_lookupcache { CONFIG_LOOKUP_ALL, CONFIG_LOOKUP_POS, CONFIG_LOOKUP_PO
 enum config_lock { CONFIG_LOCK_NONE, CONFIG_LOCK_FLOCK, CONFIG_LOCK_POSIX, CONFIG_LOCK_ALL }; /* what stays here */
 enum config_log { CONFIG_LOG_AUTO, CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG };
 
+#define CONFIG_REQUESTS_MIN 4 /* uploads that take long leave some for what is asked meanwhile */
+
 struct config {
     /* The source, taken apart */
     char *source; /* as shown: "s3://bucket/prefix", "file:///dir" */
@@ -42,7 +44,7 @@ struct config {
     unsigned weak, sse, commit, lookupcache, excl, devices, local_lock, log_target, log_level; /* enums above, enum log_level */
     uint32_t uid, gid, umask, file_mode, dir_mode;
     int64_t acregmin_s, acregmax_s, acdirmin_s, acdirmax_s, drain_timeout_s, flush_after_s;
-    unsigned timeo, retrans, threads, max_requests;
+    unsigned timeo, retrans, threads, max_requests; /* at least CONFIG_REQUESTS_MIN */
     uint64_t cache_size, cache_free, mem_limit;
     struct { /* posix_user, where it is given */
         uint32_t uid, gid, groups[CONFIG_GROUPS_MAX];

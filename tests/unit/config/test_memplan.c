@@ -53,6 +53,14 @@ static void test_requests(void **state)
     assert_int_equal(memplan_requests(64 * 1024 * MIB), 256);
 }
 
+static void test_connections(void **state)
+{
+    (void)state;
+    assert_int_equal(memplan_connections(256, 4), 64);
+    assert_int_equal(memplan_connections(8, 4), 4);
+    assert_int_equal(memplan_connections(UINT64_MAX, 4), UINT32_MAX);
+}
+
 static void test_heap(void **state)
 {
     (void)state;
@@ -66,7 +74,8 @@ static void test_heap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shares), cmocka_unit_test(test_default),
-                                       cmocka_unit_test(test_requests), cmocka_unit_test(test_heap)};
+                                       cmocka_unit_test(test_requests), cmocka_unit_test(test_connections),
+                                       cmocka_unit_test(test_heap)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
