@@ -177,6 +177,12 @@ struct vfs {
         uint64_t names_bytes, idle_again, idle_wanted;
         size_t idle_left; /* of a turn over the list */
         uint64_t out_unread; /* entries of the journal that no file could be made of */
+        struct unread {      /* those of them that are tried again (reread.c), in their order */
+            uint64_t *seqs;
+            size_t n;
+            int64_t next_ns, wait_ns;
+            bool is_busy;
+        } unread;
         struct map removals; /* removal.h */
         struct removal *removal_first, *removal_last;
         uint64_t removals_wanted;

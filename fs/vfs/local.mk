@@ -7,6 +7,7 @@ libvfs_a_SOURCES = %D%/asking.c %D%/attr.c %D%/commit.c %D%/create.c %D%/file.c 
 libvfs_a_SOURCES += %D%/again.c
 libvfs_a_SOURCES += %D%/contest.c
 libvfs_a_SOURCES += %D%/doubt.c
+libvfs_a_SOURCES += %D%/reread.c
 libvfs_a_SOURCES += %D%/outroom.c
 libvfs_a_SOURCES += %D%/listroom.c
 libvfs_a_SOURCES += %D%/listroom.h

@@ -119,6 +119,15 @@ _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *r
                              struct data_file **ret);
 /* What an entry says of a file's content, and f, which has it, become the inode's. */
 void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f);
+/* --- reread.c: entries that a start could not read, with no lock held --- */
+void reread_add(struct vfs *v, uint64_t seq, bool may_get_better);
+void reread_run(struct vfs *v); /* tries them again, if that is due */
+/* False: *due_ns is not later than when it will be; 0: not at all. */
+bool reread_is_due_locked(const struct vfs *v, int64_t *due_ns);
+/* An entry of which the start made no file becomes one now, with names (read) held: 0; -EBUSY: its name is in use; -errno.
+ * Consumes f. */
+_must_check_ int replay_late(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f);
+
 /* A replayed entry joins the queue. o: calloc'd, with its marks; consumed. Under v->tree. */
 void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint64_t seq);
 

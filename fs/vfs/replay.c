@@ -149,6 +149,25 @@ static struct outgoing *marks_of(const struct outrec *rec)
     return o;
 }
 
+/* A new inode gets its name. Takes *f, and on success *o. */
+static int attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name,
+                         uint64_t seq, struct outrec *rec, struct outgoing **o,
+                         struct data_file **f)
+{
+    int r;
+
+    fill(i, rec, steal(f));
+    i->ac_ns = v->conf.acregmin_ns;
+    r = inode_attach_locked(v, i, dir, name);
+    if (r == 0) {
+        names_changed_locked(v, dir, name, !i->is_new, false);
+        outbox_join_locked(v, i, steal(o), seq);
+    } else {
+        i->is_new = i->is_dirty = false;
+    }
+    return r;
+}
+
 /* Consumes f. */
 static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f)
 {
@@ -164,23 +183,76 @@ static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_f
     if (r == 0)
         r = make_way(v, dir, name);
     lock_take(&v->tree);
-    if (r == 0) {
-        fill(i, rec, f);
-        f = NULL;
-        i->ac_ns = v->conf.acregmin_ns;
-        r = inode_attach_locked(v, i, dir, name);
-    }
-    if (r == 0) {
-        names_changed_locked(v, dir, name, !i->is_new, false);
-        outbox_join_locked(v, i, o, seq);
-        o = NULL;
-    } else if (i != NULL) {
-        i->is_new = i->is_dirty = false;
-    }
-    inode_unref_locked(v, i);
+    if (r == 0)
+        r = attach_locked(v, i, dir, name, seq, rec, &o, &f);
+    if (i != NULL)
+        inode_unref_locked(v, i);
     if (dir != NULL)
         inode_unref_locked(v, dir);
     lock_drop(&v->tree);
+    outgoing_free(o);
+    data_file_unref(f);
+    return r;
+}
+
+/* Nobody uses it, and it is the version that the entry was made on: else what was acknowledged since
+ * would be hidden by what was before. */
+static bool is_idle_locked(const struct inode *i, const struct outrec *rec)
+{
+    return S_ISREG(atomic_load(&i->type)) && i->n_open == 0 && !i->is_new && !i->is_dirty &&
+           !i->is_stale && i->out == NULL && i->attr.link_gen == 0 &&
+           strcmp(i->attr.id, rec->attr.id) == 0 && store_etag_equal(&i->etag, &rec->etag);
+}
+
+/* i, which is in the tree already, is what the entry says. Takes *o and *f on success. */
+static int become(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *rec,
+                  struct outgoing **o, struct data_file **f)
+{
+    struct data_file *was = NULL;
+    int r = 0;
+
+    inode_io_take(v, i);
+    lock_take(&v->tree);
+    if (is_idle_locked(i, rec)) {
+        was = i->data;
+        fill(i, rec, steal(f));
+        outbox_join_locked(v, i, steal(o), seq);
+        inode_kernel_behind_locked(i);
+    } else {
+        r = err_set(-EBUSY, "it is in use");
+    }
+    lock_drop(&v->tree);
+    inode_io_drop(v, i);
+    data_file_unref(was);
+    inode_tell_kernel(v, i);
+    return r;
+}
+
+int replay_late(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f)
+{
+    struct outgoing *o = marks_of(rec);
+    struct inode *dir = NULL, *old = NULL, *i = inode_new(v);
+    const char *name;
+    int r = o != NULL && i != NULL ? 0 : -ENOMEM;
+
+    lock_take(&v->tree);
+    if (r == 0)
+        r = walk_locked(v, rec->key, &dir, &name);
+    if (r == 0)
+        old = inode_child_locked(v, dir, name);
+    if (old != NULL)
+        old->refs++;
+    else if (r == 0)
+        r = attach_locked(v, i, dir, name, seq, rec, &o, &f);
+    if (i != NULL)
+        inode_unref_locked(v, i);
+    if (dir != NULL)
+        inode_unref_locked(v, dir);
+    lock_drop(&v->tree);
+    if (old != NULL) {
+        r = become(v, old, seq, rec, &o, &f);
+        inode_unref(v, old);
+    }
     outgoing_free(o);
     data_file_unref(f);
     return r;
@@ -228,8 +300,9 @@ static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, boo
 {
     _cleanup_(outrec_done) struct outrec rec = {0};
     struct vfs *v = arg;
-    int r = removerec_is(text, len) ? removal_replay(v, seq, text, len)
-                                    : replay_file_entry(v, seq, text, len, has_file, &rec);
+    bool is_removal = removerec_is(text, len);
+    int r = is_removal ? removal_replay(v, seq, text, len)
+                       : replay_file_entry(v, seq, text, len, has_file, &rec);
 
     crash_point("replay.entry");
     if (r == 0 || r == -ENOMEM) /* the start fails, and the next one has it all */
@@ -237,9 +310,7 @@ static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, boo
     log_error("journal.entry",
               "seq=%llu key=%s error=%d cause=%s effect=\"it stays in the journal\"",
               (unsigned long long)seq, LOG_Q(rec.key), -r, LOG_Q(err_text()));
-    lock_take(&v->tree);
-    v->locked.out_unread++;
-    lock_drop(&v->tree);
+    reread_add(v, seq, !is_removal && r != -EBADMSG);
     return 0;
 }
 

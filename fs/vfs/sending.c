@@ -163,6 +163,7 @@ size_t outbox_run(struct vfs *v)
     int64_t due;
     size_t n = 0, gone;
 
+    reread_run(v);
     do {
         while ((gone = removal_run(v)) > 0)
             n += gone;
@@ -196,6 +197,12 @@ static void *run(void *arg)
         }
         if (due == 0 || (removal_due != 0 && removal_due < due))
             due = removal_due;
+        if (reread_is_due_locked(v, &due)) {
+            lock_drop(&v->tree);
+            reread_run(v);
+            lock_take(&v->tree);
+            continue;
+        }
         v->locked.out_idle++;
         if (due == 0)
             cond_wait(&v->out_due, &v->tree);
@@ -209,11 +216,13 @@ static void *run(void *arg)
 
 void outbox_wake(struct vfs *v)
 {
+    bool is_any;
     unsigned n;
 
     lock_take(&v->tree);
     n = v->locked.out_senders;
-    if ((v->locked.out_first == NULL && v->locked.removal_first == NULL) || v->conf.send_by_hand || v->locked.out_ends)
+    is_any = v->locked.out_first != NULL || v->locked.removal_first != NULL || v->locked.unread.n > 0;
+    if (!is_any || v->conf.send_by_hand || v->locked.out_ends)
         ;
     else if (v->locked.out_idle > 0 || n == VFS_SENDERS)
         cond_signal(&v->out_due);
@@ -228,6 +237,7 @@ void outbox_hurry(struct vfs *v)
     for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
         o->retry_ns = 0;
     removal_hurry_locked(v);
+    v->locked.unread.next_ns = 0;
     cond_broadcast(&v->out_due);
     lock_drop(&v->tree);
 }

@@ -238,6 +238,7 @@ void vfs_free(struct vfs *v)
     cond_done(&v->out_due);
     cond_done(&v->removal_over);
     budget_done(&v->unsent);
+    free(v->locked.unread.seqs);
     budget_done(&v->lists);
     budget_done(&v->lists_alone);
     budget_done(&v->kept);
@@ -344,6 +345,7 @@ int vfs_drain(struct vfs *v)
     int r = 0;
 
     outbox_hurry(v);
+    reread_run(v);
     while (r == 0 && n > 0)
         r = drain_once(v, began_ns, &n);
     r = drain_removals(v, last, r);

@@ -287,3 +287,7 @@ vfs_tests += tests/unit/vfs/test_local_names
 tests_unit_vfs_test_local_names_SOURCES = %D%/test_local_names.c %D%/localmount.h
 tests_unit_vfs_test_local_names_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_names_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_reread
+tests_unit_vfs_test_reread_SOURCES = %D%/test_reread.c %D%/localmount.h
+tests_unit_vfs_test_reread_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_reread_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
