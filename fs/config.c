@@ -139,8 +139,6 @@ static int check_takeover(const struct config *c)
         return 0;
     if (c->fuse_fd > 0)
         return err_set(-EINVAL, "option takeover does not go with a descriptor that others keep");
-    if (c->commit != CONFIG_COMMIT_CLOSE)
-        return err_set(-EINVAL, "option takeover needs commit=close");
     if (c->noac)
         return err_set(-EINVAL, "option takeover does not go with noac: a write whose commit was cut off would be told as done");
     if (c->excl == CONFIG_EXCL_STRICT)

@@ -70,8 +70,8 @@ static void note_ready(struct holder *h, bool can_follow)
     h->can_follow = can_follow && h->fuse_fd >= 0;
     daemon_leave_terminal(h->daemon);
     if (!can_follow) {
-        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel is older than 4.20, or "
-                                  "files of an earlier mount are unsent\"");
+        log_warn("holder.kernel", "effect=\"option takeover does nothing: the kernel is older than 4.20, or cache_dir "
+                                  "took no records\"");
         let_go(h);
     }
 }

@@ -25,19 +25,6 @@
 #include "privileges.h"
 #include "status.h"
 
-/* Of an earlier mount under commit=local: its files are in the journal, and not handed over. */
-static bool has_unsent(const struct run *run)
-{
-    struct vfs_unsent u = {0};
-    bool has = vfs_unsent_get(run->m.vfs, 0, &u) < 0 || u.files > 0;
-
-    vfs_unsent_done(&u);
-    if (has)
-        log_warn("takeover.unsent",
-                 "effect=\"option takeover does nothing: files of an earlier mount are unsent; mount again when they are not\"");
-    return has;
-}
-
 static void on_lost(void *arg)
 {
     const struct run *run = arg;
@@ -51,7 +38,7 @@ static void ready(void *arg)
     struct run *run = arg;
 
     if (run->config->takeover)
-        hold_ready(run->daemon->hold, front_can_resend(run->m.front) && !has_unsent(run));
+        hold_ready(run->daemon->hold, front_can_resend(run->m.front));
     if (!daemon_ready(run->daemon))
         kill(getpid(), SIGTERM);
 }

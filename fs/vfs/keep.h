@@ -40,6 +40,8 @@ void keep_try(struct vfs *v, const struct inode *i);
 uint64_t keep_unique(const struct vfs *v);
 void keep_note_try(void); /* it has a record of tries, which goes with its answer */
 
+/* takejournal.c: what waits in the journal waits on. Before handles are there. */
+_must_check_ int take_journal(struct vfs *v);
 /* takeover.c: of an inode that was taken over; io is nobody's yet */
 int keep_adopt(struct inode *i, const struct keep_data *d);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See keep.h: a file's dirty bytes, and the marks of its commits (KEEP-1, KEEP-2). */
 #include "keepwrite.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -49,12 +50,42 @@ static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *
     r->tail_is_mixed = i->tail.is_mixed;
     r->tail_off = i->tail.off;
     r->tail_end = i->tail.end;
+    d->out_seq = i->out != NULL ? i->out->seq : 0;
+    d->out_is_behind = i->out_is_behind;
     d->is_sent = i->is_sent;
     d->is_removed = is_removed_locked(i);
     d->torn = i->torn;
     d->failed = i->failed;
     if (store_hdrs_copy(&r->edits, &i->edits) < 0)
         d->torn = -ENOMEM;
+}
+
+static void add_doubt(struct outrec *r, const char *mark)
+{
+    for (unsigned k = 0; k < r->n_doubts; k++)
+        if (strcmp(r->doubts[k], mark) == 0)
+            return;
+    if (r->n_doubts == OUTREC_DOUBTS) {
+        memmove(r->doubts[0], r->doubts[1], sizeof(r->doubts) - sizeof(r->doubts[0]));
+        r->n_doubts--;
+    }
+    memcpy(r->doubts[r->n_doubts++], mark, UPLOAD_MARK_SIZE);
+}
+
+/* The marks that the bucket may have of it once the journal says so no more. */
+static void add_entrys_marks(struct keep_data *d, const struct inode *i)
+{
+    const struct outgoing *o = i->out;
+
+    for (unsigned k = 0; k < o->n_doubts; k++)
+        add_doubt(&d->rec, o->doubts[k]);
+    if (d->out_is_behind || o->is_done) {
+        add_doubt(&d->rec, o->mark);
+        return;
+    }
+    add_doubt(&d->rec, d->rec.mark);
+    memcpy(d->rec.mark, o->mark, sizeof(d->rec.mark));
+    d->is_trying = true;
 }
 
 /* The record of a file with dirty bytes or attributes, of one that failed, and of one that is only here. */
@@ -69,6 +100,8 @@ static int make_record(struct vfs *v, struct inode *i, struct kept *kept, struct
     lock_take(&v->tree);
     fill_locked(v, i, d);
     lock_drop(&v->tree);
+    if (i->out != NULL)
+        add_entrys_marks(d, i);
     r = d->is_removed ? data_state_get_own(i->data, &d->rec.bytes) : data_state_get(i->data, &d->rec.bytes);
     if (r == 0 && d->rec.bytes.n > 0)
         r = data_stage_keep(i->data, v->keep->table, &d->file);
@@ -241,6 +274,8 @@ int keep_adopt(struct inode *i, const struct keep_data *d)
     kept->is_tried = true; /* who knows */
     kept->is_retry = d->is_trying;
     kept->file = d->file;
+    kept->taken_seq = d->out_seq;
+    kept->taken_is_behind = d->out_is_behind;
     kept->hash = 1; /* there is one */
     i->kept = kept;
     return 0;

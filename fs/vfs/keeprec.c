@@ -217,7 +217,8 @@ int keeprec_put_data(const struct keep_data *d, struct buf *out)
 {
     put_u64(out, REC_VERSION);
     put_u64(out, d->file);
-    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u) | (d->is_removed ? 4u : 0u));
+    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u) | (d->is_removed ? 4u : 0u) | (d->out_is_behind ? 8u : 0u));
+    put_u64(out, d->out_seq);
     put_u64(out, (uint64_t)(int64_t)d->torn);
     put_u64(out, (uint64_t)(int64_t)d->failed);
     return outrec_encode(&d->rec, out);
@@ -236,6 +237,8 @@ int keeprec_get_data(const void *data, size_t len, struct keep_data *ret)
     ret->is_sent = (flags & 1) != 0;
     ret->is_trying = (flags & 2) != 0;
     ret->is_removed = (flags & 4) != 0;
+    ret->out_is_behind = (flags & 8) != 0;
+    ret->out_seq = get_u64(&c);
     ret->torn = (int)(int64_t)get_u64(&c);
     ret->failed = (int)(int64_t)get_u64(&c);
     if (c.error != 0 || ret->torn > 0 || ret->failed > 0)

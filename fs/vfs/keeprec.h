@@ -30,6 +30,8 @@ struct keep_data {
     bool is_removed; /* it has no name, and some have it open: nothing of it is ever sent */
     bool is_trying; /* just this content is being sent, under this mark */
     int torn, failed;
+    uint64_t out_seq;   /* the journal's entry that it waits by (commit=local); 0: none */
+    bool out_is_behind; /* and was changed since */
     struct outrec rec; /* with the marks of commits that may have landed */
 };
 struct keep_handle {

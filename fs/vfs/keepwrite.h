@@ -31,6 +31,8 @@ struct kept {
     uint64_t file;
     bool is_too_large; /* its record says that its bytes are lost */
     bool is_tried; /* the mark may be in the bucket */
+    uint64_t taken_seq;   /* in a daemon that takes over: the journal's entry that the file waited by; 0: none */
+    bool taken_is_behind; /* and was changed since */
     bool is_trying, is_retry; /* as keep_data's; a daemon that died was trying */
     char mark[UPLOAD_MARK_SIZE];
     char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE];

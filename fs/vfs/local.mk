@@ -39,6 +39,7 @@ EXTRA_DIST += %D%/README.md
 libvfs_a_SOURCES += %D%/outrec.c
 libvfs_a_SOURCES += %D%/outrec.h
 libvfs_a_SOURCES += %D%/keep.c %D%/keep.h %D%/keepdata.c %D%/keepwrite.c %D%/keepwrite.h %D%/keeprec.c %D%/keeprec.h %D%/takeover.c
+libvfs_a_SOURCES += %D%/takejournal.c
 libvfs_a_SOURCES += %D%/outbox.c
 libvfs_a_SOURCES += %D%/outbox.h
 libvfs_a_SOURCES += %D%/replay.c

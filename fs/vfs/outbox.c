@@ -2,6 +2,7 @@
 /* The entries of unsent files: made, replaced, dropped (outbox.h). Who sends them is in sending.c,
  * what a start finds in replay.c. */
 #include "idle.h"
+#include "keep.h"
 #include "outbox.h"
 #include "removal.h"
 
@@ -290,7 +291,13 @@ int outbox_before(struct vfs *v, struct inode *i)
     is_behind = i->out != NULL && i->out_is_behind;
     is_tried = outbox_waits(i) && i->out->is_tried;
     lock_drop(&v->tree);
-    if (!is_behind || put(v, i, NULL) == 0 || !is_tried)
+    if (!is_behind)
+        return 0;
+    if (put(v, i, NULL) == 0) {
+        keep_inode(v, i); /* what is sent now is under the new mark */
+        return 0;
+    }
+    if (!is_tried)
         return 0;
     return err_set(-EIO, "the journal takes no newer entry: %s", err_text());
 }

@@ -117,6 +117,11 @@ void outgoing_free(struct outgoing *o); /* NULL is fine */
 /* The bytes of an entry. Any locks of rank below LOCK_RANK_NO_BLOCK. */
 _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,
                              struct data_file **ret);
+/* vfs_replay() of one entry. A journal_fn; arg: the vfs. */
+int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file);
+/* What it says of a file becomes the inode's, with f; consumes its headers. */
+void replay_fill_locked(struct inode *i, struct outrec *rec, struct data_file *f);
+struct outgoing *replay_marks(const struct outrec *rec); /* NULL: no memory */
 /* What an entry says of a file's content, and f, which has it, become the inode's. */
 void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f);
 /* --- reread.c: entries that a start could not read, with no lock held --- */

@@ -121,7 +121,7 @@ void replay_content_locked(struct inode *i, const struct outrec *rec, struct dat
     i->data = f;
 }
 
-static void fill(struct inode *i, struct outrec *rec, struct data_file *f)
+void replay_fill_locked(struct inode *i, struct outrec *rec, struct data_file *f)
 {
     i->attr = rec->attr;
     i->ino = objattr_ino(&i->attr);
@@ -134,7 +134,7 @@ static void fill(struct inode *i, struct outrec *rec, struct data_file *f)
     i->dirty_since_ns = clock_boot_ns();
 }
 
-static struct outgoing *marks_of(const struct outrec *rec)
+struct outgoing *replay_marks(const struct outrec *rec)
 {
     struct outgoing *o = calloc(1, sizeof(*o));
 
@@ -156,7 +156,7 @@ static int attach_locked(struct vfs *v, struct inode *i, struct inode *dir, cons
 {
     int r;
 
-    fill(i, rec, steal(f));
+    replay_fill_locked(i, rec, steal(f));
     i->ac_ns = v->conf.acregmin_ns;
     r = inode_attach_locked(v, i, dir, name);
     if (r == 0) {
@@ -171,7 +171,7 @@ static int attach_locked(struct vfs *v, struct inode *i, struct inode *dir, cons
 /* Consumes f. */
 static int insert(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f)
 {
-    struct outgoing *o = marks_of(rec);
+    struct outgoing *o = replay_marks(rec);
     struct inode *dir = NULL, *i = inode_new(v);
     const char *name;
     int r = o != NULL && i != NULL ? 0 : -ENOMEM;
@@ -215,7 +215,7 @@ static int become(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *r
     lock_take(&v->tree);
     if (is_idle_locked(i, rec)) {
         was = i->data;
-        fill(i, rec, steal(f));
+        replay_fill_locked(i, rec, steal(f));
         outbox_join_locked(v, i, steal(o), seq);
         inode_kernel_behind_locked(i);
     } else {
@@ -230,7 +230,7 @@ static int become(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *r
 
 int replay_late(struct vfs *v, uint64_t seq, struct outrec *rec, struct data_file *f)
 {
-    struct outgoing *o = marks_of(rec);
+    struct outgoing *o = replay_marks(rec);
     struct inode *dir = NULL, *old = NULL, *i = inode_new(v);
     const char *name;
     int r = o != NULL && i != NULL ? 0 : -ENOMEM;
@@ -296,7 +296,7 @@ static int replay_file_entry(struct vfs *v, uint64_t seq, const void *text, size
     return r;
 }
 
-static int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
+int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
 {
     _cleanup_(outrec_done) struct outrec rec = {0};
     struct vfs *v = arg;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "idle.h"
+#include "outbox.h"
 
 #define NUMBERS_AHEAD (UINT64_C(1) << 20) /* of nodes and handles that were given and not written down */
 
@@ -257,7 +258,7 @@ static void note(struct map_link *l, void *arg)
 /* A new file that nobody has open was made by a create that nobody has heard of: it is made again. */
 static void drop_unheard_locked(struct vfs *v, struct inode *i)
 {
-    if (!i->is_new || i->n_open > 0 || !S_ISREG(atomic_load(&i->type)))
+    if (!i->is_new || i->n_open > 0 || i->out != NULL || !S_ISREG(atomic_load(&i->type)))
         return;
     if (i->parent != NULL) {
         names_changed_locked(v, i->parent, i->name, false, false);
@@ -332,11 +333,15 @@ int vfs_takeover(struct vfs *v)
     if (r == 0)
         r = table_each(table, KEEP_DATA, take_data, &t);
     if (r == 0)
+        r = take_journal(v);
+    if (r == 0)
         r = table_each(table, KEEP_HANDLE, take_handle, &t);
     if (r == 0)
         r = settle(v);
     if (r == 0)
         finish_commits(v);
+    for (unsigned k = 0; k < VFS_SENDERS && r == 0; k++)
+        outbox_wake(v);
     if (r < 0)
         return err_text()[0] != '\0' ? r : err_set(r, "the mount can't be taken over: %s", strerror(-r));
     log_info("takeover.state", "nodes=%u handles=%u dirty=%u lost=%u", t.nodes, t.handles, t.dirty, t.lost);

@@ -282,6 +282,15 @@ def under_load(rig):
     equal(taken(m), KILLS, "daemons")
 
 
+@check("the same under commit=local: what was acknowledged and not sent is sent by the next daemon, once")
+def under_load_local(rig):
+    rig.fresh()
+    m = start(rig, commit="local")
+    rig.allow(r"event=holder\.died")
+    load(rig, m, KILLS // 2, lambda: kill(m))
+    equal(taken(m), KILLS // 2, "daemons")
+
+
 @check("the same where the kernel can't send requests again (before 6.9): each daemon leaves them to the next")
 def under_load_old_kernel(rig):
     rig.fresh()

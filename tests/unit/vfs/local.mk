@@ -14,6 +14,7 @@ vfs_tests += tests/unit/vfs/test_exec
 vfs_tests += tests/unit/vfs/test_takeover
 vfs_tests += tests/unit/vfs/test_takeover_odds
 vfs_tests += tests/unit/vfs/test_takeover_steps
+vfs_tests += tests/unit/vfs/test_takeover_local
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
 tests_unit_vfs_test_takeover_odds_SOURCES = %D%/test_takeover_odds.c %D%/keepmount.h
@@ -23,6 +24,10 @@ tests_unit_vfs_test_takeover_steps_SOURCES = %D%/test_takeover_steps.c
 tests_unit_vfs_test_takeover_steps_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_takeover_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write
 tests_unit_vfs_test_takeover_steps_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_takeover_local_SOURCES = %D%/test_takeover_local.c %D%/takeoversteps.h
+tests_unit_vfs_test_takeover_local_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_takeover_local_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write -Wl,--wrap=journal_put -Wl,--wrap=journal_drop
+tests_unit_vfs_test_takeover_local_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_takeover_SOURCES = %D%/test_takeover.c %D%/keepmount.h
 tests_unit_vfs_test_takeover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_takeover_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same as test_takeover_steps under commit=local: what the journal has and what the table has
+ * of a file come together. */
+#include "takeoversteps.h"
+
+static void local_appends(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"},       {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},         {.what = SEND, .name = ""},
+        {.what = APPEND, .name = "two\n"},   {.what = FLUSH, .name = ""},
+        {.what = APPEND, .name = "three\n"}, {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},       {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), old_log, log_is_whole);
+    t.is_local = false;
+}
+
+static void local_new_file(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"}, {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},   {.what = RELEASE, .name = ""},
+        {.what = OPEN, .name = "log"}, {.what = APPEND, .name = "two\n"},
+        {.what = FLUSH, .name = ""},   {.what = RELEASE, .name = ""},
+        {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), nothing, new_is_whole);
+    t.is_local = false;
+}
+
+static void local_names_are_as_wanted(void)
+{
+    assert_object("new", "two\n");
+    assert_no_object("log");
+    assert_no_object("tmp");
+    assert_no_object("gone");
+}
+
+/* Temporary names that are renamed, over what is unsent, too, and one that is removed. */
+static void local_names(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"},
+        {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = RENAME, .name = "log", .new_name = "new"},
+        {.what = OPEN, .name = "tmp"},
+        {.what = APPEND, .name = "two\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = RENAME, .name = "tmp", .new_name = "new"},
+        {.what = OPEN, .name = "gone"},
+        {.what = APPEND, .name = "three\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = UNLINK, .name = "gone"},
+        {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), nothing, local_names_are_as_wanted);
+    t.is_local = false;
+}
+
+static void stored_is_as_wanted(void)
+{
+    assert_object("new", "zero\none\ntwo\n");
+    assert_object("kept", "three\n");
+    assert_no_object("log");
+}
+
+/* Files that the bucket has in an older version. */
+static void local_stored(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"},
+        {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = SEND, .name = ""},
+        {.what = RENAME, .name = "log", .new_name = "new"},
+        {.what = APPEND, .name = "two\n"},
+        {.what = SEND, .name = ""},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = OPEN, .name = "kept"},
+        {.what = APPEND, .name = "lost\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = CUT, .name = ""},
+        {.what = APPEND, .name = "three\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), old_log, stored_is_as_wanted);
+    t.is_local = false;
+}
+
+static void stored_files(void)
+{
+    assert_int_equal(rig_put(&rig, "gone", "old\n", 4), 0);
+    old_log();
+}
+
+static void removals_are_as_wanted(void)
+{
+    char names[64];
+
+    assert_object("log", "one\n");
+    assert_no_object("gone");
+    assert_int_equal(rig_ls(&rig, "", names, sizeof(names)), 0);
+    assert_string_equal(names, "log");
+}
+
+/* Names of stored files that are removed, and one that a new file gets. */
+static void local_removals(void **state)
+{
+    static const struct step calls[] = {
+        {.what = UNLINK, .name = "log"},   {.what = UNLINK, .name = "gone"},
+        {.what = OPEN, .name = "log"},     {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},       {.what = RELEASE, .name = ""},
+        {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), stored_files, removals_are_as_wanted);
+    t.is_local = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(local_appends),
+        cmocka_unit_test(local_new_file),
+        cmocka_unit_test(local_names),
+        cmocka_unit_test(local_stored),
+        cmocka_unit_test(local_removals),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
