@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cache/table.h"
 #include "keep.h"
+#include "removal.h"
 #include "rename.h"
 
 #define ID 33
@@ -170,6 +171,21 @@ static bool drop_name(struct vfs *v, struct inode *dir, const char *name)
     return !is_unsent;
 }
 
+/* commit=local: the journal has the removal, which is as good as made. */
+static bool is_removal_journaled(struct vfs *v, struct inode *dir, const char *name)
+{
+    const struct removal *m = NULL;
+    char key[VFS_KEY_MAX + 2], id[ID];
+
+    lock_take(&v->tree);
+    if (inode_key_locked(v, dir, name, key) == 0)
+        m = removal_find_locked(v, key);
+    if (m != NULL)
+        memcpy(id, m->id, ID);
+    lock_drop(&v->tree);
+    return m != NULL && was_tried(v, id);
+}
+
 int vfs_was_removed(struct vfs *v, uint64_t dir_node, const char *name)
 {
     char key[VFS_KEY_MAX + 3];
@@ -182,6 +198,10 @@ int vfs_was_removed(struct vfs *v, uint64_t dir_node, const char *name)
     r = inode_get(v, dir_node, &dir);
     if (r < 0)
         return r;
+    if (is_removal_journaled(v, dir, name)) {
+        inode_unref(v, dir);
+        return 1;
+    }
     r = see(v, dir, name, key, &obj);
     store_obj_done(&obj);
     if ((r == SEEN_OTHER || r == SEEN_NONE) && !drop_name(v, dir, name))
@@ -257,6 +277,23 @@ static void follow_name(struct vfs *v, struct rename_names *n, const char *key,
     pthread_rwlock_unlock(&v->names);
 }
 
+/* A file that the bucket does not have yet: was it renamed here, and nobody heard of it? */
+static bool is_renamed_here(struct vfs *v, const struct rename_names *n)
+{
+    const struct inode *i, *old;
+    char id[ID];
+    bool is_moved;
+
+    lock_take(&v->tree);
+    old = inode_child_locked(v, n->dir, n->name);
+    i = inode_child_locked(v, n->new_dir, n->new_name);
+    is_moved = i != NULL && (i->is_new || i->is_dirty) && (old == NULL || strcmp(old->attr.id, i->attr.id) != 0);
+    if (is_moved)
+        memcpy(id, i->attr.id, ID);
+    lock_drop(&v->tree);
+    return is_moved && was_tried(v, id);
+}
+
 static int renamed(struct vfs *v, struct rename_names *n)
 {
     char key[VFS_KEY_MAX + 3], old_key[VFS_KEY_MAX + 3];
@@ -272,7 +309,7 @@ static int renamed(struct vfs *v, struct rename_names *n)
     store_obj_done(&old);
     if (there < 0 || r < 0 || r == SEEN_OURS) {
         store_obj_done(&now);
-        return there < 0 ? there : r < 0 ? r : 0;
+        return there < 0 ? there : r < 0 ? r : is_renamed_here(v, n);
     }
     follow_name(v, n, key, &now);
     store_obj_done(&now);

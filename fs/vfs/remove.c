@@ -80,7 +80,6 @@ static int unlink_stored(struct vfs *v, struct inode *dir, struct inode *i, cons
     marker_keep(v, dir);
     if (removal_make(v, i, key, ret) == 0)
         return 0;
-    keep_try(v, i);
     crash_point("unlink.ready");
     r = late_unlink(v, key) ?: key_delete(v, key);
     crash_point("unlink.deleted");
@@ -107,6 +106,7 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         return err_set(-ENOENT, "%s was renamed or removed meanwhile", name);
     if (is_link)
         return link_unlink(v, dir, i, name);
+    keep_try(v, i);
     if (!outbox_waits(i)) /* sent, and the journal did not drop it: it would come back */
         r = outbox_forget(v, i);
     if (r == 0 && in_bucket) {

@@ -20,9 +20,9 @@ TESTS += $(vfs_tests)
 tests_unit_vfs_test_takeover_odds_SOURCES = %D%/test_takeover_odds.c %D%/keepmount.h
 tests_unit_vfs_test_takeover_odds_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_takeover_odds_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
-tests_unit_vfs_test_takeover_steps_SOURCES = %D%/test_takeover_steps.c
+tests_unit_vfs_test_takeover_steps_SOURCES = %D%/test_takeover_steps.c %D%/takeoversteps.h
 tests_unit_vfs_test_takeover_steps_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
-tests_unit_vfs_test_takeover_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write
+tests_unit_vfs_test_takeover_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write -Wl,--wrap=journal_put -Wl,--wrap=journal_drop
 tests_unit_vfs_test_takeover_steps_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_takeover_local_SOURCES = %D%/test_takeover_local.c %D%/takeoversteps.h
 tests_unit_vfs_test_takeover_local_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
