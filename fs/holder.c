@@ -23,6 +23,7 @@
 
 #define TRIAL_LOOK_MS 500
 #define POLL_FAILED_MS 100
+#define END_TRIES_MAX 8 /* to start a daemon that drains: 16 s */
 
 struct holder {
     const struct config *config;
@@ -274,8 +275,11 @@ static bool is_to_try_again(struct holder *h)
         return false;
     log_error("holder.no_daemon", "cause=%s effect=\"tried again\"", LOG_Q(err_text()));
     deaths_no_start(&h->deaths);
-    pause_between(h);
-    return !h->is_ending;
+    if (h->is_ending) /* who has bytes to send is not given up at the first try */
+        (void)poll(NULL, 0, (int)deaths_pause_ms(&h->deaths));
+    else
+        pause_between(h);
+    return !h->is_ending || h->deaths.failures < END_TRIES_MAX;
 }
 
 static int code_of(const struct holder *h, int status)

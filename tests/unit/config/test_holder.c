@@ -34,7 +34,7 @@ struct shared {
     bool is_trial[DAEMONS];
     unsigned poll_fails; /* so often */
     int64_t ahead_ns;    /* the holder's clock is */
-    bool ignores_children;
+    bool ignores_children, all_forks_fail; /* from that one on */
     int device; /* what stands for /dev/fuse */
 };
 static struct shared *shared;
@@ -52,7 +52,7 @@ int64_t __wrap_deaths_pause_ms(const struct deaths *d);
 
 pid_t __wrap_fork(void)
 {
-    if (++shared->forks == shared->fork_fails) {
+    if (++shared->forks == shared->fork_fails || (shared->all_forks_fail && shared->forks > shared->fork_fails)) {
         errno = EAGAIN;
         return -1;
     }
@@ -394,6 +394,29 @@ static void a_daemon_that_dies_at_its_end_is_followed_by_one(void **state)
     assert_int_equal(shared->drains, 1);
 }
 
+/* Memory that was short enough for the kill is short a moment later. */
+static void at_its_end_a_fork_that_fails_is_tried_again(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies_at_its_end;
+    shared->script[1] = waits_for_the_end;
+    shared->fork_fails = 2;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->forks, 3);
+    assert_int_equal(shared->drains, 1);
+}
+
+static void at_its_end_forks_are_not_tried_for_ever(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_dies_at_its_end;
+    shared->fork_fails = 2;
+    shared->all_forks_fail = true;
+    assert_int_equal(run_holder(), EXIT_SYSTEM);
+    assert_int_equal(shared->daemons, 1);
+    assert_int_equal(shared->unmounts, 1);
+}
+
 static void at_its_end_it_is_followed_once(void **state)
 {
     (void)state;
@@ -625,6 +648,8 @@ int main(void)
         H(a_program_that_is_gone_is_no_upgrade),
         H(a_table_that_is_lost_ends_the_holders_part),
         H(a_daemon_that_dies_at_its_end_is_followed_by_one),
+        H(at_its_end_a_fork_that_fails_is_tried_again),
+        H(at_its_end_forks_are_not_tried_for_ever),
         H(at_its_end_it_is_followed_once),
         H(who_starts_the_holder_may_ignore_children),
         H(no_memory_to_wait_is_no_death),
