@@ -34,6 +34,10 @@ bool keep_is_retry(const struct inode *i);
 /* Before such a commit: should it fail before it has asked, the next one, under another mark, knows it as our own. */
 void keep_retry_begins(struct vfs *v, const struct inode *i);
 
+/* keepold.c: of a takeover. Of answers, and of tries, that are not asked for any more so many stay. */
+#define KEEP_ANSWERS_MAX 4096
+int keep_drop_old(struct vfs *v);
+
 /* again.c: the call of this thread is about to make, remove or rename this file (KEEP-5). Without v->tree. */
 void keep_try(struct vfs *v, const struct inode *i);
 /* The number of the call that this thread serves; 0: none, or nothing is kept. */

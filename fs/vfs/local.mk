@@ -53,3 +53,4 @@ libvfs_a_SOURCES += %D%/removal.h
 libvfs_a_SOURCES += %D%/removerec.c
 libvfs_a_SOURCES += %D%/removerec.h
 libvfs_a_SOURCES += %D%/removing.c
+libvfs_a_SOURCES += %D%/keepold.c

@@ -339,6 +339,8 @@ int vfs_takeover(struct vfs *v)
     if (r == 0)
         r = settle(v);
     if (r == 0)
+        r = keep_drop_old(v);
+    if (r == 0)
         finish_commits(v);
     for (unsigned k = 0; k < VFS_SENDERS && r == 0; k++)
         outbox_wake(v);

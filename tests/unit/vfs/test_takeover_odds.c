@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cache/table.h"
+#include "fs/vfs/keep.h"
 
 static void note_many(void *arg)
 {
@@ -298,6 +300,42 @@ static void what_nobody_can_take_over_is_not_kept(void **state)
     assert_object("after", "other");
 }
 
+#define ANSWERS (KEEP_ANSWERS_MAX + 10)
+
+static bool is_kept(uint64_t unique)
+{
+    void *got = NULL;
+    size_t len;
+    int r = vfs_keep_find(rig.vfs, unique, &got, &len);
+
+    free(got);
+    return r == 0;
+}
+
+/* Answers that the kernel has heard before their daemon died are never asked for; each takeover leaves some. */
+static void old_answers_do_not_grow_in_number(void **state)
+{
+    static struct table_item items[2 * ANSWERS];
+    const int32_t ok = 0;
+    const char id[33] = "an id";
+
+    (void)state;
+    for (size_t k = 0; k < ANSWERS; k++) {
+        items[2 * k] = (struct table_item){.kind = KEEP_REPLY, .id = 2 * (k + 1), .data = &ok, .len = sizeof(ok)};
+        items[2 * k + 1] = (struct table_item){.kind = KEEP_TRY, .id = 2 * (k + 1), .data = id, .len = sizeof(id)};
+    }
+    assert_int_equal(table_write(rig.table, items, 2 * ANSWERS), 0);
+    die();
+    for (uint64_t unique = 2; unique <= 2 * ANSWERS; unique += 2) {
+        bool is_old = unique <= 2 * (ANSWERS - KEEP_ANSWERS_MAX);
+
+        assert_int_equal(is_kept(unique), !is_old);
+        vfs_keep_begin(rig.vfs, unique);
+        assert_int_equal(vfs_was_tried(rig.vfs), !is_old);
+    }
+    vfs_keep_begin(rig.vfs, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +349,7 @@ int main(void)
         K(a_file_of_too_many_ranges_is_sent),
         K(what_meets_a_newer_version_does_so_later),
         K(names_are_still_forgotten),
+        K(old_answers_do_not_grow_in_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
