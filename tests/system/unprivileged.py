@@ -183,6 +183,24 @@ def by_fusermount(rig):
     ended(p, log)
 
 
+@check("the holder of an ordinary user's mount (option takeover) can't be read by his other processes")
+def holder_is_closed(rig):
+    requires("fusermount3")
+    place, log = Place(rig), rig.path("holder.log")
+    p = procs.start([*fuse_for_all(place), *AS_NOBODY, *place.command(rig, place.path("mnt"), takeover=True, nolock=True)], log,
+                    env=place.env)
+    procs.at_exit(lambda: mount.force_unmount(place.path("mnt")))
+    procs.wait_for(lambda: p.poll() is not None or "front.ready" in text_of(log), "the mount", procs.PATIENCE)
+    true(p.poll() is None, text_of(log)[-2000:])
+    is_nobodys(p)
+    equal(text_of(f"/proc/{p.pid}/comm"), "s3efs-holder\n")
+    r = procs.run([*AS_NOBODY, "cat", f"/proc/{p.pid}/environ"], False, procs.PATIENCE)
+    contains(r.stdout + (r.stderr or ""), "Permission denied")
+    true(r.returncode != 0, "another process of its user read the holder's environment")
+    p.terminate()
+    ended(p, log)
+
+
 def filter_numbers():
     """The system calls that the unit's SystemCallFilter= lets through."""
     line = re.search(r"^SystemCallFilter=(.*)", text_of(UNIT), re.M)[1]
