@@ -94,11 +94,11 @@ static void keep_bytes(struct data *d, const char *key, const struct store_obj *
 }
 
 /* 0 and *ret; STORE_NOT_MODIFIED, STORE_NOT_FOUND; -EFBIG: it is above whole_max, or has grown and there is no memory
- * for that now; -errno. Waits for memory. */
+ * for that now; -errno. Waits for memory: where known is still what is there as a rule, for what that answer takes. */
 static int get_whole(struct data *d, const char *key, const struct store_etag *known, size_t hint,
                      struct store_obj *ret)
 {
-    uint64_t ticket = hint > CACHE_BLOCK && known == NULL ? hint : CACHE_BLOCK; /* known: mostly no bytes come */
+    uint64_t ticket = hint > CACHE_BLOCK && !known ? hint : CACHE_BLOCK;
     budget_take(&d->memory, ticket);
     _cleanup_(body_done) struct body b = {.d = d,
                                           .ticket = ticket,
@@ -147,25 +147,20 @@ static bool is_cached(struct data *d, const char *key, const struct store_etag *
     return !cache_missing(d->cache, &id, 0, size, &off, &len);
 }
 
-/* With the bytes: unconditional where they are not here, since "not modified" would bring none. */
-static int fetch_small(struct data *d, const char *key, const struct store_etag *known,
-                       uint64_t size_hint, struct store_obj *ret)
-{
-    bool is_here = known && is_cached(d, key, known, size_hint);
-    return get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret);
-}
-
 static int fetch_now(struct data *d, const char *key, const struct store_etag *known,
                      uint64_t size_hint, struct store_obj *ret)
 {
     bool is_small = size_hint <= d->conf.whole_max;
-    int r = is_small ? fetch_small(d, key, known, size_hint, ret) : -EFBIG;
+    /* With the bytes: unconditional where they are not here, since "not modified" would bring none. */
+    bool is_here = is_small && known && is_cached(d, key, known, size_hint);
+    int r = is_small ? get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret) : -EFBIG;
     if (r == -EFBIG) {
+        bool had_memory = is_small && !is_here;
         r = head(d, key, known, ret);
-        if (r == 0 && !is_small && ret->size <= d->conf.whole_max && size_hint != UINT64_MAX) {
+        if (r == 0 && !had_memory && ret->size <= d->conf.whole_max && size_hint != UINT64_MAX) {
             struct store_obj seen = *ret;
             *ret = (struct store_obj){0};
-            r = fetch_small(d, key, NULL, seen.size, ret);
+            r = get_whole(d, key, NULL, (size_t)seen.size, ret);
             if (r == -EFBIG) { /* it has just grown: what HEAD said was true after the call */
                 *ret = seen;
                 return 0;
