@@ -401,7 +401,7 @@ static void at_each_sync(void **state)
 
 #define SEEDS (getenv("S3EFS_TEST_LONG") != NULL ? 400u : 40u)
 
-static void say(char script[512], const char *fmt, ...)
+_printf_(2, 3) static void say(char script[512], const char *fmt, ...)
 {
     size_t n = strlen(script);
     va_list ap;
