@@ -2,7 +2,8 @@
 /* A daemon that dies at each step of a run of calls in turn: after each write of the takeover table
  * and of the journal (commit=local), and after each request to the bucket. The kernel's part is
  * played here: the call that was not answered comes again, is given its kept answer or is run, and
- * the next ones follow. Each call succeeds and takes effect once, whichever step it was. */
+ * the next ones follow. Each call succeeds and takes effect once, whichever step it was. So it is
+ * where the second daemon dies, too: while it takes over, or when it runs the call again. */
 #ifndef S3EFS_TESTS_TAKEOVERSTEPS_H
 #define S3EFS_TESTS_TAKEOVERSTEPS_H
 
@@ -11,13 +12,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cache/journal.h"
 #include "cache/table.h"
 #include "fs/vfs/outbox.h"
 
-enum what { OPEN, APPEND, FLUSH, FSYNC, CUT, MKDIR, SYMLINK, RENAME, UNLINK, RMDIR, RELEASE, SEND };
+#define SECOND_MAX 8 /* steps of the second daemon at which it dies, in turn */
+
+enum what {
+    OPEN,
+    OPEN_EXCL,
+    APPEND,
+    FLUSH,
+    FSYNC,
+    CUT,
+    MKDIR,
+    SYMLINK,
+    LINK,
+    SETXATTR,
+    RENAME,
+    UNLINK,
+    RMDIR,
+    RELEASE,
+    SEND
+};
 struct step {
     enum what what;
     const char *name; /* in the root; or the text */
@@ -26,13 +46,16 @@ struct step {
 
 static struct {
     unsigned at, seen; /* the step to die at, from 1; 0: none */
+    unsigned next_at;  /* of the next daemon */
     bool is_dead, is_again;
     uint64_t unique, fh, node;
     const struct step *calls;
-    size_t n, k; /* k: the next */
+    size_t n, k;    /* k: the next */
     size_t reached; /* the call of the last step */
     int error;
-    bool is_local; /* commit=local */
+    bool is_local;     /* commit=local */
+    bool is_twice;     /* the daemon that follows dies, too */
+    unsigned n_starts; /* of daemons that died in their takeover */
 } t;
 
 /* What a call came to, as it is kept for it. */
@@ -125,6 +148,16 @@ static int run_again(const struct step *c, struct vfs_entry *e)
     return 0;
 }
 
+/* After its run, of one that comes again. */
+static int was_done(const struct step *c, struct vfs_entry *e, int r)
+{
+    if (r != -EEXIST || !t.is_again)
+        return r;
+    if (c->what == LINK && vfs_was_linked(rig.vfs, &rig.ctx, t.node, VFS_ROOT, c->new_name, e))
+        return 0;
+    return c->what == SETXATTR && vfs_was_tried(rig.vfs) ? 0 : r;
+}
+
 static int run_call(const struct step *c, struct vfs_entry *e, struct answer *ret)
 {
     struct stat st = {.st_size = 0};
@@ -139,6 +172,13 @@ static int run_call(const struct step *c, struct vfs_entry *e, struct answer *re
             return vfs_create(rig.vfs, &rig.ctx, VFS_ROOT, c->name, 0644, O_WRONLY | O_APPEND, e,
                               &ret->fh);
         return vfs_open(rig.vfs, &rig.ctx, e->node, O_WRONLY | O_APPEND, &ret->fh, &keep);
+    case OPEN_EXCL:
+        return vfs_create(rig.vfs, &rig.ctx, VFS_ROOT, c->name, 0644, O_WRONLY | O_APPEND | O_EXCL,
+                          e, &ret->fh);
+    case LINK:
+        return vfs_link(rig.vfs, &rig.ctx, t.node, VFS_ROOT, c->new_name, e);
+    case SETXATTR:
+        return vfs_setxattr(rig.vfs, &rig.ctx, t.node, c->name, "value", 5, XATTR_CREATE);
     case APPEND:
         n = vfs_write(rig.vfs, &rig.ctx, t.fh, 0, c->name, len);
         return n == (ssize_t)len ? 0 : n < 0 ? (int)n : -EIO;
@@ -189,11 +229,11 @@ static int serve(const struct step *c)
     } else {
         int was = t.is_again ? run_again(c, &e) : 0;
 
-        a.error = was > 0 ? 0 : was < 0 ? was : run_call(c, &e, &a);
+        a.error = was > 0 ? 0 : was < 0 ? was : was_done(c, &e, run_call(c, &e, &a));
         a.node = e.node;
         vfs_keep_reply(rig.vfs, t.unique, is_once(c->what) ? &a : NULL, sizeof(a));
     }
-    if (c->what == OPEN && a.error == 0 && !t.is_dead) {
+    if ((c->what == OPEN || c->what == OPEN_EXCL) && a.error == 0 && !t.is_dead) {
         t.fh = a.fh;
         t.node = a.node;
     }
@@ -203,6 +243,10 @@ static int serve(const struct step *c)
 static void healed(struct rig *r)
 {
     memstore_clear_faults(r->store);
+    t.at = t.next_at; /* what the dead one's end does is no step */
+    t.seen = 0;
+    t.reached = t.n;
+    t.is_dead = false;
 }
 
 /* One daemon's thread: what it knows of its calls dies with it. */
@@ -230,6 +274,26 @@ static void live_on(void)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* The next daemon. */
+static int follow(unsigned dies_at)
+{
+    t.next_at = dies_at;
+    return rig_crash_after(&rig, healed);
+}
+
+/* One that dies itself at that step, if it comes to that. */
+static void follow_and_die(unsigned dies_at)
+{
+    int r = follow(dies_at);
+
+    t.n_starts += t.is_dead;
+    if (!t.is_dead) {
+        assert_int_equal(r, 0);
+        live_on();
+    }
+    assert_int_equal(t.error, 0);
+}
+
 /* false: there is no such step. */
 static bool run_all(const struct step *calls, size_t n, unsigned at)
 {
@@ -242,18 +306,21 @@ static bool run_all(const struct step *calls, size_t n, unsigned at)
     t.k = 0;
     t.error = 0;
     live_on();
-    if (t.is_dead) {
-        assert_int_equal(rig_crash_after(&rig, healed), 0);
+    if (!t.is_dead) {
         t.at = 0;
-        t.is_dead = false;
+        assert_int_equal(t.error, 0);
+        return false;
+    }
+    if (t.is_twice)
+        follow_and_die(1 + at % SECOND_MAX);
+    if (t.is_dead) {
+        assert_int_equal(follow(0), 0);
         live_on();
-        if (t.error != 0)
-            fail_msg("step %u: call %zu is %d", at, t.k, t.error);
-        return true;
     }
     t.at = 0;
-    assert_int_equal(t.error, 0);
-    return false;
+    if (t.error != 0)
+        fail_msg("step %u: call %zu is %d", at, t.k, t.error);
+    return true;
 }
 
 static int set_up(void **state)

@@ -82,13 +82,52 @@ static void unsent_names(void **state)
     at_each_step(calls, ARRAY_LEN(calls), nothing, unsent_names_are_as_wanted);
 }
 
+static void twice_each(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"}, {.what = APPEND, .name = "one\n"},
+        {.what = FSYNC, .name = ""},   {.what = APPEND, .name = "two\nthree\n"},
+        {.what = FLUSH, .name = ""},   {.what = RELEASE, .name = ""},
+    };
+
+    (void)state;
+    t.n_starts = 0;
+    t.is_twice = true;
+    at_each_step(calls, ARRAY_LEN(calls), old_log, log_is_whole);
+    t.is_twice = false;
+    assert_true(t.n_starts > 0);
+}
+
+static void others_are_as_wanted(void)
+{
+    char value[8];
+
+    assert_object("new", "one\n");
+    assert_object("other", "one\n");
+    assert_int_equal(vfs_getxattr(rig.vfs, t.node, "user.a", value, sizeof(value)), 5);
+}
+
+static void links_and_attributes(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN_EXCL, .name = "new"},
+        {.what = APPEND, .name = "one\n"},
+        {.what = FLUSH, .name = ""},
+        {.what = SETXATTR, .name = "user.a"},
+        {.what = LINK, .name = "", .new_name = "other"},
+        {.what = RELEASE, .name = ""},
+    };
+
+    (void)state;
+    at_each_step(calls, ARRAY_LEN(calls), nothing, others_are_as_wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(appends),
-        cmocka_unit_test(appends_to_a_new_file),
-        cmocka_unit_test(names),
-        cmocka_unit_test(unsent_names),
+        cmocka_unit_test(appends),    cmocka_unit_test(appends_to_a_new_file),
+        cmocka_unit_test(names),      cmocka_unit_test(unsent_names),
+        cmocka_unit_test(twice_each), cmocka_unit_test(links_and_attributes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
