@@ -129,11 +129,16 @@ static int64_t begins_ns(const struct vfs *v)
 
 void removal_join_locked(struct vfs *v, struct removal *m)
 {
+    struct removal *after = v->locked.removal_last; /* but the journal may have told another thread earlier */
+
     if (!m->is_tried)
         m->retry_ns = begins_ns(v);
-    m->prev = v->locked.removal_last;
-    *(m->prev != NULL ? &m->prev->next : &v->locked.removal_first) = m;
-    v->locked.removal_last = m;
+    while (after != NULL && after->seq > m->seq)
+        after = after->prev;
+    m->prev = after;
+    m->next = after != NULL ? after->next : v->locked.removal_first;
+    *(after != NULL ? &after->next : &v->locked.removal_first) = m;
+    *(m->next != NULL ? &m->next->prev : &v->locked.removal_last) = m;
     map_insert(&v->locked.removals, &m->by_key, hash_of(m->key));
 }
 

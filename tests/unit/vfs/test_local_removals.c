@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commit=local: removals that wait (removal.h), where threads, servers, refusals and the clock do
+ * to them what a lone test of the calls can't see. */
+#include "localmount.h"
+
+#include "fs/vfs/removal.h"
+
+/* --- order --- */
+
+/* As removal_make() does; what the journal had first need not come first to the list. */
+static uint64_t journal_removal(const char *key, struct removerec *ret, struct buf *text)
+{
+    struct store_obj obj = {0};
+    uint64_t seq;
+
+    *ret = (struct removerec){0};
+    snprintf(ret->key, sizeof(ret->key), "%s", key);
+    assert_int_equal(memstore_get(rig.store, key, &obj, NULL), 0);
+    ret->etag = obj.etag;
+    ret->obj_size = obj.size;
+    store_obj_done(&obj);
+    assert_int_equal(removerec_encode(ret, text), 0);
+    assert_int_equal(journal_put(rig.journal, text->data, text->len, NULL, 0, 0, &seq), 0);
+    return seq;
+}
+
+/* Two unlinks share a round of the journal, and the later one's thread is the first to run again.
+ */
+static void they_join_in_the_order_of_the_journal(void **state)
+{
+    static const unsigned orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}};
+    static const char *const keys[] = {"a", "b", "c"};
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(orders); k++) {
+        struct buf texts[3] = {BUF_INIT(REMOVEREC_MAX), BUF_INIT(REMOVEREC_MAX),
+                               BUF_INIT(REMOVEREC_MAX)};
+        struct removerec rec;
+        uint64_t seqs[3], at = 0;
+
+        for (unsigned n = 0; n < 3; n++)
+            foreign_put(keys[n], "text");
+        for (unsigned n = 0; n < 3; n++)
+            seqs[n] = journal_removal(keys[n], &rec, &texts[n]);
+        for (unsigned n = 0; n < 3; n++) {
+            unsigned x = orders[k][n];
+
+            assert_int_equal(removal_replay(rig.vfs, seqs[x], texts[x].data, texts[x].len), 0);
+        }
+        for (const struct removal *m = rig.vfs->locked.removal_first; m != NULL; m = m->next) {
+            assert_true(m->seq > at);
+            at = m->seq;
+        }
+        assert_int_equal(removal_newest(rig.vfs), seqs[2]);
+        assert_int_equal(vfs_drain(rig.vfs), 0);
+        assert_int_equal(memstore_user_objects(rig.store), 0);
+        assert_int_equal(entries(), 0);
+        for (unsigned n = 0; n < 3; n++)
+            buf_done(&texts[n]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        L(they_join_in_the_order_of_the_journal),
+    };
+
+    return cmocka_run_group_tests_name("vfs/local_removals", tests, NULL, NULL);
+}
