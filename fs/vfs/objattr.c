@@ -35,11 +35,13 @@ void objattr_id_of_name(const char *key, char ret[33])
     digest_hex("name", key, "", ret);
 }
 
+/* Of Last-Modified only whole seconds count: some servers' listings tell more, no HEAD does. */
 static void id_of_version(const char *key, const struct store_obj *obj, char ret[33])
 {
     char version[sizeof(obj->etag.s) + 32];
 
-    snprintf(version, sizeof(version), "%s %" PRId64, obj->etag.s, obj->mtime_ns);
+    snprintf(version, sizeof(version), "%s %" PRId64, obj->etag.s,
+             obj->mtime_ns - obj->mtime_ns % NS_PER_S);
     digest_hex("version", key, version, ret);
 }
 

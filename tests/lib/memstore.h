@@ -17,6 +17,7 @@ _must_check_ int memstore_new(struct meter *meter, struct store **ret);
  */
 _must_check_ int memstore_set_async(struct store *s, unsigned threads);
 void memstore_set_page(struct store *s, uint32_t max_entries);
+/* Below a second only listings tell the fraction: HEAD and GET have an HTTP date. */
 void memstore_set_grain(struct store *s, int64_t ns);
 /* The bucket's wall clock is this far from ours: Last-Modified and the replies' Date. */
 void memstore_set_skew(struct store *s, int64_t ns);

@@ -214,6 +214,8 @@ int mem_do_read(struct memstore *m, struct store_req *req, struct store_rsp *rsp
     if (r == 0)
         r = store_obj_copy(&rsp->obj, &o->obj);
     if (r == 0)
+        rsp->obj.mtime_ns -= rsp->obj.mtime_ns % NS_PER_S; /* a header's date has no fraction */
+    if (r == 0)
         r = store_tags_show(&rsp->obj.hdrs);
     if (r == 0)
         b = mem_body_ref(o->body);

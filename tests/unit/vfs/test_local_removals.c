@@ -3,7 +3,17 @@
  * to them what a lone test of the calls can't see. */
 #include "localmount.h"
 
+#include <sys/stat.h>
+
 #include "fs/vfs/removal.h"
+
+static void assert_names(const char *dir, const char *want)
+{
+    char names[128];
+
+    assert_int_equal(rig_ls(&rig, dir, names, sizeof(names)), 0);
+    assert_string_equal(names, want);
+}
 
 /* --- order --- */
 
@@ -60,9 +70,39 @@ static void they_join_in_the_order_of_the_journal(void **state)
     }
 }
 
+/* --- which file is it --- */
+
+/* A listing tells when an object was written to the millisecond, HEAD to the second: by both it is
+ * the same file. */
+static void a_listing_knows_fractions_of_seconds(void **state)
+{
+    struct stat st;
+    ino_t ino;
+
+    (void)state;
+    memstore_set_grain(rig.store, NS_PER_MS);
+    clock_fake_add(700 * NS_PER_MS);
+    foreign_put("f", "theirs");
+    foreign_put("g", "theirs");
+    clock_fake_add(10 * NS_PER_S);
+    assert_int_equal(rig_stat(&rig, "f", &st), 0);
+    ino = st.st_ino;
+    assert_int_equal(rig_remount(&rig), 0);
+    clock_fake_add(10 * NS_PER_S);
+    assert_names("", "f g");
+    assert_int_equal(rig_stat(&rig, "f", &st), 0);
+    assert_int_equal(st.st_ino, ino);
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(rig_crash(&rig), 0); /* now it must be asked for before its DELETE */
+    send_all(1);
+    assert_no_object("f");
+    assert_names("", "g");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        L(a_listing_knows_fractions_of_seconds),
         L(they_join_in_the_order_of_the_journal),
     };
 
