@@ -185,7 +185,6 @@ struct vfs {
         } unread;
         struct map removals; /* removal.h */
         struct removal *removal_first, *removal_last;
-        uint64_t removals_wanted;
     } locked;
     struct cond far_over; /* n_far is 0 */
     struct cond writeback_due;

@@ -102,6 +102,9 @@ void outroom_give(struct vfs *v, struct inode *i, uint64_t ticket);
 /* However many files are unsent, none of them needs a descriptor while nobody uses it. NULL is fine; consumed. */
 void outbox_rest(struct data_file *f);
 size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went */
+/* Tries those whose close returned before that number of the journal, but what a writer has open again. 0: all of them went; the
+ * first -errno. has_names: the caller has names, also for writing. */
+int outbox_send_older(struct vfs *v, uint64_t before, bool has_names);
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 /* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */

@@ -62,7 +62,7 @@ int vfs_fsyncdir(struct vfs *v, uint64_t fh)
     lock_take(&v->tree);
     r = inode_key_locked(v, h->inode, NULL, key);
     lock_drop(&v->tree);
-    return r == 0 ? removal_settle_below(v, key) : r;
+    return r == 0 ? removal_settle_below(v, key, false) : r;
 }
 
 /* Of how many names only the record tells. */

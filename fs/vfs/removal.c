@@ -147,7 +147,6 @@ static void leave_locked(struct vfs *v, struct removal *m)
     *(m->prev != NULL ? &m->prev->next : &v->locked.removal_first) = m->next;
     *(m->next != NULL ? &m->next->prev : &v->locked.removal_last) = m->prev;
     map_remove(&v->locked.removals, &m->by_key);
-    v->locked.removals_wanted -= m->is_wanted;
     budget_give(&v->unsent, m->counted);
     free(m);
     cond_broadcast(&v->removal_over);
@@ -306,11 +305,9 @@ struct removal *removal_next_locked(struct vfs *v, int64_t *ret_due_ns)
 
     *ret_due_ns = 0;
     for (struct removal *m = v->locked.removal_first; m != NULL; m = m->next) {
-        bool is_early = m->seq > barrier && !m->is_wanted; /* REM-4 */
-
-        if (is_early && v->locked.removals_wanted == 0)
+        if (m->seq > barrier) /* REM-4 */
             break;
-        if (m->is_busy || is_early)
+        if (m->is_busy)
             continue;
         if (m->retry_ns <= now || (m->tries == 0 && v->locked.removals.n >= REMOVAL_BATCH))
             return m;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* commit=local: names that were removed here and whose objects the bucket still has.
  *
- * REM-1  Each has one entry in the journal (removerec.h) from before unlink(2) returns until its
- * object is gone, or was found to be another version (that one stays, the name is back and the log
- * says it), or was refused for good (the same), or a new file's entry has taken it over. REM-2
- * While it waits, the name is gone for everybody on this mount: no lookup and no listing asks or
- * shows the bucket's. A name that stands there meanwhile is a new file that the bucket does not
- * have. REM-3  No other request about the key goes out before it (removal_settle). Only a new
- * file's PUT under that name may take its place: under If-Match of what was removed. REM-4  It goes
- * after every close that returned before it, so whoever loses this machine does not find the old
- * name gone and the new one (cp, rm) not there. Closes that came after it do not wait for it. A
- * file that its writer has open again is not waited for, nor does a call that needs it done wait.
- * REM-5  Only what was removed is deleted: the version by its ETag, and after a first try, a
- * restart, or where DELETE knows no conditions, a HEAD looks at its file id, too (protocol 4).
+ * REM-1  Each has one entry in the journal (removerec.h) from before unlink(2) returns until its object is gone, or was
+ * found to be another version (that one stays, the name is back and the log says it), or was refused for good (the
+ * same), or a new file's entry has taken it over.
+ * REM-2  While it waits, the name is gone for everybody on this mount: no lookup and no listing asks or
+ * shows the bucket's. A name that stands there meanwhile is a new file that the bucket does not have.
+ * REM-3  No other request about the key goes out before it (removal_settle). Only a new file's PUT under that name may
+ * take its place: under If-Match of what was removed.
+ * REM-4  It goes after every close that returned before it, so whoever loses this machine does not find
+ * the old name gone and the new one (cp, rm) not there. Closes that came after it do not wait for it.
+ * A file that its writer has open again is not waited for. A call that needs all below a directory done (rmdir) sends
+ * those closes first; one that needs a single key does not.
+ * REM-5  Only what was removed is deleted: the version by its ETag, and after a first try, a restart, or where DELETE
+ * knows no conditions, a HEAD looks at its file id, too (protocol 4).
  * Nothing of it is evicted; its memory counts as unsent files' (outroom.c), and an unlink for which
  * there is no room, or no journal, waits for the bucket, as under commit=close. */
 #ifndef S3EFS_VFS_REMOVAL_H
@@ -30,8 +31,7 @@ struct removal { /* all of it under v->tree, but what is_busy gives to one threa
     struct map_link by_key;
     struct removal *prev, *next; /* in the order of acknowledgement */
     uint64_t seq;                /* of its entry */
-    bool is_wanted;              /* a call waits for it */
-    bool is_done; /* the bucket said its last word, and the journal would not drop it */
+    bool is_done;                /* the bucket said its last word, and the journal would not drop it */
     bool is_busy;
     bool is_tried; /* a DELETE may have reached the bucket */
     unsigned tries;
@@ -81,9 +81,11 @@ void removal_free_all(struct vfs *v); /* the threads are gone; the entries stay 
 /* The removal of this key, if one waits, is done when this returns 0. REMOVAL_BACK; -errno: it
  * waits on. */
 int removal_settle(struct vfs *v, const char *key);
-/* Of all keys that begin so. 0 or -errno. */
-int removal_settle_below(struct vfs *v, const char *prefix);
 /* --- with no lock held --- */
+/* Of all keys that begin so and were removed before this call: the closes before them are sent, then they are done. 0 or
+ * -errno. has_names: the caller has names, also for writing, so that no sender can help. */
+int removal_settle_below(struct vfs *v, const char *prefix, bool has_names);
+uint64_t removal_newest_below(struct vfs *v, const char *prefix); /* its number; 0: none waits there */
 /* Tries what is due, as much as goes at once; how many, 0: none is. */
 size_t removal_run(struct vfs *v);
 uint64_t removal_newest(struct vfs *v); /* its number; 0: none */

@@ -198,16 +198,21 @@ static int remove_marker(struct vfs *v, struct inode *i, const char *key)
     return r;
 }
 
-static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
+static int key_of_dir(struct vfs *v, const struct inode *dir, const struct inode *i, char *ret)
 {
-    char key[VFS_KEY_MAX + 2];
     int r;
 
     lock_take(&v->tree);
-    r = i->parent == dir ? inode_key_locked(v, i, NULL, key) : -ENOENT;
+    r = i->parent == dir ? inode_key_locked(v, i, NULL, ret) : -ENOENT;
     lock_drop(&v->tree);
-    if (r == 0)
-        r = removal_settle_below(v, key);
+    return r;
+}
+
+static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r = key_of_dir(v, dir, i, key);
+
     if (r == 0)
         r = check_empty(v, i, key);
     if (r == 0) {
@@ -232,6 +237,7 @@ static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
 int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name)
 {
     struct inode *dir, *i = NULL;
+    char key[VFS_KEY_MAX + 2];
     int r;
 
     (void)x;
@@ -245,6 +251,8 @@ int vfs_rmdir(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const c
         r = err_set(-ENOTDIR, "%s is not a directory", name);
     if (r == 0)
         r = enforce_name(v, dir, i);
+    if (r == 0)
+        r = key_of_dir(v, dir, i, key) ?: removal_settle_below(v, key, false);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         r = remove_dir(v, dir, i);

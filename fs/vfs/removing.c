@@ -216,13 +216,6 @@ static void begin_locked(struct turn *t, struct removal *m)
     t->v[t->n++] = m;
 }
 
-static void want_locked(struct vfs *v, struct removal *m)
-{
-    v->locked.removals_wanted += !m->is_wanted;
-    m->is_wanted = true;
-    m->retry_ns = 0;
-}
-
 int removal_settle(struct vfs *v, const char *key)
 {
     struct removal *m;
@@ -236,13 +229,13 @@ int removal_settle(struct vfs *v, const char *key)
     return m != NULL ? try_one(v, m) : 0;
 }
 
-/* The next ones that nobody is at; busy now. Is there one at all? */
-static bool take_below_locked(struct vfs *v, const char *prefix, struct turn *t)
+/* The next ones up to that number that nobody is at; busy now. Is there one at all? */
+static bool take_below_locked(struct vfs *v, const char *prefix, uint64_t last, struct turn *t)
 {
     bool any = false;
 
     t->n = 0;
-    for (struct removal *m = v->locked.removal_first; m != NULL && t->n < REMOVAL_BATCH;
+    for (struct removal *m = v->locked.removal_first; m != NULL && m->seq <= last && t->n < REMOVAL_BATCH;
          m = m->next) {
         if (m->is_done || !str_starts(m->key, prefix))
             continue;
@@ -256,32 +249,44 @@ static bool take_below_locked(struct vfs *v, const char *prefix, struct turn *t)
     return any;
 }
 
-/* The senders help. */
-static void want_below(struct vfs *v, const char *prefix)
+uint64_t removal_newest_below(struct vfs *v, const char *prefix)
+{
+    uint64_t last = 0;
+
+    lock_take(&v->tree);
+    for (const struct removal *m = v->locked.removal_first; m != NULL; m = m->next)
+        if (!m->is_done && str_starts(m->key, prefix))
+            last = m->seq;
+    lock_drop(&v->tree);
+    return last;
+}
+
+/* Due now: the senders help. */
+static void hurry_below(struct vfs *v, const char *prefix, uint64_t last)
 {
     lock_take(&v->tree);
-    for (struct removal *m = v->locked.removal_first; m != NULL; m = m->next)
-        if (!m->is_done && str_starts(m->key, prefix))
-            want_locked(v, m);
+    for (struct removal *m = v->locked.removal_first; m != NULL && m->seq <= last; m = m->next)
+        if (str_starts(m->key, prefix))
+            m->retry_ns = 0;
     lock_drop(&v->tree);
     outbox_wake(v);
 }
 
-int removal_settle_below(struct vfs *v, const char *prefix)
+int removal_settle_below(struct vfs *v, const char *prefix, bool has_names)
 {
+    const uint64_t last = removal_newest_below(v, prefix);
     struct turn t;
     bool any;
-    int r = 0;
+    int r;
 
-    lock_take(&v->tree);
-    any = v->locked.removals.n > 0;
-    lock_drop(&v->tree);
-    if (!any)
+    if (last == 0)
         return 0;
-    want_below(v, prefix);
+    r = outbox_send_older(v, last, has_names); /* REM-4 */
+    if (r == 0)
+        hurry_below(v, prefix, last);
     while (r >= 0) {
         lock_take(&v->tree);
-        while ((any = take_below_locked(v, prefix, &t)) && t.n == 0)
+        while ((any = take_below_locked(v, prefix, last, &t)) && t.n == 0)
             cond_wait(&v->removal_over, &v->tree);
         lock_drop(&v->tree);
         if (!any)
@@ -303,7 +308,7 @@ static void take_due_locked(struct vfs *v, struct turn *t)
         return;
     begin_locked(t, m);
     for (m = may_join(v, m) ? m->next : NULL; m != NULL && t->n < REMOVAL_BATCH; m = m->next)
-        if (!m->is_busy && may_join(v, m) && (m->seq < oldest || m->is_wanted)) /* REM-4 */
+        if (!m->is_busy && may_join(v, m) && m->seq < oldest) /* REM-4 */
             begin_locked(t, m);
     if (removal_next_locked(v, &due) != NULL) /* another sender's */
         cond_signal(&v->out_due);

@@ -313,7 +313,7 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
     memcpy(to + strlen(to), "/", 2);
     if (str_starts(to, from))
         return err_set(-EINVAL, "a directory can't move into itself");
-    r = removal_settle_below(v, from) ?: removal_settle_below(v, to);
+    r = removal_settle_below(v, from, true) ?: removal_settle_below(v, to, true);
     if (r < 0)
         return r;
     r = str_copy(cl.what.from, sizeof(cl.what.from), from);

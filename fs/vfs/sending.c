@@ -126,26 +126,35 @@ static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
     return NULL;
 }
 
-/* With v->tree held, which it drops meanwhile. */
-static bool send_locked(struct vfs *v, struct outgoing *o)
+/* With v->tree held, which it drops meanwhile. 0: it was sent; 1: it does not wait, or not for us; -errno: it waits on.
+ * Who has names for writing leaves telling the kernel to the next call about the file. */
+static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
 {
     struct inode *i = o->inode;
+    struct err_copy cause;
     struct data_file *f;
-    bool is_sent = false, still;
+    bool still;
+    int r = 1;
 
     o->is_busy = true;
     i->refs++;
     lock_drop(&v->tree);
-    pthread_rwlock_rdlock(&v->names);
+    if (!has_names)
+        pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     lock_take(&v->tree);
     still = i->out != NULL && may_send_locked(i); /* it may have been opened again meanwhile */
     lock_drop(&v->tree);
     if (still)
-        is_sent = outbox_send(v, i) == 0;
+        r = outbox_send(v, i);
+    err_copy(&cause);
+    if (r < 0 && !outbox_waits(i)) /* refused for good: the bytes are in lost+found */
+        r = 1;
     inode_io_drop(v, i);
-    pthread_rwlock_unlock(&v->names);
-    inode_tell_kernel(v, i);
+    if (!has_names) {
+        pthread_rwlock_unlock(&v->names);
+        inode_tell_kernel(v, i);
+    }
     lock_take(&v->tree);
     if (i->out != NULL)
         i->out->is_busy = false;
@@ -153,8 +162,34 @@ static bool send_locked(struct vfs *v, struct outgoing *o)
     inode_unref_locked(v, i);
     lock_drop(&v->tree);
     outbox_rest(f);
+    err_restore(&cause);
     lock_take(&v->tree);
-    return is_sent;
+    return r;
+}
+
+/* The first one after that place in the order that may be sent and is before the other. */
+static struct outgoing *between_locked(const struct vfs *v, uint64_t after, uint64_t before)
+{
+    struct outgoing *o = v->locked.out_first;
+
+    while (o != NULL && (o->order <= after || o->is_done || !may_send_locked(o->inode)))
+        o = o->next;
+    return o != NULL && o->order < before ? o : NULL;
+}
+
+int outbox_send_older(struct vfs *v, uint64_t before, bool has_names)
+{
+    struct outgoing *o;
+    uint64_t at = 0;
+    int r = 0;
+
+    lock_take(&v->tree);
+    while (r >= 0 && (o = between_locked(v, at, before)) != NULL) {
+        at = o->order;
+        r = send_locked(v, o, has_names);
+    }
+    lock_drop(&v->tree);
+    return r < 0 ? r : 0;
 }
 
 size_t outbox_run(struct vfs *v)
@@ -170,7 +205,7 @@ size_t outbox_run(struct vfs *v)
         lock_take(&v->tree);
         o = next_locked(v, &due);
         if (o != NULL)
-            n += send_locked(v, o);
+            n += send_locked(v, o, false) == 0;
         lock_drop(&v->tree);
     } while (o != NULL);
     return n;
@@ -192,7 +227,7 @@ static void *run(void *arg)
         }
         o = next_locked(v, &due);
         if (o != NULL) {
-            (void)send_locked(v, o);
+            (void)send_locked(v, o, false);
             continue;
         }
         if (due == 0 || (removal_due != 0 && removal_due < due))

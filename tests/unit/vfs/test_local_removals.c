@@ -7,6 +7,12 @@
 
 #include "fs/vfs/removal.h"
 
+static void put_stored(const char *path, const char *text)
+{
+    put_text(path, text);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+}
+
 static void assert_names(const char *dir, const char *want)
 {
     char names[128];
@@ -99,11 +105,69 @@ static void a_listing_knows_fractions_of_seconds(void **state)
     assert_names("", "g");
 }
 
+/* --- calls that need all below a directory done --- */
+
+/* Notes whether the copy was there when the original went. */
+static void at_a_delete(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    int *ret = arg;
+
+    (void)result;
+    if ((req->op == STORE_DELETE && strcmp(req->key, "d/f") == 0) || req->op == STORE_DELETE_MANY)
+        *ret = memstore_get(s, "e/f", NULL, NULL);
+}
+
+/* cp -a d e && rm -r d */
+static void rmdir_sends_the_closes_before_its_removals(void **state)
+{
+    int copy_was = 1;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    assert_int_equal(rig_mkdir(&rig, "e", 0755), 0);
+    put_stored("d/f", "text");
+    put_text("e/f", "text");
+    assert_int_equal(rig_unlink(&rig, "d/f"), 0);
+    put_text("g", "later");
+    memstore_set_hooks(rig.store, at_a_delete, NULL, &copy_was);
+    assert_int_equal(rig_rmdir(&rig, "d"), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_int_equal(copy_was, 0);
+    assert_object("e/f", "text");
+    assert_no_object("d/f");
+    assert_no_object("g");
+    send_all(1);
+}
+
+/* And one that can't leaves everything as it was. */
+static void rmdir_fails_and_the_order_stands(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    put_stored("d/f", "text");
+    put_text("b", "text");
+    assert_int_equal(rig_unlink(&rig, "d/f"), 0);
+    memstore_fail(rig.store, STORE_PUT, 1, 1000, -EIO);
+    assert_int_equal(rig_rmdir(&rig, "d"), -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    assert_object("d/", "");
+    assert_no_object("b");
+    assert_object("d/f", "text");
+    memstore_clear_faults(rig.store);
+    clock_fake_add(60 * NS_PER_S);
+    send_all(2);
+    assert_object("b", "text");
+    assert_no_object("d/f");
+    assert_int_equal(rig_rmdir(&rig, "d"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         L(a_listing_knows_fractions_of_seconds),
         L(they_join_in_the_order_of_the_journal),
+        L(rmdir_sends_the_closes_before_its_removals),
+        L(rmdir_fails_and_the_order_stands),
     };
 
     return cmocka_run_group_tests_name("vfs/local_removals", tests, NULL, NULL);
