@@ -368,12 +368,8 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     int r;
 
     keep_try(v, i);
-    if (inode_is_dir(i)) {
-        names_take_all(v);
-        r = rename_dir(v, n, i, over);
-        pthread_rwlock_unlock(&v->names);
-        return r;
-    }
+    if (inode_is_dir(i))
+        return rename_dir(v, n, i, over);
     if (second != NULL && second < first) {
         first = over;
         second = i;

@@ -30,7 +30,7 @@ struct rename_names {
 };
 
 /* --- rename_dir.c --- */
-/* With names held for writing. over: an inode that stands under the new name (a directory; must be
+/* With no lock held. over: an inode that stands under the new name (a directory; must be
  * empty), or NULL. RENAME_AGAIN: wait without locks (intents_wait) and start again. */
 int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over);
 

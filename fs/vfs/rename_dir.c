@@ -18,6 +18,8 @@
 #include "base/str.h"
 #include "base/sys.h"
 
+#define ROUNDS 4 /* of settling removals while others go on */
+
 /* What was written below top before this began is in the bucket when it returns. Who goes on writing
  * is not waited for: that is no part of the copies, and goes to the new name. */
 static int commit_tree(struct vfs *v, struct inode *top)
@@ -289,28 +291,44 @@ static int rename_claimed(struct vfs *v, const struct rename_names *n, struct in
     return r;
 }
 
-int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+/* Of the directory as it is, and as it is to be; both end with a slash. */
+static int keys_of(struct vfs *v, const struct rename_names *n, const struct inode *i, char *ret_from,
+                   char *ret_to)
 {
-    struct intent_claim cl = {.both = true, .what.is_dir = true};
-    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
     int r;
 
     lock_take(&v->tree);
-    r = i->parent == n->dir ? inode_key_locked(v, i, NULL, from)
+    r = i->parent == n->dir ? inode_key_locked(v, i, NULL, ret_from)
                             : err_set(-ENOENT, "renamed or removed meanwhile");
     if (r == 0)
-        r = inode_key_locked(v, n->new_dir, n->new_name, to);
-    if (r == 0 && over != NULL) /* there, also where only its keys say so */
-        cl.what.target = store_etag_is_set(&over->etag) ? over->etag : store_etag_make("implied");
+        r = inode_key_locked(v, n->new_dir, n->new_name, ret_to);
     lock_drop(&v->tree);
-    if (r == 0 && strlen(to) >= VFS_KEY_MAX)
+    if (r == 0 && strlen(ret_to) >= VFS_KEY_MAX)
         r = err_set(-ENAMETOOLONG, "the key would be longer than %d bytes", VFS_KEY_MAX);
+    if (r == 0)
+        memcpy(ret_to + strlen(ret_to), "/", 2);
+    return r;
+}
+
+/* With names held for writing. */
+static int rename_held(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+{
+    struct intent_claim cl = {.both = true, .what.is_dir = true};
+    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2], name[VFS_KEY_MAX + 2];
+    int r = keys_of(v, n, i, from, to);
+
     if (r < 0)
         return r;
-    r = removal_settle(v, to);
+    memcpy(name, to, strlen(to) + 1);
+    name[strlen(name) - 1] = '\0';
+    if (over != NULL) { /* there, also where only its keys say so */
+        lock_take(&v->tree);
+        cl.what.target = store_etag_is_set(&over->etag) ? over->etag : store_etag_make("implied");
+        lock_drop(&v->tree);
+    }
+    r = removal_settle(v, name);
     if (r != 0)
-        return r < 0 ? r : err_set(-EEXIST, "%s is there again", to);
-    memcpy(to + strlen(to), "/", 2);
+        return r < 0 ? r : err_set(-EEXIST, "%s is there again", name);
     if (str_starts(to, from))
         return err_set(-EINVAL, "a directory can't move into itself");
     r = removal_settle_below(v, from, true) ?: removal_settle_below(v, to, true);
@@ -322,4 +340,36 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
     if (r == 0)
         r = intents_claim(v, &cl);
     return r == 0 ? rename_claimed(v, n, i, over, &cl) : r;
+}
+
+/* The removals that wait below both names are done before all others have to wait for the lock; so are those that come
+ * meanwhile, but not for ever: who holds it does the last ones. */
+static int take_names_settled(struct vfs *v, const struct rename_names *n, const struct inode *i)
+{
+    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+
+    for (unsigned round = 1;; round++) {
+        int r = keys_of(v, n, i, from, to);
+
+        if (r == 0)
+            r = removal_settle_below(v, from, false) ?: removal_settle_below(v, to, false);
+        if (r < 0)
+            return r;
+        names_take_all(v);
+        if (round == ROUNDS ||
+            (removal_newest_below(v, from) == 0 && removal_newest_below(v, to) == 0))
+            return 0;
+        pthread_rwlock_unlock(&v->names);
+    }
+}
+
+int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+{
+    int r = take_names_settled(v, n, i);
+
+    if (r < 0)
+        return r;
+    r = rename_held(v, n, i, over);
+    pthread_rwlock_unlock(&v->names);
+    return r;
 }

@@ -161,13 +161,95 @@ static void rmdir_fails_and_the_order_stands(void **state)
     assert_int_equal(rig_rmdir(&rig, "d"), 0);
 }
 
+struct removing {
+    unsigned next, names; /* how many there are */
+    unsigned free, held;  /* DELETEs below d/ while calls by name went on, or could not */
+};
+
+static void *unlink_next(void *arg)
+{
+    struct removing *x = arg;
+    char path[16];
+
+    snprintf(path, sizeof(path), "d/f%u", x->next++);
+    assert_int_equal(rig_unlink(&rig, path), 0);
+    return NULL;
+}
+
+/* While one removal goes, another thread unlinks the next one. */
+static void at_a_removal(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    struct removing *x = arg;
+    pthread_t t;
+
+    (void)s;
+    (void)result;
+    if (req->op != STORE_DELETE || strncmp(req->key, "d/f", 3) != 0)
+        return;
+    if (pthread_rwlock_tryrdlock(&rig.vfs->names) != 0) {
+        x->held++;
+        return;
+    }
+    pthread_rwlock_unlock(&rig.vfs->names);
+    x->free++;
+    if (x->next == x->names)
+        return;
+    assert_int_equal(pthread_create(&t, NULL, unlink_next, x), 0);
+    pthread_join(t, NULL);
+}
+
+/* d/f0 is unlinked before, the other ones while it is renamed. */
+static void rename_d(unsigned n, struct removing *x)
+{
+    char path[16];
+
+    *x = (struct removing){.next = 1, .names = n};
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    for (unsigned k = 0; k < n; k++) {
+        snprintf(path, sizeof(path), "d/f%u", k);
+        put_stored(path, "text");
+    }
+    put_stored("d/stays", "text");
+    assert_int_equal(rig_unlink(&rig, "d/f0"), 0);
+    memstore_set_hooks(rig.store, at_a_removal, NULL, x);
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_object("e/stays", "text");
+    assert_int_equal(entries(), 0);
+}
+
+/* Nobody waits for the bucket to remove what a renamed directory had. */
+static void a_rename_settles_before_it_takes_the_names(void **state)
+{
+    struct removing x;
+
+    (void)state;
+    rename_d(3, &x);
+    assert_int_equal(x.free, 3);
+    assert_int_equal(x.held, 0);
+    assert_names("e", "stays");
+    assert_int_equal(memstore_user_objects(rig.store), 2);
+}
+
+/* It comes to an end, too, where others never do. */
+static void a_rename_among_unlinks_without_end(void **state)
+{
+    struct removing x;
+
+    (void)state;
+    rename_d(10, &x);
+    assert_int_equal(x.next, x.free + 1);
+    assert_in_range(x.free, 1, 9);
+    assert_true(x.held > 0); /* the last one unlinked, and what the rename itself moves away */
+    assert_int_equal(memstore_user_objects(rig.store), 2 + 10 - x.next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        L(a_listing_knows_fractions_of_seconds),
-        L(they_join_in_the_order_of_the_journal),
-        L(rmdir_sends_the_closes_before_its_removals),
-        L(rmdir_fails_and_the_order_stands),
+        L(a_listing_knows_fractions_of_seconds),       L(they_join_in_the_order_of_the_journal),
+        L(rmdir_sends_the_closes_before_its_removals), L(rmdir_fails_and_the_order_stands),
+        L(a_rename_settles_before_it_takes_the_names), L(a_rename_among_unlinks_without_end),
     };
 
     return cmocka_run_group_tests_name("vfs/local_removals", tests, NULL, NULL);
