@@ -142,11 +142,16 @@ void removal_join_locked(struct vfs *v, struct removal *m)
     map_insert(&v->locked.removals, &m->by_key, hash_of(m->key));
 }
 
-static void leave_locked(struct vfs *v, struct removal *m)
+static void part_locked(struct vfs *v, struct removal *m)
 {
     *(m->prev != NULL ? &m->prev->next : &v->locked.removal_first) = m->next;
     *(m->next != NULL ? &m->next->prev : &v->locked.removal_last) = m->prev;
     map_remove(&v->locked.removals, &m->by_key);
+}
+
+static void leave_locked(struct vfs *v, struct removal *m)
+{
+    part_locked(v, m);
     budget_give(&v->unsent, m->counted);
     free(m);
     cond_broadcast(&v->removal_over);
@@ -279,6 +284,69 @@ void removal_took(struct vfs *v, struct removal *m, bool is_ok, bool is_dropped)
     else
         removal_release_locked(v, m);
     lock_drop(&v->tree);
+}
+
+/* --- the bucket refuses that file --- */
+
+static bool fill_again_locked(struct vfs *v, const struct inode *i, struct removerec *rec)
+{
+    char key[VFS_KEY_MAX + 2];
+
+    if (i->out == NULL || !i->is_new || !i->is_over_removed || !store_etag_is_set(&i->etag) ||
+        inode_key_locked(v, i, NULL, key) < 0 || removal_find_locked(v, key) != NULL)
+        return false;
+    rec->etag = i->etag;
+    rec->obj_size = i->obj_size;
+    return str_copy(rec->key, sizeof(rec->key), key) == 0;
+}
+
+struct removal *removal_give_back(struct vfs *v, struct inode *i)
+{
+    struct removerec rec = {0};
+    struct removal *m = NULL;
+    bool is;
+
+    lock_take(&v->tree);
+    is = fill_again_locked(v, i, &rec);
+    lock_drop(&v->tree);
+    if (is && (m = new_removal(&rec)) == NULL)
+        log_error("removal.lost", "key=%s cause=\"no memory\" effect=\"it stays\"", LOG_Q(rec.key));
+    if (m == NULL)
+        return NULL;
+    m->is_busy = m->is_tried = true; /* the refused one's requests were about this key */
+    m->seq = i->out->seq;
+    budget_add(&v->unsent, m->counted);
+    lock_take(&v->tree);
+    removal_join_locked(v, m);
+    lock_drop(&v->tree);
+    return m;
+}
+
+int removal_gave_back(struct vfs *v, struct removal *m, bool is_ok)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(REMOVEREC_MAX);
+    struct removerec rec = {.etag = m->etag, .obj_size = m->obj_size};
+    int r = is_ok ? str_copy(rec.key, sizeof(rec.key), m->key) : -ECANCELED;
+    uint64_t seq = 0;
+
+    if (r == 0)
+        r = removerec_encode(&rec, &text);
+    if (r == 0)
+        r = journal_put(v->conf.journal, text.data, text.len, NULL, 0, m->seq, &seq);
+    if (r < 0 && is_ok)
+        log_error("removal.lost", "key=%s error=%d cause=%s effect=\"it stays\"", LOG_Q(m->key), -r,
+                  LOG_Q(err_text()));
+    lock_take(&v->tree);
+    if (r == 0) {
+        part_locked(v, m);
+        m->seq = seq;
+        removal_join_locked(v, m);
+        removal_release_locked(v, m);
+    } else {
+        leave_locked(v, m);
+    }
+    lock_drop(&v->tree);
+    return r;
 }
 
 void removal_replayed_over(struct vfs *v, const char *key, const struct store_etag *etag)

@@ -61,6 +61,11 @@ void removal_hide_locked(struct vfs *v, const char *dir_key, struct cache_listin
  * NULL: none. Then, when the file's entry stands (is_ok) or does not: */
 struct removal *removal_lend_locked(struct vfs *v, const char *key);
 void removal_took(struct vfs *v, struct removal *m, bool is_ok, bool is_dropped);
+/* With names (read) and i->io held: the bucket refuses for good a new file that took a removal over. It stands again, busy,
+ * or NULL; then, when the file's bytes are safe elsewhere (is_ok), its entry takes the place of the file's: 0, or
+ * -errno: it is gone, logged, and the file's entry is as it was. */
+struct removal *removal_give_back(struct vfs *v, struct inode *i);
+int removal_gave_back(struct vfs *v, struct removal *m, bool is_ok);
 /* A start finds it in the journal. 0, -ENOMEM, -EBADMSG, -EINVAL. */
 int removal_replay(struct vfs *v, uint64_t seq, const void *text, size_t len);
 /* And a later file's entry of that name: this version's PUT goes over it. */

@@ -69,10 +69,18 @@ static void try_later(struct vfs *v, struct inode *i, int r)
 /* Where not even lost+found takes the bytes, the entry stays: the next start tries again. */
 static void give_up(struct vfs *v, struct inode *i, int r)
 {
+    bool is_there = r != -ESTALE && r != -EEXIST && r != -ENOENT; /* what it was to go over */
     struct err_copy cause;
+    struct removal *m;
+    bool is_kept;
 
     err_copy(&cause);
-    if (commit_give_up(v, i, r, "when it was sent after its close") && outbox_forget(v, i) < 0)
+    m = is_there ? removal_give_back(v, i) : NULL;
+    err_restore(&cause);
+    is_kept = commit_give_up(v, i, r, "when it was sent after its close");
+    if (m != NULL && removal_gave_back(v, m, is_kept) == 0)
+        ; /* its entry is the removal's */
+    else if (is_kept && outbox_forget(v, i) < 0)
         log_warn("journal.drop", "cause=%s", LOG_Q(err_text()));
     if (i->out != NULL)
         outbox_leave(v, i);

@@ -244,12 +244,56 @@ static void a_rename_among_unlinks_without_end(void **state)
     assert_int_equal(memstore_user_objects(rig.store), 2 + 10 - x.next);
 }
 
+/* --- a new file of that name --- */
+
+/* The bucket refuses it for good: its bytes are in lost+found, and what was removed before goes. */
+static void a_refused_file_gives_its_removal_back(void **state)
+{
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        put_stored("f", "old");
+        assert_int_equal(rig_unlink(&rig, "f"), 0);
+        put_text("f", "new");
+        memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+        memstore_fail(rig.store, STORE_DELETE, 1, crash, -EIO);
+        (void)outbox_run(rig.vfs);
+        assert_int_equal(kept(), 1 + crash);
+        assert_names("", "");
+        if (crash) {
+            assert_int_equal(entries(), 1);
+            assert_object("f", "old");
+            assert_int_equal(rig_crash(&rig), 0);
+            assert_names("", "");
+        }
+        (void)outbox_run(rig.vfs);
+        assert_no_object("f");
+        assert_int_equal(entries(), 0);
+        assert_int_equal(rig_stat(&rig, "f", &(struct stat){0}), -ENOENT);
+    }
+}
+
+static void a_refused_file_that_took_no_removal(void **state)
+{
+    (void)state;
+    put_stored("f", "old");
+    put_text("f", "new");
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    send_all(0);
+    assert_int_equal(kept(), 1);
+    assert_file("f", "old");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        L(a_listing_knows_fractions_of_seconds),       L(they_join_in_the_order_of_the_journal),
-        L(rmdir_sends_the_closes_before_its_removals), L(rmdir_fails_and_the_order_stands),
-        L(a_rename_settles_before_it_takes_the_names), L(a_rename_among_unlinks_without_end),
+        L(a_listing_knows_fractions_of_seconds),
+        L(they_join_in_the_order_of_the_journal),
+        L(rmdir_sends_the_closes_before_its_removals),
+        L(rmdir_fails_and_the_order_stands),
+        L(a_rename_settles_before_it_takes_the_names),
+        L(a_rename_among_unlinks_without_end),
+        L(a_refused_file_gives_its_removal_back),
+        L(a_refused_file_that_took_no_removal),
     };
 
     return cmocka_run_group_tests_name("vfs/local_removals", tests, NULL, NULL);
