@@ -248,13 +248,14 @@ void removal_end(struct vfs *v, struct removal *m, bool is_back, bool is_dropped
     char key[VFS_KEY_MAX + 1];
     const char *name;
     struct inode *dir;
+    bool is_gone = !is_back && !m->is_done; /* told once: the name may be a new file's by now */
 
     memcpy(key, m->key, strlen(m->key) + 1);
-    if (!is_back)
+    if (is_gone)
         cache_obj_drop(v->cache, key);
     lock_take(&v->tree);
     dir = dir_of_locked(v, key, &name);
-    if (dir != NULL && !is_back)
+    if (dir != NULL && is_gone)
         names_changed_locked(v, dir, name, false, false);
     end_locked(v, m, is_dropped);
     lock_drop(&v->tree);

@@ -3,6 +3,8 @@
  * to them what a lone test of the calls can't see. */
 #include "localmount.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "fs/vfs/removal.h"
@@ -283,6 +285,45 @@ static void a_refused_file_that_took_no_removal(void **state)
     assert_file("f", "old");
 }
 
+/* --- the journal would not drop it --- */
+
+/* No file of this process can be written: the journal's index neither. */
+static void disk_is_full(bool is)
+{
+    struct rlimit lim;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
+    lim.rlim_cur = is ? 0 : lim.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+/* When it does, later, the name is not told to be gone once more. */
+static void what_is_done_is_told_once(void **state)
+{
+    (void)state;
+    put_stored("f", "old");
+    put_stored("g", "text");
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    disk_is_full(true);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+    disk_is_full(false);
+    assert_no_object("f");
+    assert_int_equal(entries(), 1);
+    assert_int_equal(rig_put(&rig, "f", "new", 3), 0);
+    assert_int_equal(outbox_run(rig.vfs), 1); /* the file; the entry's time has not come */
+    assert_int_equal(entries(), 1);
+    clock_fake_add(10 * NS_PER_S);
+    assert_names("", "f g");
+    assert_file("f", "new");
+    memstore_count_reset(rig.store);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 0);
+    assert_names("", "f g");
+    assert_file("f", "new");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +335,7 @@ int main(void)
         L(a_rename_among_unlinks_without_end),
         L(a_refused_file_gives_its_removal_back),
         L(a_refused_file_that_took_no_removal),
+        L(what_is_done_is_told_once),
     };
 
     return cmocka_run_group_tests_name("vfs/local_removals", tests, NULL, NULL);
