@@ -51,6 +51,7 @@ static struct removal *new_removal(const struct removerec *rec)
     m->etag = rec->etag;
     memcpy(m->id, rec->id, sizeof(m->id));
     m->obj_size = rec->obj_size;
+    m->made_ns = clock_boot_ns();
     m->counted = sizeof(*m) + n + JOURNAL_ENTRY;
     return m;
 }

@@ -12,8 +12,8 @@
  * the old name gone and the new one (cp, rm) not there. Closes that came after it do not wait for it.
  * A file that its writer has open again is not waited for. A call that needs all below a directory done (rmdir) sends
  * those closes first; one that needs a single key does not.
- * REM-5  Only what was removed is deleted: the version by its ETag, and after a first try, a restart, or where DELETE
- * knows no conditions, a HEAD looks at its file id, too (protocol 4).
+ * REM-5  Only what was removed is deleted: the version by its ETag, and after a first try, a restart, a wait of more than
+ * seconds, where it is empty, or where DELETE knows no conditions, a HEAD looks at its file id, too (protocol 4).
  * Nothing of it is evicted; its memory counts as unsent files' (outroom.c), and an unlink for which
  * there is no room, or no journal, waits for the bucket, as under commit=close. */
 #ifndef S3EFS_VFS_REMOVAL_H
@@ -37,6 +37,7 @@ struct removal { /* all of it under v->tree, but what is_busy gives to one threa
     unsigned tries;
     int64_t retry_ns; /* not before */
     size_t counted;   /* of v->unsent */
+    int64_t made_ns;  /* by clock_boot_ns() */
     uint64_t obj_size;
     struct store_etag etag;
     char id[33];

@@ -70,7 +70,8 @@ static void unlink_asks_nothing_of_the_bucket(void **state)
     send_all(1);
     assert_no_object("f");
     assert_int_equal(n_deletes(), 1);
-    assert_int_equal(memstore_count(rig.store, STORE_OPS), 1);
+    assert_int_equal(memstore_count(rig.store, STORE_HEAD), 1); /* it is two minutes late */
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 2);
     assert_names("", "g");
     forget_attributes();
     assert_gone_here("f");

@@ -107,6 +107,46 @@ static void a_listing_knows_fractions_of_seconds(void **state)
     assert_names("", "g");
 }
 
+static uint64_t n_heads(void)
+{
+    return memstore_count(rig.store, STORE_HEAD);
+}
+
+/* The same bytes, but another client's file, made while the removal waited (for an outage's end). */
+static void the_same_bytes_after_a_while(void **state)
+{
+    (void)state;
+    put_stored("f", "same");
+    put_stored("g", "ours");
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(rig_unlink(&rig, "g"), 0);
+    foreign_put("f", "same");
+    clock_fake_add(10 * NS_PER_S);
+    send_all(2);
+    assert_object("f", "same");
+    assert_no_object("g");
+    assert_names("", "f");
+}
+
+/* All empty files have the same ETag. */
+static void an_empty_file_of_another_client(void **state)
+{
+    (void)state;
+    put_stored("e", "");
+    put_stored("f", "");
+    put_stored("g", "text");
+    assert_int_equal(rig_unlink(&rig, "e"), 0);
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    assert_int_equal(rig_unlink(&rig, "g"), 0);
+    foreign_put("f", "");
+    memstore_count_reset(rig.store);
+    send_all(3);
+    assert_int_equal(n_heads(), 2); /* none for what is not empty, at once */
+    assert_no_object("e");
+    assert_object("f", "");
+    assert_no_object("g");
+}
+
 /* --- calls that need all below a directory done --- */
 
 /* Notes whether the copy was there when the original went. */
@@ -328,6 +368,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         L(a_listing_knows_fractions_of_seconds),
+        L(the_same_bytes_after_a_while),
+        L(an_empty_file_of_another_client),
         L(they_join_in_the_order_of_the_journal),
         L(rmdir_sends_the_closes_before_its_removals),
         L(rmdir_fails_and_the_order_stands),
