@@ -5,8 +5,8 @@
  *        no more than the limit.
  * MEM-2  Who waits for room in a share holds nothing of the same share, and of others only such as stand before it in
  *        this order: unsent, replies, lists, bodies, fetches. (A read has room for its answer when it asks for bytes; so has a body
- *        that is read in. Who lists a directory that needs more than it has room for has that at once, or waits for its turn
- *        to go beyond the share, in which it waits for nobody. Who brings bytes needs neither. Who waits for unsent ones holds nothing at all, no lock either: what
+ *        that is read in. Who lists a directory that needs more than it has room for has that at once, or lets go of all
+ *        and waits for its turn to go beyond the share. Who brings bytes needs neither. Who waits for unsent ones holds nothing at all, no lock either: what
  *        is unsent is sent by others.) So no wait is for ever. */
 #ifndef S3EFS_MEMPLAN_H
 #define S3EFS_MEMPLAN_H

@@ -192,7 +192,7 @@ struct vfs {
     struct cond out_due;
     struct cond removal_over; /* one is not busy any more, or gone */
     struct budget unsent; /* outroom.c */
-    struct budget lists, lists_alone, kept; /* listroom.h */
+    struct budget lists, lists_alone, lists_cached, kept; /* listroom.h */
     pthread_t out_threads[VFS_SENDERS];
     struct cond intents_due;
     pthread_t intents_thread;

@@ -82,6 +82,9 @@ static uint64_t memory_of(const struct cache_listing *l)
     return cache_listing_memory(l) + l->n * sizeof(void *);
 }
 
+#define NO_ROOM 1
+
+/* NO_ROOM: it is larger than what there is for it, and another goes on apart. */
 static int list_bucket(struct vfs *v, const char *dir_key, struct listroom *room,
                        struct cache_listing *ret, int64_t *ret_date)
 {
@@ -103,7 +106,8 @@ static int list_bucket(struct vfs *v, const char *dir_key, struct listroom *room
             token = steal(&rsp.list.next);
         }
         store_rsp_done(&rsp);
-        listroom_need(room, LISTROOM_PAGE + memory_of(ret));
+        if (r == 0 && token != NULL && !listroom_grow(room, LISTROOM_PAGE + memory_of(ret)))
+            return NO_ROOM;
     } while (r == 0 && token != NULL);
     return err_fold(r);
 }
@@ -187,6 +191,8 @@ static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct
     lock_take(&v->tree);
     asking_end_locked(v, &a);
     lock_drop(&v->tree);
+    if (r == NO_ROOM)
+        cache_listing_done(list);
     if (r == 0 && (a.is_stale || a.changes != NULL))
         cache_list_drop(v->cache, dir_key); /* good enough for this reader, not for the next */
     asking_done(&a);
@@ -263,33 +269,40 @@ static void sort_and_hide(struct vfs *v, struct cache_listing *l)
 }
 
 /* How large it is shows as it is read: it is read again with more room, which nobody waits for in the
- * index. */
+ * index. Without room if it is not there. */
 static bool take_cached(struct vfs *v, const char *key, struct listroom *room,
                         struct cache_listing *ret)
 {
-    int r;
+    int r = CACHE_LONGER;
 
-    do {
+    for (uint64_t bytes = LISTROOM_LIST; r == CACHE_LONGER; bytes *= 4) {
         int64_t since = clock_boot_ns() - v->conf.acdirmin_ns;
 
+        listroom_begin_cached(v, bytes, room);
         r = cache_list_get_within(v->cache, key, since > 0 ? since : 0,
-                                  v->conf.lists_max != 0 ? room->bytes : 0, ret);
-        if (r == CACHE_LONGER)
-            listroom_need(room, 4 * room->bytes);
-    } while (r == CACHE_LONGER);
+                                  v->conf.lists_max != 0 ? bytes : 0, ret);
+        if (r != 0)
+            listroom_end(room);
+    }
     return r == 0;
 }
 
-/* From the cache, or with room for a page of the bucket's. */
+/* From the cache, or with room for a page of the bucket's; once more if that was not enough. */
 static int take(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
                 struct cache_listing *ret)
 {
-    listroom_begin(v, LISTROOM_LIST, room);
+    int r;
+
     if (take_cached(v, key, room, ret))
         return 0;
-    listroom_end(room);
-    listroom_begin(v, LISTROOM_PAGE + LISTROOM_LIST, room);
-    return take_fresh(v, dir, key, room, ret);
+    listroom_begin(v, room);
+    r = take_fresh(v, dir, key, room, ret);
+    if (r == NO_ROOM) {
+        listroom_end(room);
+        listroom_begin_alone(v, room);
+        r = take_fresh(v, dir, key, room, ret);
+    }
+    return r;
 }
 
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)

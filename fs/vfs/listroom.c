@@ -3,33 +3,53 @@
 
 #define STEP (UINT64_C(256) << 10)
 
-void listroom_begin(struct vfs *v, uint64_t bytes, struct listroom *ret)
+static void take(struct listroom *r, struct vfs *v, struct budget *of, uint64_t bytes)
 {
-    *ret = (struct listroom){.v = v, .bytes = bytes};
-    budget_take(&v->lists, bytes);
+    *r = (struct listroom){.v = v, .of = of, .bytes = bytes};
+    budget_take(of, bytes);
 }
 
-void listroom_need(struct listroom *r, uint64_t bytes)
+void listroom_begin(struct vfs *v, struct listroom *ret)
 {
+    take(ret, v, &v->lists, LISTROOM_PAGE + LISTROOM_LIST);
+}
+
+void listroom_begin_alone(struct vfs *v, struct listroom *ret)
+{
+    take(ret, v, &v->lists_alone, LISTROOM_PAGE + LISTROOM_LIST);
+}
+
+void listroom_begin_cached(struct vfs *v, uint64_t bytes, struct listroom *ret)
+{
+    *ret = (struct listroom){.v = v, .of = &v->lists, .bytes = bytes};
+    if (!budget_try(&v->lists, bytes, UINT64_MAX))
+        take(ret, v, &v->lists_cached, bytes);
+}
+
+bool listroom_grow(struct listroom *r, uint64_t bytes)
+{
+    struct vfs *v = r->v;
     uint64_t more;
 
     if (bytes <= r->bytes)
-        return;
+        return true;
     more = (bytes - r->bytes + STEP - 1) / STEP * STEP;
+    if (r->of == &v->lists_alone) {
+        budget_add(r->of, more);
+    } else if (!budget_try(r->of, more, UINT64_MAX)) {
+        if (!budget_try(&v->lists_alone, r->bytes + more, UINT64_MAX))
+            return false;
+        budget_give(r->of, r->bytes);
+        r->of = &v->lists_alone;
+    }
     r->bytes += more;
-    if (!r->is_alone && budget_try(&r->v->lists, more, UINT64_MAX))
-        return;
-    if (!r->is_alone)
-        budget_take(&r->v->lists_alone, 1);
-    r->is_alone = true;
-    budget_add(&r->v->lists, more);
+    return true;
 }
 
 void listroom_end(struct listroom *r)
 {
-    budget_give(&r->v->lists, r->bytes);
-    if (r->is_alone)
-        budget_give(&r->v->lists_alone, 1);
+    if (r->of != NULL)
+        budget_give(r->of, r->bytes);
+    r->of = NULL;
     r->bytes = 0;
-    r->is_alone = false;
 }

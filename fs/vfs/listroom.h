@@ -3,9 +3,12 @@
  *
  * ROOM-1  Who makes a listing has room for what it takes (three quarters of the share): first come, first served. What
  *         is wanted more, as the directory turns out to be larger, is had at once or not at all; then one directory at a
- *         time goes on beyond the share. It waits for nobody, so all others have their turn.
+ *         time goes on apart, with all that it has: what the bucket does to it (a prefix may be sick, and a LIST then
+ *         take for ever) is felt only by those who want to go on apart, too. They let go of what they have, wait, and
+ *         begin anew.
  * ROOM-2  What an open directory shows is kept in memory only while that has room (the last quarter), else in a file of the
  *         cache: nobody ever waits for a directory to be closed. (Who reads a tree has many open, and opens more.)
+ * ROOM-3  Who reads a listing from the cache never waits for a LIST: without room one of them at a time goes on apart.
  *
  * Threads: any. Waits as a store call does. */
 #ifndef S3EFS_VFS_LISTROOM_H
@@ -18,13 +21,16 @@
 
 struct listroom {
     struct vfs *v;
-    uint64_t bytes; /* of v->lists */
-    bool is_alone;
+    struct budget *of;
+    uint64_t bytes;
 };
-void listroom_begin(struct vfs *v, uint64_t bytes, struct listroom *ret); /* waits, with no room of another */
-/* It takes so much altogether. Waits for the turn to go alone. */
-void listroom_need(struct listroom *r, uint64_t bytes);
-void listroom_end(struct listroom *r);
+/* All begin with nothing, and may wait: for room for a page of a LIST, */
+void listroom_begin(struct vfs *v, struct listroom *ret);
+void listroom_begin_alone(struct vfs *v, struct listroom *ret); /* apart, */
+void listroom_begin_cached(struct vfs *v, uint64_t bytes, struct listroom *ret); /* or for what the cache has. */
+/* A LIST takes so much altogether. Never waits; false: there is no room, and another goes on apart. */
+_must_check_ bool listroom_grow(struct listroom *r, uint64_t bytes);
+void listroom_end(struct listroom *r); /* idempotent */
 
 /* --- snapshot.c --- */
 

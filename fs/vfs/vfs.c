@@ -85,7 +85,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     cond_init(&v->removal_over);
     budget_init(&v->unsent, conf->unsent_max);
     budget_init(&v->lists, conf->lists_max - conf->lists_max / 4);
-    budget_init(&v->lists_alone, 1);
+    budget_init(&v->lists_alone, 1); /* so to one at a time, however much that is */
+    budget_init(&v->lists_cached, 1);
     budget_init(&v->kept, conf->lists_max / 4);
     pthread_rwlockattr_init(&attr);
     /* A directory's rename must get its turn between files that never stop coming. */
@@ -241,6 +242,7 @@ void vfs_free(struct vfs *v)
     free(v->locked.unread.seqs);
     budget_done(&v->lists);
     budget_done(&v->lists_alone);
+    budget_done(&v->lists_cached);
     budget_done(&v->kept);
     lock_done(&v->tree);
     free(v->prefix);
@@ -397,9 +399,11 @@ void vfs_stats_get(struct vfs *v, struct vfs_stats *ret)
     ret->names_bytes = v->locked.names_bytes;
     ret->unsent_memory = budget_used(&v->unsent);
     ret->closes_waiting = budget_waiting(&v->unsent);
-    ret->lists_memory = budget_used(&v->lists);
+    ret->lists_memory =
+        budget_used(&v->lists) + budget_used(&v->lists_alone) + budget_used(&v->lists_cached);
     ret->lists_kept = budget_used(&v->kept);
-    ret->lists_waiting = budget_waiting(&v->lists) + budget_waiting(&v->lists_alone);
+    ret->lists_waiting = budget_waiting(&v->lists) + budget_waiting(&v->lists_alone) +
+                         budget_waiting(&v->lists_cached);
     intents_stats_locked(v, ret);
     memcpy(ret->last_error, v->locked.last_error, sizeof(ret->last_error));
     lock_drop(&v->tree);

@@ -103,7 +103,7 @@ struct vfs_conf {
      * waits until some are sent. 0: any. */
     uint64_t unsent_max;
     /* Bytes that listings may take: directories that are being listed wait for room, but one at a time may take more, as
-     * large as it is; what open directories show goes to files of the cache where it has none. 0: any. */
+     * large as it is, and one more that the cache has; what open directories show goes to files of the cache where it has none. 0: any. */
     uint64_t lists_max;
     /* Is another descriptor of this file open in process pid (protocol 1)? And whose thread is tid?
      * NULL: /proc is asked. Tests give their own. */

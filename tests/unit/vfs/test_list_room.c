@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ static struct {
     struct lock lock;
     struct cond changed;
     bool holds;
+    const char *only;    /* holds those of this prefix, */
+    uint64_t only_above; /* when so much is taken; NULL: all */
     unsigned held, lists;
     uint64_t most; /* that listings took */
 } t;
@@ -78,11 +81,13 @@ static void on_list(void *arg, struct store *s, const struct store_req *req, int
     lock_take(&t.lock);
     if (now > t.most)
         t.most = now;
-    t.held++;
     t.lists++;
-    while (t.holds)
-        cond_wait(&t.changed, &t.lock);
-    t.held--;
+    if (t.only == NULL || (strcmp(req->prefix, t.only) == 0 && now > t.only_above)) {
+        t.held++;
+        while (t.holds)
+            cond_wait(&t.changed, &t.lock);
+        t.held--;
+    }
     lock_drop(&t.lock);
 }
 
@@ -168,6 +173,7 @@ struct job {
     pthread_t thread;
     uint64_t node, fh;
     int result;
+    atomic_bool is_done;
 };
 
 static void *open_it(void *arg)
@@ -175,22 +181,35 @@ static void *open_it(void *arg)
     struct job *j = arg;
 
     j->result = vfs_opendir(rig.vfs, j->node, &j->fh);
+    j->is_done = true;
     return NULL;
+}
+
+static void look_up(struct job *j, unsigned d)
+{
+    char name[16];
+    struct vfs_entry e;
+
+    snprintf(name, sizeof(name), "d%u", d);
+    assert_int_equal(rig_walk(&rig, name, &e), 0);
+    *j = (struct job){.node = e.node};
 }
 
 static void start(struct job *jobs, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
-        char name[16];
-        struct vfs_entry e;
-
-        snprintf(name, sizeof(name), "d%u", i);
-        assert_int_equal(rig_walk(&rig, name, &e), 0);
-        jobs[i] = (struct job){.node = e.node};
-    }
+    for (unsigned i = 0; i < n; i++)
+        look_up(&jobs[i], i);
     memstore_set_hooks(rig.store, on_list, NULL, NULL);
     for (unsigned i = 0; i < n; i++)
         assert_int_equal(pthread_create(&jobs[i].thread, NULL, open_it, &jobs[i]), 0);
+}
+
+static void close_it(struct job *j, unsigned files)
+{
+    assert_int_equal(j->result, 0);
+    assert_int_equal(count(j->fh, 100), files);
+    vfs_releasedir(rig.vfs, j->fh);
+    vfs_forget(rig.vfs, j->node, 1);
 }
 
 static void finish(struct job *jobs, unsigned n, unsigned files)
@@ -198,14 +217,21 @@ static void finish(struct job *jobs, unsigned n, unsigned files)
     for (unsigned i = 0; i < n; i++)
         pthread_join(jobs[i].thread, NULL);
     memstore_set_hooks(rig.store, NULL, NULL, NULL);
-    for (unsigned i = 0; i < n; i++) {
-        assert_int_equal(jobs[i].result, 0);
-        assert_int_equal(count(jobs[i].fh, 100), files);
-        vfs_releasedir(rig.vfs, jobs[i].fh);
-        vfs_forget(rig.vfs, jobs[i].node, 1);
-    }
+    for (unsigned i = 0; i < n; i++)
+        close_it(&jobs[i], files);
     assert_int_equal(stats().lists_memory, 0);
     assert_int_equal(stats().lists_kept, 0);
+}
+
+/* While others hang? */
+static bool ends(struct job *j)
+{
+    uint64_t before = stats().lists_waiting;
+
+    assert_int_equal(pthread_create(&j->thread, NULL, open_it, j), 0);
+    while (!j->is_done && stats().lists_waiting == before)
+        usleep(1000);
+    return j->is_done;
 }
 
 static void listings_wait_for_room(void **state)
@@ -258,6 +284,76 @@ static void larger_than_the_share_and_cached(void **state)
     start(jobs, 2);
     finish(jobs, 2, LARGE);
     assert_int_equal(t.lists, 0);
+}
+
+/* Two LISTs that hang have all the room. */
+static void cached_ones_wait_for_no_list(void **state)
+{
+    struct job jobs[4];
+    bool small, large;
+
+    (void)state;
+    make_dir(0, 3);
+    make_dir(1, 3);
+    make_dir(2, 3);
+    make_dir(3, LARGE);
+    vfs_releasedir(rig.vfs, open_dir(2));
+    vfs_releasedir(rig.vfs, open_dir(3));
+    look_up(&jobs[2], 2);
+    look_up(&jobs[3], 3);
+    t.holds = true;
+    start(jobs, AT_ONCE);
+    while (held() < AT_ONCE)
+        usleep(1000);
+    small = ends(&jobs[2]);
+    large = ends(&jobs[3]);
+    let_go();
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(jobs[i].thread, NULL);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        close_it(&jobs[i], i < 3 ? 3 : LARGE);
+    assert_true(small);
+    assert_true(large);
+    assert_int_equal(t.lists, AT_ONCE);
+}
+
+/* What goes on apart hangs: it stops only those who want that, too, and they hold nothing. */
+static void a_large_one_that_hangs_stops_few(void **state)
+{
+    struct job jobs[4];
+    uint64_t apart, held_meanwhile;
+    bool large, cached, small;
+
+    (void)state;
+    for (unsigned d = 0; d < 3; d++)
+        make_dir(d, LARGE);
+    make_dir(3, 3);
+    vfs_releasedir(rig.vfs, open_dir(2));
+    for (unsigned i = 1; i < 4; i++)
+        look_up(&jobs[i], i);
+    t.holds = true;
+    t.only = "d0/";
+    t.only_above = TO_MAKE;
+    start(jobs, 1);
+    while (held() < 1)
+        usleep(1000);
+    apart = stats().lists_memory;
+    large = ends(&jobs[1]);
+    held_meanwhile = stats().lists_memory;
+    cached = ends(&jobs[2]);
+    small = ends(&jobs[3]);
+    let_go();
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(jobs[i].thread, NULL);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        close_it(&jobs[i], i < 3 ? LARGE : 3);
+    assert_false(large);
+    assert_int_equal(held_meanwhile, apart);
+    assert_true(cached);
+    assert_true(small);
+    assert_int_equal(stats().lists_memory, 0);
 }
 
 static unsigned names_in(const char *path)
@@ -374,6 +470,8 @@ int main(void)
         R(listings_wait_for_room),
         R(larger_ones_go_on_one_at_a_time),
         R(larger_than_the_share_and_cached),
+        R(cached_ones_wait_for_no_list),
+        R(a_large_one_that_hangs_stops_few),
         R(open_directories_go_to_files),
         R(without_a_disk_they_stay_in_memory),
         R(a_damaged_file_is_noticed),
