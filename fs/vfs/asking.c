@@ -32,6 +32,8 @@ void asking_done(struct asking *a)
     }
 }
 
+#define CHANGES_MAX 1000 /* a LIST may hang for as long as its prefix is sick */
+
 static void note_change(struct asking *a, const char *name, bool exists, bool is_dir)
 {
     size_t n = strlen(name) + 1;
@@ -44,11 +46,13 @@ static void note_change(struct asking *a, const char *name, bool exists, bool is
             return;
         }
     }
-    c = malloc(sizeof(*c) + n);
-    if (c == NULL) {
+    c = a->n_changes < CHANGES_MAX ? malloc(sizeof(*c) + n) : NULL;
+    if (c == NULL) { /* the answer is good for who asked, but not to be kept */
         a->is_stale = true;
+        asking_done(a);
         return;
     }
+    a->n_changes++;
     c->exists = exists;
     c->is_dir = is_dir;
     memcpy(c->name, name, n);

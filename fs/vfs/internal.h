@@ -117,6 +117,7 @@ struct asking {
     const struct inode *dir;
     const char *name;
     bool is_stale; /* the answer must not be used */
+    unsigned n_changes;
     struct asking_change {
         struct asking_change *next;
         bool exists, is_dir;

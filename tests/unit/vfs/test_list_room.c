@@ -356,6 +356,62 @@ static void a_large_one_that_hangs_stops_few(void **state)
     assert_int_equal(stats().lists_memory, 0);
 }
 
+static unsigned n_changes(void)
+{
+    const struct asking *a;
+    unsigned n = 0;
+
+    lock_take(&rig.vfs->tree);
+    a = rig.vfs->locked.asking;
+    assert_non_null(a);
+    assert_null(a->next);
+    for (const struct asking_change *c = a->changes; c != NULL; c = c->next)
+        n++;
+    lock_drop(&rig.vfs->tree);
+    return n;
+}
+
+static void change_names(const struct job *j, unsigned n)
+{
+    char name[32];
+
+    lock_take(&rig.vfs->tree);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "other-%06u", i);
+        names_changed_locked(rig.vfs, inode_by_node_locked(rig.vfs, j->node), name, false, false);
+    }
+    lock_drop(&rig.vfs->tree);
+}
+
+/* Of changes while a LIST is under way no more are remembered than it takes to keep most lists:
+ * then it is not kept at all. */
+static void changes_during_a_list_are_bounded(void **state)
+{
+    static const unsigned n[] = {900, 5000}, lists[] = {1, 2};
+
+    (void)state;
+    make_dir(0, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        struct job j;
+        unsigned kept;
+
+        t.lists = 0;
+        t.holds = true;
+        start(&j, 1);
+        while (held() < 1)
+            usleep(1000);
+        change_names(&j, n[i]);
+        kept = n_changes();
+        let_go();
+        finish(&j, 1, 3);
+        start(&j, 1);
+        finish(&j, 1, 3);
+        assert_true(kept <= 1000);
+        assert_int_equal(t.lists, lists[i]);
+        clock_fake_add(120 * NS_PER_S);
+    }
+}
+
 static unsigned names_in(const char *path)
 {
     DIR *d = opendir(path);
@@ -472,6 +528,7 @@ int main(void)
         R(larger_than_the_share_and_cached),
         R(cached_ones_wait_for_no_list),
         R(a_large_one_that_hangs_stops_few),
+        R(changes_during_a_list_are_bounded),
         R(open_directories_go_to_files),
         R(without_a_disk_they_stay_in_memory),
         R(a_damaged_file_is_noticed),
