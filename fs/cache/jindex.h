@@ -62,5 +62,9 @@ size_t jindex_map_size(const struct jindex *ix);
  */
 typedef int (*jindex_fn)(void *arg, uint64_t seq, const void *val, size_t len);
 _must_check_ int jindex_scan(const char *path, jindex_fn fn, void *arg, struct jindex_state *ret);
+/* Of a file that can be read: does it end before what its newer root says? (So may one that is sound:
+ * its last page need not have been used. But one that does not was never cut.) Where the layout is
+ * not known, true. */
+bool jindex_is_cut(const char *path);
 
 #endif

@@ -93,25 +93,58 @@ struct root {
 };
 #define ROOT_MAGIC 0xBEEFC0DEu
 
-static int check_roots(const char *path, size_t *ret_size)
+/* -EBADMSG: it does not have both. */
+static int read_roots(const char *path, struct root *a, struct root *b, size_t *ret_size)
 {
     _cleanup_close_ int fd = sys_open(path, O_RDONLY, 0);
-    struct root a, b = {0};
     struct stat st;
-    ssize_t n = fd < 0 ? fd : sys_pread(fd, &a, sizeof(a), 0);
-    if (n == sizeof(a) && a.dbs[0].page_size >= 512 && a.dbs[0].page_size <= 65536)
-        n = sys_pread(fd, &b, sizeof(b), a.dbs[0].page_size);
+    ssize_t n = fd < 0 ? fd : sys_pread(fd, a, sizeof(*a), 0);
+
+    if (n == sizeof(*a) && a->dbs[0].page_size >= 512 && a->dbs[0].page_size <= 65536)
+        n = sys_pread(fd, b, sizeof(*b), a->dbs[0].page_size);
+    else if (n == sizeof(*a))
+        n = 0;
     if (n < 0)
         return (int)n;
     if (fstat(fd, &st) < 0)
         return -errno;
     *ret_size = (size_t)st.st_size;
-    if (n < (ssize_t)sizeof(b) || a.last_page > JINDEX_MAX_MAP / 512 ||
-        b.last_page > JINDEX_MAX_MAP / 512)
+    return n == sizeof(*b) && a->magic == ROOT_MAGIC && b->magic == ROOT_MAGIC &&
+                   a->version == b->version
+               ? 0
+               : -EBADMSG;
+}
+
+static bool is_known_layout(void)
+{
+    return MDB_VERSION_MAJOR == 0 && MDB_VERSION_MINOR <= 9;
+}
+
+bool jindex_is_cut(const char *path)
+{
+    struct root a, b;
+    const struct root *newer;
+    size_t size;
+
+    if (!is_known_layout())
+        return true;
+    if (read_roots(path, &a, &b, &size) < 0)
+        return false;
+    newer = a.txnid > b.txnid ? &a : &b;
+    /* LMDB takes that one's size of a page, too */
+    return newer->dbs[0].page_size == 0 || newer->last_page >= size / newer->dbs[0].page_size;
+}
+
+static int check_roots(const char *path, size_t *ret_size)
+{
+    struct root a, b;
+    int r = read_roots(path, &a, &b, ret_size);
+
+    if (r < 0)
+        return r;
+    if (a.last_page > JINDEX_MAX_MAP / 512 || b.last_page > JINDEX_MAX_MAP / 512)
         return -EBADMSG; /* the last page itself need not be in the file: one that was not used in
                             the end */
-    if (a.magic != ROOT_MAGIC || b.magic != ROOT_MAGIC || a.version != b.version)
-        return -EBADMSG;
     return a.txnid - b.txnid == 1 || b.txnid - a.txnid == 1 ? 0 : -EBADMSG;
 }
 
@@ -123,8 +156,8 @@ int jindex_scan(const char *path, jindex_fn fn, void *arg, struct jindex_state *
     int r, rc, roots = check_roots(path, &size);
 
     *ret = (struct jindex_state){0};
-    if (MDB_VERSION_MAJOR > 0 || MDB_VERSION_MINOR > 9)
-        roots = 0; /* another layout */
+    if (!is_known_layout())
+        roots = 0;
     if (roots < 0 && roots != -EBADMSG)
         return roots;
     rc = mdb_env_create(&env);

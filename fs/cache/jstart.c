@@ -181,8 +181,8 @@ static int judge(struct start *s, const struct verdict *v, const char *path)
 }
 
 /* A page of it could not be read. A disk that can't is no damage: nothing may be moved, the next
- * start may have it. If all of it can be read by now, it may have been for a moment: once more. One
- * that is shorter than it says ends there, too, and that is damage. */
+ * start may have it. If all of it can be read by now, it may have been for a moment: once more. Only
+ * one that is shorter than it says and meets that again is damaged. */
 static int judge_bus(struct start *s, const char *path)
 {
     int r = mapped_can_read(path, 0);
@@ -191,6 +191,8 @@ static int judge_bus(struct start *s, const char *path)
         return err_set(-EIO, "journal %s: the disk can't read it: %s", path, strerror(-r));
     if (!s->is_again)
         return err_set(-EAGAIN, "journal %s: the disk could not read it", path);
+    if (!jindex_is_cut(path))
+        return err_set(-EIO, "journal %s: the disk could not read it, and again", path);
     s->is_damaged = true;
     return 0;
 }
@@ -365,24 +367,33 @@ static int start_once(struct journal *j, char *index, const char *fresh, bool is
     return r;
 }
 
+struct tries {
+    bool is_again; /* after -EAGAIN */
+    bool has_room; /* after -ENOSPC: clean blocks may have had some */
+};
+
+static bool is_worth_another(struct journal *j, int r, struct tries *t)
+{
+    if (r == -EAGAIN && !t->is_again)
+        return t->is_again = true;
+    if (r != -ENOSPC || t->has_room)
+        return false;
+    cache_evict_some(j->cache, ROOM_TO_START);
+    return t->has_room = true;
+}
+
 int jrn_start(struct journal *j)
 {
     char index[PATH_MAX + 16], fresh[PATH_MAX + 16];
-    bool is_again = false;
+    struct tries t = {0};
     int r = jrn_make_folders(j);
 
     if (r < 0)
         return r;
     snprintf(index, sizeof(index), "%s/index", j->dir);
     snprintf(fresh, sizeof(fresh), "%s/index.new", j->dir);
-    r = start_once(j, index, fresh, is_again);
-    if (r == -EAGAIN) {
-        is_again = true;
-        r = start_once(j, index, fresh, is_again);
-    }
-    if (r == -ENOSPC) { /* clean blocks may have the room */
-        cache_evict_some(j->cache, ROOM_TO_START);
-        r = start_once(j, index, fresh, is_again);
-    }
+    do
+        r = start_once(j, index, fresh, t.is_again);
+    while (is_worth_another(j, r, &t));
     return r;
 }

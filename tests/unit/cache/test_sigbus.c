@@ -330,6 +330,7 @@ static struct {
     pid_t parent;
     const char *index;
     unsigned *times; /* shared: how many starts meet it */
+    unsigned *full;  /* shared: how many find a disk that is full, before */
     bool is_for_calls, is_for_good;
 } trouble;
 
@@ -341,7 +342,13 @@ int mdb_env_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mode
 
     *(void **)&real = dlsym(RTLD_NEXT, "mdb_env_open");
     r = real(env, path, flags, mode);
-    if (r != 0 || trouble.parent == 0 || getpid() == trouble.parent || *trouble.times == 0)
+    if (r != 0 || trouble.parent == 0 || getpid() == trouble.parent)
+        return r;
+    if (*trouble.full > 0) {
+        --*trouble.full;
+        return ENOSPC;
+    }
+    if (*trouble.times == 0)
         return r;
     --*trouble.times;
     snprintf(away, sizeof(away), "%s.away", trouble.index);
@@ -373,7 +380,16 @@ static void check_start(const char *dir, const uint64_t *seq, unsigned n)
     cache_close(c);
 }
 
-static void start_without(const char *dir, enum what what, off_t size)
+static void no_start_now(const char *dir)
+{
+    struct cache *c = cache_open_at(dir, 0);
+    struct journal *j;
+
+    assert_int_equal(journal_open(c, &j), -EIO);
+    cache_close(c);
+}
+
+static void start_without(const char *dir, enum what what, off_t times)
 {
     enum { N = 64 };
     char index[PATH_MAX + 32], away[PATH_MAX + 48];
@@ -381,7 +397,6 @@ static void start_without(const char *dir, enum what what, off_t size)
     struct journal *j = journal_at(c);
     uint64_t seq[N];
 
-    (void)size;
     snprintf(index, sizeof(index), "%s/journal/index", dir);
     snprintf(away, sizeof(away), "%s.away", index);
     for (unsigned n = 0; n < N; n++)
@@ -390,19 +405,21 @@ static void start_without(const char *dir, enum what what, off_t size)
     cache_close(c);
     trouble.times = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(trouble.times != MAP_FAILED);
-    *trouble.times = 1;
+    *trouble.times = (unsigned)times;
+    trouble.full = trouble.times + 1;
+    *trouble.full = what == DELETES;
     trouble.index = index;
     trouble.is_for_calls = what == GETS;
     trouble.is_for_good = what == PUTS;
     trouble.parent = getpid();
     if (what == GETS) {
-        c = cache_open_at(dir, 0);
-        assert_int_equal(journal_open(c, &j), -EIO);
-        cache_close(c);
+        no_start_now(dir);
         assert_int_equal(rmdir(index), 0);
         assert_int_equal(rename(away, index), 0);
         check_start(dir, seq, N);
-    } else if (what == SCAN) {
+    } else if (what == SCAN || what == DELETES) {
+        if (times == 2)
+            no_start_now(dir);
         check_start(dir, seq, N);
         assert_int_equal(*trouble.times, 0);
     } else {
@@ -415,13 +432,16 @@ static void start_without(const char *dir, enum what what, off_t size)
 }
 
 /* A disk that can't read it is no damage: the start fails and nothing is moved, or, when the disk
- * is well again, all of it is there. One that is really cut is. */
+ * is well again, all of it is there. One that is really cut is. And so it is where the disk was full before. */
 static void test_start(void **state)
 {
     (void)state;
-    in_child(start_without, GETS, 0);
-    in_child(start_without, SCAN, 0);
-    in_child(start_without, PUTS, 0);
+    in_child(start_without, GETS, 1);
+    in_child(start_without, SCAN, 1);
+    in_child(start_without, SCAN, 2);
+    in_child(start_without, PUTS, 2);
+    in_child(start_without, DELETES, 1);
+    in_child(start_without, DELETES, 2);
 }
 
 /* --- what is none of ours --- */
