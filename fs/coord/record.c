@@ -44,13 +44,22 @@ static const char *nonce_of(const char *text, size_t len)
     return line + sizeof(NONCE_WORD) - 1;
 }
 
+struct how {
+    int64_t deadline_ns;
+    bool is_first;
+};
+
 /* What is there, its nonce included. */
-static int read_whole(struct coord *c, const char *key, int64_t deadline_ns, struct record *ret)
+static int read_whole(struct coord *c, const char *key, const struct how *how, struct record *ret)
 {
     struct store_mem m = {.data = malloc(RECORD_MAX + 1), .size = RECORD_MAX};
     struct store_sink sink = store_sink_mem(&m);
-    struct store_req req = {
-        .op = STORE_GET, .key = key, .sink = &sink, .is_urgent = true, .deadline_ns = deadline_ns};
+    struct store_req req = {.op = STORE_GET,
+                            .key = key,
+                            .sink = &sink,
+                            .is_urgent = true,
+                            .is_first = how->is_first,
+                            .deadline_ns = how->deadline_ns};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = m.data != NULL ? store_call(c->store, &req, &rsp) : -ENOMEM;
 
@@ -72,13 +81,13 @@ static int read_whole(struct coord *c, const char *key, int64_t deadline_ns, str
     return err_fold(r);
 }
 
-int record_get(struct coord *c, const char *name, int64_t deadline_ns, struct record *ret)
+static int get(struct coord *c, const char *name, const struct how *how, struct record *ret)
 {
     char key[KEY_SIZE];
     int r = key_of(c, name, key);
 
     if (r == 0)
-        r = read_whole(c, key, deadline_ns, ret);
+        r = read_whole(c, key, how, ret);
     if (r < 0 || !store_etag_is_set(&ret->etag))
         return r;
     if (nonce_of(ret->body, ret->len) == NULL || strlen(ret->body) != ret->len) {
@@ -90,8 +99,18 @@ int record_get(struct coord *c, const char *name, int64_t deadline_ns, struct re
     return 0;
 }
 
+int record_get(struct coord *c, const char *name, int64_t deadline_ns, struct record *ret)
+{
+    return get(c, name, &(struct how){.deadline_ns = deadline_ns}, ret);
+}
+
+int record_get_first(struct coord *c, const char *name, int64_t deadline_ns, struct record *ret)
+{
+    return get(c, name, &(struct how){.deadline_ns = deadline_ns, .is_first = true}, ret);
+}
+
 /* After a refusal or a doubtful error: is what is there the body that we sent? */
-static int look(struct coord *c, const char *key, const char *text, int64_t deadline_ns,
+static int look(struct coord *c, const char *key, const char *text, const struct how *how,
                 int was_error, struct store_etag *ret_etag)
 {
     struct err_copy cause;
@@ -99,7 +118,7 @@ static int look(struct coord *c, const char *key, const char *text, int64_t dead
     int r;
 
     err_copy(&cause);
-    r = read_whole(c, key, deadline_ns, &now);
+    r = read_whole(c, key, how, &now);
     if (r == 0 && store_etag_is_set(&now.etag) && strcmp(now.body, text) == 0)
         *ret_etag = now.etag;
     else if (r == 0)
@@ -112,16 +131,20 @@ static int look(struct coord *c, const char *key, const char *text, int64_t dead
     return r;
 }
 
-int record_swap(struct coord *c, const char *name, const struct store_etag *was, const char *body,
-                int64_t deadline_ns, struct store_etag *ret_etag)
+static int swap(struct coord *c, const char *name, const struct store_etag *was, const char *body,
+                const struct how *how, struct store_etag *ret_etag)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(RECORD_MAX);
     unsigned char random[NONCE_LEN / 2];
     char key[KEY_SIZE], nonce[NONCE_LEN + 1];
     struct store_mem m;
     struct store_src src;
-    struct store_req req = {
-        .op = STORE_PUT, .key = key, .src = &src, .is_urgent = true, .deadline_ns = deadline_ns};
+    struct store_req req = {.op = STORE_PUT,
+                            .key = key,
+                            .src = &src,
+                            .is_urgent = true,
+                            .is_first = how->is_first,
+                            .deadline_ns = how->deadline_ns};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
     int r = key_of(c, name, key);
 
@@ -147,7 +170,20 @@ int record_swap(struct coord *c, const char *name, const struct store_etag *was,
     }
     if ((r == STORE_PRECONDITION || r == STORE_NOT_FOUND) && !rsp.retried)
         return RECORD_LOST;
-    return look(c, key, text.data, deadline_ns, r, ret_etag);
+    return look(c, key, text.data, how, r, ret_etag);
+}
+
+int record_swap(struct coord *c, const char *name, const struct store_etag *was, const char *body,
+                int64_t deadline_ns, struct store_etag *ret_etag)
+{
+    return swap(c, name, was, body, &(struct how){.deadline_ns = deadline_ns}, ret_etag);
+}
+
+int record_swap_first(struct coord *c, const char *name, const struct store_etag *was,
+                      const char *body, int64_t deadline_ns, struct store_etag *ret_etag)
+{
+    return swap(c, name, was, body, &(struct how){.deadline_ns = deadline_ns, .is_first = true},
+                ret_etag);
 }
 
 int record_clear(struct coord *c, const char *name, const struct store_etag *was,

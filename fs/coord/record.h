@@ -30,6 +30,12 @@ _must_check_ int record_get(struct coord *c, const char *name, int64_t deadline_
  * known to be done). A reply that was lost is found out by reading the nonce. */
 _must_check_ int record_swap(struct coord *c, const char *name, const struct store_etag *was,
                              const char *body, int64_t deadline_ns, struct store_etag *ret_etag);
+/* The same for what a mount's whole lease depends on: before all other records. */
+_must_check_ int record_get_first(struct coord *c, const char *name, int64_t deadline_ns,
+                                  struct record *ret);
+_must_check_ int record_swap_first(struct coord *c, const char *name, const struct store_etag *was,
+                                   const char *body, int64_t deadline_ns,
+                                   struct store_etag *ret_etag);
 /* Removes it where nobody needs its history: conditionally where the server can, else it is emptied
  * by a swap (a body of no lines). 0, RECORD_LOST, -errno. */
 _must_check_ int record_clear(struct coord *c, const char *name, const struct store_etag *was,

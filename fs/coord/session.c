@@ -121,10 +121,10 @@ static int swap_live(struct coord *c, const char *id, struct store_etag *etag, i
         bool is_live;
 
         *sent_ns = clock_boot_ns();
-        r = record_swap(c, name, etag, body, *sent_ns + c->conf.lease_ns / 3, etag);
+        r = record_swap_first(c, name, etag, body, *sent_ns + c->conf.lease_ns / 3, etag);
         if (r <= 0)
             return r;
-        r = record_get(c, name, *sent_ns + c->conf.lease_ns / 3, &now);
+        r = record_get_first(c, name, *sent_ns + c->conf.lease_ns / 3, &now);
         is_live = r == 0 && store_etag_is_set(&now.etag) && session_parse(now.body) != 0;
         if (is_live)
             *etag = now.etag;

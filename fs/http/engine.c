@@ -5,7 +5,7 @@
  * under way (http->active; begin_some) -> done (finish). Only the queue is shared.
  *
  * HTTP-1  At most max_connections calls are under way, and one more that is urgent; the others wait
- * here in order of arrival, the urgent ones before the rest, and not inside curl, where their
+ * here in order of arrival, urgent ones and the rest in turn, and not inside curl, where their
  * connect timeout would run. HTTP-2  done is called exactly once for
  * each call, with no lock held and after the engine has let go of it. HTTP-3  A call that ends
  * before its answer was read whole takes its connection with it. */
@@ -43,6 +43,7 @@ struct http {
     struct queue urgent, waiting;
     struct op *active, *idle;
     unsigned n_active, n_urgent, n_idle; /* n_urgent: of n_active */
+    bool was_urgent;                     /* the last that began where both waited */
 };
 
 static _Thread_local bool is_engine_thread;
@@ -71,6 +72,14 @@ static void queue_add(struct queue *q, struct http_call *call)
     else
         q->first = call;
     q->last = call;
+}
+
+static void queue_add_first(struct queue *q, struct http_call *call)
+{
+    call->engine.next = q->first;
+    q->first = call;
+    if (!q->last)
+        q->last = call;
 }
 
 static struct http_call *queue_pop(struct queue *q)
@@ -180,14 +189,20 @@ static bool is_any_waiting(const struct http *h)
 }
 
 /* Bodies on a slow link may hold all places for minutes, so what is urgent has one that they never
- * get: to be the first of those that wait would not help it. */
+ * get: to be the first of those that wait would not help it. Nor does it keep the rest from the
+ * other places, however much of it comes. */
 static struct http_call *next_call(struct http *h)
 {
+    bool may_other = h->waiting.first && h->n_active - h->n_urgent < h->max_connections;
     if (h->n_active >= h->max_connections + URGENT_PLACES)
         return NULL;
-    if (h->urgent.first)
+    if (h->urgent.first && may_other)
+        h->was_urgent = !h->was_urgent;
+    else
+        h->was_urgent = h->urgent.first;
+    if (h->was_urgent)
         return queue_pop(&h->urgent);
-    return h->n_active - h->n_urgent < h->max_connections ? queue_pop(&h->waiting) : NULL;
+    return may_other ? queue_pop(&h->waiting) : NULL;
 }
 
 static void begin_some(struct http *h)
@@ -229,8 +244,12 @@ static void finish_some(struct http *h)
 static void sort_in(struct http *h, struct queue *q)
 {
     struct http_call *call;
-    while ((call = queue_pop(q)))
-        queue_add(call->is_urgent ? &h->urgent : &h->waiting, call);
+    while ((call = queue_pop(q))) {
+        if (call->is_first)
+            queue_add_first(&h->urgent, call);
+        else
+            queue_add(call->is_urgent ? &h->urgent : &h->waiting, call);
+    }
 }
 
 /* Takes what was submitted; false when the engine is to stop. */

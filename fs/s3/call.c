@@ -200,6 +200,7 @@ static void send(struct call *c)
         .body_max = c->msg.reply_max,
         .done = on_http_done,
         .is_urgent = c->req->is_urgent,
+        .is_first = c->req->is_first,
     };
     if (c->msg.kind == METER_COPY || c->msg.kind == METER_COPY_PART ||
         c->msg.kind == METER_MPU_COMPLETE)

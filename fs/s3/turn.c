@@ -4,7 +4,8 @@
  * but for one turn in nine: what is sick may be its key only, or its prefix, and calls that could
  * succeed must not wait until each of those has failed once more. What is urgent (a lease depends on
  * it) has every second turn, if it needs that many: an outage that ends, or a prefix that is sick,
- * must not cost a lease, nor may leases keep the rest from its turns. While anything waits, s3.tick
+ * must not cost a lease, nor may leases keep the rest from its turns; the renewal of the mount's own
+ * is the first of these. While anything waits, s3.tick
  * runs ten times an interval: it lets go who may go, and ends those whose deadline has come. A
  * success lets go at once. TURN-1  Something waits <=> the tick is queued or runs. TURN-2  No
  * callback runs under the lock. */
@@ -49,6 +50,14 @@ static void add_locked(struct turn_queue *q, struct call *c)
     c->waits = NULL;
     *q->end = c;
     q->end = &c->waits;
+}
+
+static void add_first_locked(struct turn_queue *q, struct call *c)
+{
+    c->waits = q->first;
+    if (q->first == NULL)
+        q->end = &c->waits;
+    q->first = c;
 }
 
 static struct call *remove_locked(struct turn_queue *q, struct call **at)
@@ -165,7 +174,10 @@ bool turn_take(struct call *c)
         c->turn = gate_enter(&s3->locked.gate, clock_boot_ns());
     may_go = c->turn != GATE_WAIT || s3->locked.stopping;
     if (!may_go) {
-        add_locked(queue_of(c), c);
+        if (c->req->is_first)
+            add_first_locked(queue_of(c), c);
+        else
+            add_locked(queue_of(c), c);
         if (!s3->locked.ticking)
             start_tick_locked(s3);
     }

@@ -43,7 +43,8 @@ struct http_call {
     size_t body_max;    /* limit of `body`; 0 = 1 MiB. Past it: -E2BIG */
     int64_t timeout_ms; /* whole call, also its wait for a connection; 0 = none but the stall limit */
     bool is_secret;     /* the answer is: kept in secret memory (base/secret.h), and no connection or handle that saw it */
-    bool is_urgent;     /* small, and others depend on it: before all that wait for a connection, and on one of its own */
+    bool is_urgent;     /* small, and others depend on it: one connection is for such, and every second place of the others */
+    bool is_first;      /* and before the others of those */
     int stall_timeout_ms; /* 0 = conf's (a server-side copy may be silent for longer) */
 
     void (*done)(struct http_call *call, int r);

@@ -171,7 +171,8 @@ struct store_req {
     uint32_t part_number;
     const struct store_part *parts;
     size_t n_parts;
-    bool is_urgent;      /* small, and a lease depends on it: before others that wait for a connection or a turn */
+    bool is_urgent;      /* small, and a lease depends on it: every second connection or turn is for such, if any wait */
+    bool is_first;       /* and before the others of those */
     int64_t deadline_ns; /* CLOCK_BOOTTIME; 0: the back end's own limit (hard mounts: none) */
 
     /* For the back end while the request is under way. */

@@ -51,22 +51,28 @@ static void test_begin_renew_end(void **state)
     a = NULL;
 }
 
+struct seen {
+    unsigned patient, first;
+};
+
 static void count_patient(void *arg, struct store *s, const struct store_req *req, int result)
 {
-    unsigned *n = arg;
+    struct seen *n = arg;
 
     (void)s;
     (void)result;
-    *n += !req->is_urgent;
+    n->patient += !req->is_urgent;
+    n->first += req->is_first;
 }
 
-/* Uploads and an outage's queue must not cost the lease: each of its requests says so. */
+/* Uploads and an outage's queue must not cost the lease: each of its requests says so. And those of
+ * others must not, either. */
 static void test_all_is_urgent(void **state)
 {
-    unsigned n_patient = 0;
+    struct seen seen = {0};
 
     (void)state;
-    memstore_set_hooks(store, count_patient, NULL, &n_patient);
+    memstore_set_hooks(store, count_patient, NULL, &seen);
     assert_int_equal(session_hold(a, id), 0);
     assert_int_equal(session_judge(b, id), SESSION_ALIVE);
     pass(11);
@@ -75,7 +81,8 @@ static void test_all_is_urgent(void **state)
     coord_free(a);
     a = NULL;
     assert_int_equal(memstore_count(store, STORE_OPS), 5);
-    assert_int_equal(n_patient, 0);
+    assert_int_equal(seen.patient, 0);
+    assert_int_equal(seen.first, 3); /* begun, renewed, looked: not the judge's, nor the last */
 }
 
 static void test_unused_session_ends(void **state)

@@ -187,26 +187,27 @@ static void test_urgent(void **state)
     end_all(h, s, &ends, c, 3);
 }
 
-/* It goes before all that wait. */
+/* It has every second place, and what is the first of it goes before the others. */
 static void test_urgent_first(void **state)
 {
     const struct http_conf conf = {.max_connections = 1};
     struct httpd *s = httpd_start();
     struct http *h = NULL;
     struct ends ends = ENDS_INIT;
-    struct counted c[4] = {0};
+    struct counted c[5] = {0};
     (void)state;
     httpd_handle(s, answer_late, NULL);
     forget_proxies();
     assert_int_equal(http_new(&conf, &h), 0);
-    c[2].call.is_urgent = c[3].call.is_urgent = true;
-    for (unsigned i = 0; i < 4; i++)
+    c[2].call.is_urgent = c[3].call.is_urgent = c[4].call.is_urgent = true;
+    c[4].call.is_first = true;
+    for (unsigned i = 0; i < 5; i++)
         submit(h, s, &c[i], &ends, i);
     assert_int_equal(http_start(h), 0);
     httpd_wait_requests(s, 2);
-    assert_true(has_come(s, "/2") && has_come(s, "/3"));
+    assert_true(has_come(s, "/4") && has_come(s, "/0"));
     assert_int_equal(httpd_requests(s), 2);
-    end_all(h, s, &ends, c, 4);
+    end_all(h, s, &ends, c, 5);
 }
 
 /* The time of an urgent call runs, too. */

@@ -17,8 +17,8 @@
 struct sick {
     const char *only; /* is in the path of what is sick; NULL: all is */
     atomic_bool is_well;
-    const char *young; /* counted apart, too */
-    atomic_uint seen, seen_young;
+    const char *young, *first; /* counted apart, too */
+    atomic_uint seen, seen_young, seen_first;
     const char *headers;
 };
 
@@ -30,6 +30,8 @@ static void answer(void *ctx, const struct httpd_req *req, struct httpd_reply *r
 
     if (s->young != NULL && strstr(req->target, s->young) != NULL)
         atomic_fetch_add(&s->seen_young, 1);
+    if (s->first != NULL && strstr(req->target, s->first) != NULL)
+        atomic_fetch_add(&s->seen_first, 1);
     if (is_sick)
         atomic_fetch_add(&s->seen, 1);
     if (!is_sick || atomic_load(&s->is_well)) {
@@ -305,8 +307,8 @@ static void nobody_starves(void **state)
  * them, though it fails again and again. */
 static void urgent(void **state)
 {
-    struct sick sick = {.young = "lease"};
-    struct calls calls = CALLS_INIT, fresh = CALLS_INIT, leases = CALLS_INIT;
+    struct sick sick = {.young = "lease", .first = "lease-own"};
+    struct calls calls = CALLS_INIT, fresh = CALLS_INIT, leases = CALLS_INIT, own = CALLS_INIT;
     unsigned seen, young;
     RIG(rig);
 
@@ -324,7 +326,16 @@ static void urgent(void **state)
     while (atomic_load(&sick.seen) < seen + 20)
         step(&rig, &sick, &calls, 1);
     assert_in_range(atomic_load(&sick.seen_young) - young, 8, 12);
+    seen = atomic_load(&sick.seen);
+    own.reqs[0] = (struct store_req){
+        .op = STORE_GET, .key = "lease-own", .is_urgent = true, .is_first = true};
+    store_submit(rig.store, &own.reqs[0], &own.rsps[0], on_done, &own);
+    while (atomic_load(&sick.seen) < seen + 4) /* every second one is urgent */
+        step(&rig, &sick, &calls, 1);
+    assert_true(atomic_load(&sick.seen_first) >= 1);
     atomic_store(&sick.is_well, true);
+    wait_all(&own, 1);
+    store_rsp_done(&own.rsps[0]);
     wait_all(&calls, CALLS);
     wait_all(&fresh, CALLS);
     wait_all(&leases, LEASES);
