@@ -78,6 +78,7 @@ int cache_obj_get(struct cache *c, const char *key, struct cache_obj *ret)
 struct put {
     struct cache *c;
     struct place place;
+    const atomic_bool *is_old; /* NULL: it is not */
     struct cache_rec_dent rec;
     struct buf out;
 };
@@ -121,12 +122,29 @@ static int put_parents(struct meta_txn *t, const struct put *p)
     return 0;
 }
 
+static bool is_in_doubt(struct cache *c, const char *key)
+{
+    const struct cache_doubt *d;
+
+    lock_take(&c->doubts.lock);
+    d = c->doubts.first;
+    while (d != NULL && strcmp(d->key, key) != 0)
+        d = d->next;
+    lock_drop(&c->doubts.lock);
+    return d != NULL;
+}
+
+/* Looked at in the transaction: one that puts before a doubt's is undone by that, one that comes later sees it, or,
+ * when it is over, that the answer is old (which was said before). */
 static int put_dent(struct meta_txn *t, void *arg)
 {
     const struct put *p = arg;
-    int r = meta_put(t, META_DENT, CACHE_DENT_BYTES(p->place.dent),
-                     (struct cache_bytes){.p = p->out.data, .n = p->out.len});
+    int r;
 
+    if (is_in_doubt(p->c, p->place.key) || (p->is_old != NULL && atomic_load(p->is_old)))
+        return 0;
+    r = meta_put(t, META_DENT, CACHE_DENT_BYTES(p->place.dent),
+                 (struct cache_bytes){.p = p->out.data, .n = p->out.len});
     return r < 0 ? r : put_parents(t, p);
 }
 
@@ -149,8 +167,15 @@ static int forget_dent(struct meta_txn *t, void *arg)
 void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj,
                    int64_t checked_ns)
 {
+    cache_obj_put_answer(c, key, obj, checked_ns, NULL);
+}
+
+void cache_obj_put_answer(struct cache *c, const char *key, const struct store_obj *obj,
+                          int64_t checked_ns, const atomic_bool *is_old)
+{
     struct put p = {
         .c = c,
+        .is_old = is_old,
         .rec = {.has_obj = true,
                 .has_hdrs = true,
                 .boot = c->boot,
@@ -192,14 +217,30 @@ static int doubt_dent(struct meta_txn *t, void *arg)
     return r;
 }
 
-void cache_obj_doubt(struct cache *c, const char *key)
+void cache_obj_doubt(struct cache *c, const char *key, struct cache_doubt *d)
 {
     struct put p = {.c = c, .out = BUF_INIT(CACHE_REC_MAX)};
 
+    d->key = key;
+    lock_take(&c->doubts.lock);
+    d->next = c->doubts.first;
+    c->doubts.first = d;
+    lock_drop(&c->doubts.lock);
     if (c->meta == NULL || find_place(key, strlen(key), &p.place) < 0)
         return;
     (void)!cache_index_write(c, doubt_dent, &p);
     buf_done(&p.out);
+}
+
+void cache_obj_answered(struct cache *c, struct cache_doubt *d)
+{
+    struct cache_doubt **p = &c->doubts.first;
+
+    lock_take(&c->doubts.lock);
+    while (*p != d)
+        p = &(*p)->next;
+    *p = d->next;
+    lock_drop(&c->doubts.lock);
 }
 
 /* --- drop --- */

@@ -21,6 +21,7 @@ static void init_locks(struct cache *c)
     lock_init(&c->fds.lock, (enum lock_rank)CACHE_LOCK_LEAF);
     lock_init(&c->touches.lock, (enum lock_rank)CACHE_LOCK_LEAF);
     lock_init(&c->drops.lock, (enum lock_rank)CACHE_LOCK_LEAF);
+    lock_init(&c->doubts.lock, (enum lock_rank)CACHE_LOCK_LEAF);
     lock_init(&c->health.lock, (enum lock_rank)CACHE_LOCK_LEAF);
     lock_init(&c->buffers.lock, (enum lock_rank)CACHE_LOCK_LEAF);
 }
@@ -37,6 +38,7 @@ static void done_locks(struct cache *c)
     lock_done(&c->fds.lock);
     lock_done(&c->touches.lock);
     lock_done(&c->drops.lock);
+    lock_done(&c->doubts.lock);
     lock_done(&c->health.lock);
     lock_done(&c->buffers.lock);
 }

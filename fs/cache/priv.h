@@ -115,6 +115,10 @@ struct cache {
     struct cache_fds fds;
     struct cache_touches touches;
     struct cache_drops drops;
+    struct {
+        struct lock lock;
+        struct cache_doubt *first;
+    } doubts; /* attr.c */
     struct cache_evict evict;
     struct cache_health health;
     struct {

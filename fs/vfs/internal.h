@@ -116,7 +116,7 @@ struct asking {
     struct asking *next;
     const struct inode *dir;
     const char *name;
-    bool is_stale; /* the answer must not be used */
+    atomic_bool is_stale; /* the answer must not be used */
     unsigned n_changes;
     struct asking_change {
         struct asking_change *next;
@@ -398,7 +398,7 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
                    struct store_hdrs *ret);
 
 /* --- doubt.c: upload_commit(), and what the cache knows of the key is not believed until there is an
- * answer (cache_obj_put()) --- */
+ * answer (cache_obj_put()); those that look the name up meanwhile ask again --- */
 _must_check_ int commit_upload(struct vfs *v, const struct upload_req *req, struct store_obj *ret);
 
 /* --- marker.c --- */

@@ -242,23 +242,15 @@ static bool is_creators(struct vfs *v, const struct vfs_ctx *x, const struct ino
 }
 
 /* VFS-4 for what the disk cache remembers: a change of the name that came before the entry is seen
- * before or after it is put, and one that comes later drops or replaces the entry itself. */
+ * as it is put, or after it, and one that comes later drops or replaces the entry itself. */
 static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
                         const struct found *f)
 {
-    for (int put = 0; put < 2; put++) {
-        bool is_stale;
-
-        lock_take(&v->tree);
-        is_stale = a->is_stale;
-        lock_drop(&v->tree);
-        if (put == 0 && is_stale)
-            return;
-        if (put == 0)
-            cache_obj_put(v->cache, key, &f->obj, f->checked_ns);
-        else if (is_stale)
-            key_forget(v, key);
-    }
+    if (a->is_stale)
+        return;
+    cache_obj_put_answer(v->cache, key, &f->obj, f->checked_ns, &a->is_stale);
+    if (a->is_stale)
+        key_forget(v, key);
 }
 
 /* x: of whom the kernel asks for; NULL: we ask ourselves. */

@@ -14,6 +14,7 @@
 #ifndef S3EFS_CACHE_CACHE_H
 #define S3EFS_CACHE_CACHE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,10 +58,18 @@ _must_check_ int cache_obj_get(struct cache *c, const char *key, struct cache_ob
  * object's headers. The key joins its directory's listing, and the directories that it implies join theirs.
  * Keys whose last component is "", ".", ".." or over 255 bytes are not kept. */
 void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns);
-/* A request that may change the object without its ETag is about to be sent: until the next cache_obj_put() no more is
- * known of it than a listing tells (no headers, checked_ns 0). It stays in its directory's listing. Survives kill -9; after
- * a power loss nothing of the index is believed. */
-void cache_obj_doubt(struct cache *c, const char *key);
+/* What was asked for, which may be old by the time of its answer: nothing is put once *is_old. */
+void cache_obj_put_answer(struct cache *c, const char *key, const struct store_obj *obj, int64_t checked_ns,
+                          const atomic_bool *is_old);
+/* A request that may change the object without its ETag is about to be sent: until it has an answer, and then the next
+ * cache_obj_put() comes, no more is known of it than a listing tells (no headers, checked_ns 0), whatever is put. It stays
+ * in its directory's listing. Survives kill -9; after a power loss nothing of the index is believed. */
+struct cache_doubt {
+    struct cache_doubt *next; /* the cache's */
+    const char *key;
+};
+void cache_obj_doubt(struct cache *c, const char *key, struct cache_doubt *d); /* both stay until */
+void cache_obj_answered(struct cache *c, struct cache_doubt *d);
 /* And it leaves its directory's listing; "dir/" stays in it as a prefix while keys below it are known. */
 void cache_obj_drop(struct cache *c, const char *key);
 

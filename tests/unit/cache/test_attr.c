@@ -74,12 +74,16 @@ static void test_put_get(void **state)
 static void test_doubt(void **state)
 {
     struct fixture *f = *state;
+    struct cache_doubt d[2];
     struct cache_obj o;
 
     list_empty(f->c, "");
     put_obj(f->c, "a", 1, 10, 100, 5);
-    for (int times = 0; times < 2; times++) {
-        cache_obj_doubt(f->c, "a");
+    for (int times = 0; times < 3; times++) {
+        if (times < 2)
+            cache_obj_doubt(f->c, "a", &d[times]);
+        else
+            put_obj(f->c, "a", 1, 10, 100, 6); /* while it is in doubt */
         assert_int_equal(cache_obj_get(f->c, "a", &o), 0);
         assert_string_equal(o.obj.etag.s, etag_of(1).s);
         assert_int_equal(o.obj.size, 10);
@@ -88,10 +92,18 @@ static void test_doubt(void **state)
         cache_obj_done(&o);
     }
     check_listing(f->c, "", "a");
+    cache_obj_answered(f->c, &d[0]);
+    put_obj(f->c, "a", 1, 10, 100, 6);
+    assert_int_equal(cache_obj_get(f->c, "a", &o), 0);
+    assert_false(o.has_hdrs);
+    cache_obj_done(&o);
+    cache_obj_answered(f->c, &d[1]);
     put_obj(f->c, "a", 1, 10, 100, 6);
     check_known(f->c, "a", 1, 6);
-    cache_obj_doubt(f->c, "b");
-    cache_obj_doubt(f->c, "d/");
+    cache_obj_doubt(f->c, "b", &d[0]);
+    cache_obj_doubt(f->c, "d/", &d[1]);
+    cache_obj_answered(f->c, &d[0]);
+    cache_obj_answered(f->c, &d[1]);
     check_unknown(f->c, "b");
     check_listing(f->c, "", "a");
 }

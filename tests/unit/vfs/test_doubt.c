@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LATER "user.later"
 
@@ -185,12 +188,106 @@ static void settled(void **state)
     assert_int_equal(memstore_count(rig.store, STORE_HEAD), 0);
 }
 
+/* A lookup that has seen the version before, and whose answer comes when the new one is taken. */
+static struct {
+    atomic_bool is_asked, may_end, has_ended, is_dead;
+    int result;
+} late;
+
+static void hold_answer(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    if (result != 0 || strcmp(req->key != NULL ? req->key : "", "f") != 0)
+        return;
+    if (req->op == STORE_HEAD && !atomic_exchange(&late.is_asked, true))
+        while (!late.may_end)
+            usleep(1000);
+    if ((req->op != STORE_PUT && req->op != STORE_COPY) || atomic_exchange(&late.is_dead, true))
+        return;
+    late.may_end = true;
+    while (!late.has_ended)
+        usleep(1000);
+    assert_int_equal(rig_snapshot(&rig), 0);
+}
+
+static void *look_up_late(void *arg)
+{
+    struct vfs_entry e;
+
+    (void)arg;
+    late.result = rig_walk(&rig, "f", &e);
+    if (late.result == 0)
+        vfs_forget(rig.vfs, e.node, 1);
+    late.has_ended = true;
+    return NULL;
+}
+
+static void answers_that_come_late(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(changes) / sizeof(changes[0]); n++) {
+        pthread_t thread;
+
+        memset(&late, 0, sizeof(late));
+        assert_int_equal(rig_put(&rig, "f", "old", 3), 0);
+        clock_fake_add(120 * NS_PER_S);
+        memstore_set_hooks(rig.store, NULL, hold_answer, NULL);
+        assert_int_equal(pthread_create(&thread, NULL, look_up_late, NULL), 0);
+        while (!late.is_asked)
+            usleep(1000);
+        assert_int_equal(changes[n].make(), 0);
+        pthread_join(thread, NULL);
+        memstore_set_hooks(rig.store, NULL, NULL, NULL);
+        assert_int_equal(late.result, 0);
+        assert_true(late.is_dead);
+        assert_int_equal(rig_crash(&rig), 0);
+        assert_int_equal(rig_stat(&rig, "f", &st), 0);
+        check_stat(&changes[n], &st);
+        check_xattr(&changes[n]);
+        assert_int_equal(unlink_f(), 0);
+    }
+}
+
+/* Also when the request has ended, whichever way. */
+static void answers_that_come_after_it(void **state)
+{
+    pthread_t thread;
+    struct stat st;
+
+    (void)state;
+    memset(&late, 0, sizeof(late));
+    assert_int_equal(rig_put(&rig, "f", "old", 3), 0);
+    clock_fake_add(120 * NS_PER_S);
+    late.is_dead = true; /* later */
+    memstore_set_hooks(rig.store, NULL, hold_answer, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, look_up_late, NULL), 0);
+    while (!late.is_asked)
+        usleep(1000);
+    memstore_lose(rig.store, STORE_COPY, 1, 1u << 20, -EIO);
+    memstore_lose(rig.store, STORE_PUT, 1, 1u << 20, -EIO);
+    memstore_fail(rig.store, STORE_HEAD, 2, 1u << 20, -EIO);
+    assert_int_not_equal(change_mode(), 0);
+    memstore_clear_faults(rig.store);
+    late.may_end = true;
+    pthread_join(thread, NULL);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_int_equal(late.result, 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(rig_stat(&rig, "f", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(by_name),
         T(by_listing),
         T(settled),
+        T(answers_that_come_late),
+        T(answers_that_come_after_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
