@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "mime.h"
+#include "removal.h"
 
 #define STEP ((size_t)1 << 20)
 /* Of bytes that pass here: then the caller may be stopped. */
@@ -57,7 +58,8 @@ static bool find_whole(struct vfs *v, const struct range *x, struct whole *w)
                store_etag_equal(&in->etag, &w->base.etag) && is_settled_locked(v, in) &&
                is_settled_locked(v, out) && inode_key_locked(v, in, NULL, w->from) == 0 &&
                inode_key_locked(v, out, NULL, w->to) == 0 &&
-               str_copy(w->name, sizeof(w->name), out->name) == 0;
+               str_copy(w->name, sizeof(w->name), out->name) == 0 &&
+           !removal_stands_locked(v, w->to); /* REM-3: a commit settles it */
     w->cond = (struct store_cond){store_etag_is_set(&out->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                                   out->etag};
     type = store_hdrs_get(&in->hdrs, "content-type");

@@ -112,7 +112,8 @@ static uint64_t n_heads(void)
     return memstore_count(rig.store, STORE_HEAD);
 }
 
-/* The same bytes, but another client's file, made while the removal waited (for an outage's end). */
+/* The same bytes, but another client's file, made while the removal waited (for an outage's end).
+ */
 static void the_same_bytes_after_a_while(void **state)
 {
     (void)state;
@@ -325,6 +326,28 @@ static void a_refused_file_that_took_no_removal(void **state)
     assert_file("f", "old");
 }
 
+/* copy_file_range of a whole file would be a request about the key before the removal's (REM-3). */
+static void a_copy_under_that_name_waits_for_its_close(void **state)
+{
+    uint64_t in, out;
+
+    (void)state;
+    put_stored("a", "text");
+    put_stored("f", "old");
+    assert_int_equal(rig_unlink(&rig, "f"), 0);
+    in = open_text("a", O_RDONLY);
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &out), 0);
+    memstore_count_reset(rig.store);
+    assert_int_equal(vfs_copy_range(rig.vfs, &rig.ctx, in, 0, out, 0, 4), 4);
+    assert_int_equal(memstore_count(rig.store, STORE_COPY), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_PUT), 0);
+    assert_int_equal(rig_shut(&rig, out), 0);
+    assert_int_equal(rig_shut(&rig, in), 0);
+    send_all(1);
+    assert_object("f", "text");
+    assert_int_equal(memstore_count(rig.store, STORE_DELETE), 0);
+}
+
 /* --- the journal would not drop it --- */
 
 /* No file of this process can be written: the journal's index neither. */
@@ -377,6 +400,7 @@ int main(void)
         L(a_rename_among_unlinks_without_end),
         L(a_refused_file_gives_its_removal_back),
         L(a_refused_file_that_took_no_removal),
+        L(a_copy_under_that_name_waits_for_its_close),
         L(what_is_done_is_told_once),
     };
 
