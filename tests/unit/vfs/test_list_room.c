@@ -27,7 +27,7 @@
 static struct {
     struct lock lock;
     struct cond changed;
-    bool holds;
+    bool holds, is_watched;
     const char *only;    /* holds those of this prefix, */
     uint64_t only_above; /* when so much is taken; NULL: all */
     unsigned held, lists;
@@ -53,6 +53,8 @@ static int teardown_limited(void **state)
 {
     int r = teardown(state);
 
+    if (t.is_watched) /* the cache has a thread, too */
+        baddisk_unwatch();
     cond_done(&t.changed);
     lock_done(&t.lock);
     return r;
@@ -462,12 +464,13 @@ static void without_a_disk_they_stay_in_memory(void **state)
     make_dir(0, MIDDLE);
     fh[0] = open_dir(0); /* the rest is the cache's */
     baddisk_watch(rig.dir, false);
+    t.is_watched = true;
     baddisk_fail(1, ENOSPC, true);
     for (unsigned i = 1; i < 8; i++)
         fh[i] = open_dir(0);
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(count(fh[i], 500), MIDDLE);
-    baddisk_unwatch();
+    baddisk_fail(0, 0, false);
     assert_int_equal(stages(), 0);
     assert_true(stats().lists_kept > KEPT);
     for (unsigned i = 0; i < 8; i++)
