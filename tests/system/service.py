@@ -58,14 +58,23 @@ class Machine:
             ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe", "--capability=all",
              "--machine=s3efs-" + uuid.uuid4().hex[:8], "--bind=/dev/fuse", "-D", self.root, "--boot",
              "systemd.unit=s3efs-test.target"], self.log)
-        self.pid = procs.wait_for(self.first, "the container")
-        procs.wait_for(lambda: self.run("systemctl", "is-active", "s3efs-test.target").returncode == 0, "systemd's start")
+        try:
+            self.pid = procs.wait_for(self.first, "the container", 200)
+            procs.wait_for(self.is_up, "systemd's start", 300)
+        except procs.Timeout as e:  # of a systemd that has nothing of ours to do yet
+            raise Skip(f"no systemd starts here: {e}; {self.said()}") from e
+
+    def said(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()[-600:]
+
+    def is_up(self):
+        return self.run("systemctl", "is-active", "s3efs-test.target").returncode == 0
 
     def first(self):
         """The pid of its systemd."""
         if self.proc.poll() is not None:
-            with open(self.log, encoding="utf-8", errors="replace") as f:
-                raise Skip(f"no systemd starts here: {f.read()[-600:]}")
+            raise Skip(f"no systemd starts here: {self.said()}")
         with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children", encoding="ascii") as f:
             for pid in map(int, f.read().split()):
                 try:
@@ -113,7 +122,12 @@ _machine = []
 
 def machine(rig):
     if not _machine:
-        _machine.append(Machine(rig))
+        try:
+            _machine.append(Machine(rig))
+        except Skip as e:
+            _machine.append(e)
+    if isinstance(_machine[0], Skip):
+        raise _machine[0]
     return _machine[0]
 
 
