@@ -159,6 +159,7 @@ void daemon_limits(uint64_t mem_limit)
     }
     setrlimit(RLIMIT_CORE, &none);
     heap_limits(mem_limit);
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a few huge pages in heaps and stacks are more than what they hold */
 #ifndef SANITIZED /* their leak check attaches to the process */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif

@@ -207,7 +207,7 @@ static int make_object(struct vfs *v, struct inode *i, const char *body)
     i->attr.size = body != NULL ? strlen(body) : 0;
     i->dirty_since_ns = clock_boot_ns();
     lock_drop(&v->tree);
-    return S_ISLNK(atomic_load(&i->type)) && v->conf.commit != VFS_COMMIT_CLOSE && outroom_is(v)
+    return S_ISLNK(atomic_load(&i->type)) && v->conf.commit != VFS_COMMIT_CLOSE && v->keep == NULL && outroom_is(v)
                ? outbox_commit(v, i)
                : commit_inode(v, i);
 }

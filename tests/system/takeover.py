@@ -34,8 +34,7 @@ def taken(m):
 
 
 def daemon(m):
-    procs.wait_for(lambda: children(m.pid), "a daemon")
-    return children(m.pid)[0]
+    return procs.wait_for(lambda: children(m.pid), "a daemon")[0]
 
 
 def control_socket(pid):
@@ -394,7 +393,7 @@ def holder_dies(rig):
     m = start(rig)
     pid = daemon(m)
     m.proc.kill()
-    m.proc.wait(60)
+    m.proc.wait(procs.PATIENCE)
     write_file(m.path("after"), "text")
     equal(read_file(m.path("after")), b"text")
     r = mount.cli("upgrade", m.dir)

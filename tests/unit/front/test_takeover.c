@@ -24,7 +24,7 @@
 #include "fakevfs.h"
 #include "fs/front/internal.h"
 
-#define WAIT_MS 60000
+#define WAIT_MS 600000
 #define QUIET_STEPS 30 /* of 10 ms: for what must not come; nothing fails because they are short   \
                         */
 #define RESEND_BIT (UINT64_C(1) << 63)

@@ -190,7 +190,7 @@ static void test_urgent(void **state)
 /* It has every second place, and what is the first of it goes before the others. */
 static void test_urgent_first(void **state)
 {
-    const struct http_conf conf = {.max_connections = 1};
+    const struct http_conf conf = {.max_connections = 1, .stall_timeout_ms = 600000};
     struct httpd *s = httpd_start();
     struct http *h = NULL;
     struct ends ends = ENDS_INIT;

@@ -367,7 +367,8 @@ static void no_connection_in_time(void **state)
     (void)state;
     rig_init(&rig);
     http_free(rig.http);
-    assert_int_equal(http_new(&(struct http_conf){.max_connections = 1}, &rig.http), 0);
+    assert_int_equal(
+        http_new(&(struct http_conf){.max_connections = 1, .stall_timeout_ms = 600000}, &rig.http), 0);
     rig.conf.retry_base_ms = 60 * 1000;
     httpd_handle(rig.server, hang_one, NULL);
     rig_start(&rig);
