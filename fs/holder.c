@@ -20,6 +20,7 @@
 #include "deaths.h"
 #include "programs.h"
 #include "run.h"
+#include "stuck.h"
 
 #define TRIAL_LOOK_MS 500
 #define POLL_FAILED_MS 100
@@ -30,11 +31,12 @@ struct holder {
     struct daemon *daemon;
     sigset_t signals, before;
     int signal_fd, sock, fuse_fd, lock_fd, requests_fd;
-    pid_t pid;
+    pid_t pid, left; /* left: the last one that was stuck */
     bool is_ready, was_ready, can_follow, is_ending;
     bool is_last; /* started while ending, because the one before it was killed then */
     struct programs programs;
     struct deaths deaths;
+    struct stuck stuck;
 };
 
 /* --- messages from the daemon (hold.c) --- */
@@ -175,7 +177,21 @@ static bool take_signal(struct holder *h, int *ret_status)
         if (h->pid > 0)
             kill(h->pid, (int)info.ssi_signo);
     }
+    if (h->left > 0 && waitpid(h->left, NULL, WNOHANG) == h->left)
+        h->left = 0;
     return h->pid > 0 && waitpid(h->pid, ret_status, WNOHANG) == h->pid;
+}
+
+/* Killed, and it can't end before another daemon serves. */
+static bool is_stuck(struct holder *h, int *ret_status)
+{
+    if (!stuck_look(&h->stuck, h->pid, clock_boot_ns()))
+        return false;
+    log_error("holder.stuck", "pid=%d effect=\"a thread of it waits in the kernel; it counts as killed\"", (int)h->pid);
+    kill(h->pid, SIGKILL);
+    h->left = h->pid;
+    *ret_status = SIGKILL;
+    return true;
 }
 
 static int wait_daemon(struct holder *h)
@@ -186,7 +202,7 @@ static int wait_daemon(struct holder *h)
     for (;;) {
         fds[0] = (struct pollfd){.fd = h->signal_fd, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = h->sock, .events = POLLIN};
-        if (poll(fds, 2, h->programs.is_trial ? TRIAL_LOOK_MS : -1) < 0 && errno != EINTR) {
+        if (poll(fds, 2, h->programs.is_trial ? TRIAL_LOOK_MS : STUCK_LOOK_MS) < 0 && errno != EINTR) {
             fds[0].revents = fds[1].revents = 0;
             (void)poll(NULL, 0, POLL_FAILED_MS); /* no memory: the daemon lives */
         }
@@ -199,6 +215,8 @@ static int wait_daemon(struct holder *h)
             h->sock = -1;
         }
         if (fds[0].revents != 0 && take_signal(h, &status))
+            break;
+        if (is_stuck(h, &status))
             break;
     }
     while (h->sock >= 0 && take_message(h))

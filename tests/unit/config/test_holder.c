@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "fs/deaths.h"
@@ -147,6 +149,25 @@ static int mounts_and_dies(const struct hold *h, struct shared *s)
     hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
     return die();
+}
+
+/* As one that was killed while a thread of it waits in the kernel. */
+static void *never_ends(void *arg)
+{
+    for (;;)
+        pause();
+    return arg;
+}
+
+static int mounts_and_is_stuck(const struct hold *h, struct shared *s)
+{
+    pthread_t thread;
+
+    hold_mounted(h, s->device, s->device, 0);
+    hold_ready(h, true);
+    if (pthread_create(&thread, NULL, never_ends, NULL) == 0)
+        (void)syscall(SYS_exit, 0); /* the first thread alone */
+    return EXIT_SYSTEM;
 }
 
 static int serves_and_dies(const struct hold *h, struct shared *s)
@@ -450,6 +471,16 @@ static void no_memory_to_wait_is_no_death(void **state)
 }
 
 /* Nine that could not reach the bucket, and one that the kernel killed: an outage, no reason to give up. */
+static void one_that_cannot_end_is_followed(void **state)
+{
+    (void)state;
+    shared->script[0] = mounts_and_is_stuck;
+    shared->script[1] = ends_in_order;
+    assert_int_equal(run_holder(), 0);
+    assert_int_equal(shared->daemons, 2);
+    assert_int_equal(shared->unmounts, 0);
+}
+
 static void an_outage_and_one_kill_do_not_end_the_mount(void **state)
 {
     (void)state;
@@ -653,6 +684,7 @@ int main(void)
         H(at_its_end_it_is_followed_once),
         H(who_starts_the_holder_may_ignore_children),
         H(no_memory_to_wait_is_no_death),
+        H(one_that_cannot_end_is_followed),
         H(an_outage_and_one_kill_do_not_end_the_mount),
         H(ten_killed_before_they_serve_end_the_mount),
         H(what_cannot_be_taken_over_is_not_tried_again),
