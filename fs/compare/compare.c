@@ -49,14 +49,15 @@ static bool is_own(const struct compare *c, const char *path)
 
 static void on_found(void *arg, const char *path)
 {
-    char shown[PATH_MAX];
+    char shown[PATH_MAX], removal[2 * PATH_MAX];
 
     if (is_own(arg, path))
         return;
     text_shown(shown, sizeof(shown), path);
+    text_removal(removal, sizeof(removal), path);
     fprintf(stderr,
-            "s3efs compare: %s is there: another run goes on, or one was killed; then: rm -r %s\n",
-            shown, shown);
+            "s3efs compare: %s is there: another run goes on, or one was killed; then: %s\n", shown,
+            removal);
 }
 
 static int open_sides(struct compare *c, const struct compare_env *env)
@@ -93,12 +94,14 @@ static void remove_places(struct compare *c)
 {
     for (size_t i = 0; i < c->n; i++) {
         struct side *s = &c->sides[i];
+        char removal[2 * PATH_MAX];
 
         if (place_remove(&s->place) == 0)
             continue;
         text_shown(s->left, sizeof(s->left), s->place.path);
+        text_removal(removal, sizeof(removal), s->place.path);
         (void)complain(0);
-        fprintf(stderr, "s3efs compare: LEFT BEHIND: %s; remove it: rm -r %s\n", s->left, s->left);
+        fprintf(stderr, "s3efs compare: LEFT BEHIND: %s; remove it: %s\n", s->left, removal);
     }
 }
 

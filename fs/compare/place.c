@@ -112,12 +112,16 @@ static int remove_entries(int fd, int depth)
     }
     rewinddir(d);
     errno = 0;
-    while (r == 0 && (e = readdir(d)) != NULL) {
+    while ((e = readdir(d)) != NULL) {
+        int one = 0;
+
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         if (unlinkat(fd, e->d_name, 0) != 0 && errno != ENOENT)
-            r = errno == EISDIR || errno == EPERM ? remove_dir(fd, e->d_name, depth)
-                                                  : failed(e->d_name, "can't be removed");
+            one = errno == EISDIR || errno == EPERM ? remove_dir(fd, e->d_name, depth)
+                                                    : failed(e->d_name, "can't be removed");
+        if (one < 0) /* what is behind it goes all the same */
+            r = one;
         errno = 0;
     }
     if (r == 0 && errno != 0)

@@ -29,6 +29,27 @@ void text_shown(char *dst, size_t size, const char *src)
         str_copy_shown(dst, size, src);
 }
 
+void text_removal(char *dst, size_t size, const char *path)
+{
+    static const char safe[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@%=";
+    bool is_quoted = path[strspn(path, safe)] != '\0';
+    _cleanup_buf_ struct buf b = BUF_INIT(size - 1);
+
+    buf_adds(&b, is_quoted ? "rm -r '" : "rm -r ");
+    for (const char *s = path; *s != '\0'; s++) {
+        if (*s == '\'')
+            buf_adds(&b, "'\\''");
+        else
+            buf_addc(&b, *s);
+    }
+    if (is_quoted)
+        buf_addc(&b, '\'');
+    buf_addc(&b, '\0');
+    if (!is_plain(path) || buf_failed(&b) || str_copy(dst, size, b.data) < 0)
+        (void)snprintf(dst, size, "by hand, its name can't be shown as it is");
+}
+
 void text_time(uint64_t ns, char *out, size_t size)
 {
     static const struct {

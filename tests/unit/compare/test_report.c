@@ -217,6 +217,26 @@ static void test_the_table(void **state)
     assert_true(count(buf_str(&b), "1 TB") == 2);
 }
 
+static void test_the_command_that_removes(void **state)
+{
+    char t[64];
+
+    (void)state;
+    text_removal(t, sizeof(t), "/mnt/a-b_c.1");
+    assert_string_equal(t, "rm -r /mnt/a-b_c.1");
+    text_removal(t, sizeof(t), "/mnt/My Pictures/x; *");
+    assert_string_equal(t, "rm -r '/mnt/My Pictures/x; *'");
+    text_removal(t, sizeof(t), "/mnt/it's");
+    assert_string_equal(t, "rm -r '/mnt/it'\\''s'");
+    text_removal(t, sizeof(t), "/mnt/a\nb");
+    assert_string_equal(t, "by hand, its name can't be shown as it is");
+    text_removal(t, sizeof(t), "/mnt/\xff");
+    assert_string_equal(t, "by hand, its name can't be shown as it is");
+    text_removal(t, sizeof(t),
+                 "/mnt/a path that is longer than the room that there is for it, by far");
+    assert_string_equal(t, "by hand, its name can't be shown as it is");
+}
+
 static void test_figures(void **state)
 {
     char t[32];
@@ -247,6 +267,7 @@ static void test_figures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_command_that_removes),
         cmocka_unit_test_setup_teardown(test_an_image_of_a_mix, begin_mix, end),
         cmocka_unit_test_setup_teardown(test_an_image_of_uploads_and_reads, begin_files, end),
         cmocka_unit_test_setup_teardown(test_json, begin_mix, end),
