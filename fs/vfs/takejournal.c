@@ -33,8 +33,9 @@ static struct inode *find_locked(struct vfs *v, uint64_t seq, const struct objat
 
     for (struct map_link *l = map_first(&v->locked.by_ino, ino); l != NULL; l = map_next(l)) {
         struct inode *i = container_of(l, struct inode, by_ino);
+        const mode_t type = atomic_load(&i->type);
 
-        if (!S_ISREG(atomic_load(&i->type)) || i->is_stale || strcmp(i->attr.id, attr->id) != 0)
+        if ((!S_ISREG(type) && !S_ISLNK(type)) || i->is_stale || strcmp(i->attr.id, attr->id) != 0)
             continue;
         if (i->parent == NULL)
             is_nameless = true;

@@ -139,12 +139,42 @@ static void local_removals(void **state)
     t.is_local = false;
 }
 
+/* One that a mount without the option has left in the journal: the option makes none (symlink(2)). */
+static void a_symbolic_link_of_an_earlier_mount(void **state)
+{
+    struct vfs_entry e = {0};
+    char *target = NULL;
+
+    t.is_local = true;
+    assert_int_equal(set_up(state), 0);
+    rig_set_keeps(false);
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, "target", VFS_ROOT, "link", &e), 0);
+    assert_no_object("link");
+    rig_set_keeps(true);
+    assert_int_equal(rig_remount(&rig), 0);
+    vfs_keep_begin(rig.vfs, 2);
+    assert_int_equal(vfs_lookup(rig.vfs, &rig.ctx, VFS_ROOT, "link", &e), 0);
+    vfs_keep_reply(rig.vfs, 2, NULL, 0);
+    assert_no_object("link");
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(vfs_readlink(rig.vfs, e.node, &target), 0);
+    assert_string_equal(target, "target");
+    free(target);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_object("link", "target");
+    nothing_waits();
+    tear_down(state);
+    t.is_local = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(local_appends),
         cmocka_unit_test(local_new_file),
         cmocka_unit_test(local_names),
+        cmocka_unit_test(a_symbolic_link_of_an_earlier_mount),
         cmocka_unit_test(local_stored),
         cmocka_unit_test(local_removals),
     };
