@@ -122,6 +122,8 @@ _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *r
                              struct data_file **ret);
 /* vfs_replay() of one entry. A journal_fn; arg: the vfs. */
 int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file);
+/* The version in the bucket that it is a change of, and on what conditions it goes there. */
+void replay_base_locked(struct inode *i, const struct outrec *rec);
 /* What it says of a file becomes the inode's, with f; consumes its headers. */
 void replay_fill_locked(struct inode *i, struct outrec *rec, struct data_file *f);
 struct outgoing *replay_marks(const struct outrec *rec); /* NULL: no memory */

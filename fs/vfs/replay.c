@@ -105,10 +105,8 @@ static int make_way(struct vfs *v, struct inode *dir, const char *name)
     return 0;
 }
 
-void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f)
+void replay_base_locked(struct inode *i, const struct outrec *rec)
 {
-    i->attr.size = rec->bytes.size;
-    i->attr.mtime_ns = rec->attr.mtime_ns;
     i->etag = rec->etag;
     i->obj_size = rec->obj_size;
     i->obj_mtime_ns = rec->obj_mtime_ns;
@@ -116,6 +114,13 @@ void replay_content_locked(struct inode *i, const struct outrec *rec, struct dat
     i->is_excl = rec->is_excl;
     i->is_trunc = rec->is_trunc;
     i->is_replacing = rec->is_replacing;
+}
+
+void replay_content_locked(struct inode *i, const struct outrec *rec, struct data_file *f)
+{
+    replay_base_locked(i, rec);
+    i->attr.size = rec->bytes.size;
+    i->attr.mtime_ns = rec->attr.mtime_ns;
     i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
     i->is_dirty = true;
     i->data = f;

@@ -86,13 +86,7 @@ static void take_base_locked(struct vfs *v, struct inode *i, uint64_t seq, const
 {
     if (i->kept == NULL || i->kept->taken_seq == seq || !is_at_locked(v, i, rec->key))
         return;
-    i->etag = rec->etag;
-    i->obj_size = rec->obj_size;
-    i->obj_mtime_ns = rec->obj_mtime_ns;
-    i->is_new = rec->is_new;
-    i->is_excl = rec->is_excl;
-    i->is_trunc = rec->is_trunc;
-    i->is_replacing = rec->is_replacing;
+    replay_base_locked(i, rec);
 }
 
 static int join(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *rec, bool has_file)

@@ -118,13 +118,7 @@ static void fill_locked(struct inode *i, struct keep_data *d)
     i->attr = rec->attr;
     i->attr.link_gen = link_gen;
     i->attr.size = rec->bytes.size;
-    i->etag = rec->etag;
-    i->obj_size = rec->obj_size;
-    i->obj_mtime_ns = rec->obj_mtime_ns;
-    i->is_new = rec->is_new;
-    i->is_excl = rec->is_excl;
-    i->is_trunc = rec->is_trunc;
-    i->is_replacing = rec->is_replacing;
+    replay_base_locked(i, rec);
     i->attr_set = rec->attr_set;
     i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
     i->edits = rec->edits;
