@@ -102,17 +102,11 @@ static int session_id(struct compose *m, char ret[33])
 
 static int open_coord(struct compose *m)
 {
-    struct coord_conf conf = {.state_prefix = m->config->state_prefix,
-                              .caps = m->caps,
-                              .begins = compose_session_begins,
-                              .begins_arg = m};
-    bool is_new = m->lock_fd == 0; /* else the daemon before has left it, and its session with it */
-    char id[33], dead[33];
+    struct coord_conf conf = {.state_prefix = m->config->state_prefix, .caps = m->caps};
+    char id[33];
     int r = m->table != NULL ? session_id(m, id) : 0;
 
     conf.session_id = m->table != NULL ? id : NULL;
-    if (is_new && compose_dead_session(m, dead))
-        conf.dead_session = dead;
     return r < 0 ? r : coord_new(&conf, m->store, &m->coord);
 }
 

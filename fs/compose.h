@@ -68,9 +68,4 @@ _must_check_ int compose_store(struct compose *m);       /* settings, credential
 _must_check_ int compose_check_bucket(struct compose *m); /* is it there, may we read it? */
 _must_check_ int compose_probe(struct compose *m);       /* may we write it, what are its conditions worth? Remembered in the cache, if there is one. */
 
-/* --- compose_session.c --- */
-/* The session of the daemon that had this cache directory last, if that daemon is gone for certain. */
-bool compose_dead_session(struct compose *m, char ret[33]);
-void compose_session_begins(void *compose, const char *id); /* coord_conf.begins */
-
 #endif

@@ -8,7 +8,7 @@ libprog_a_SOURCES += %D%/memplan.h
 
 bin_PROGRAMS += s3efs
 s3efs_SOURCES = %D%/cmd.h %D%/cmd_drain.c %D%/cmd_mount.c %D%/cmd_status.c %D%/cmd_umount.c %D%/compose.c %D%/compose.h \
-	%D%/compose_session.c %D%/compose_store.c %D%/daemon.c %D%/daemon.h %D%/json.h %D%/main.c %D%/run.c %D%/run.h %D%/status.c %D%/status.h
+	%D%/compose_store.c %D%/daemon.c %D%/daemon.h %D%/json.h %D%/main.c %D%/run.c %D%/run.h %D%/status.c %D%/status.h
 s3efs_SOURCES += %D%/cmd_fsck.c
 s3efs_SOURCES += %D%/cmd_compare.c
 s3efs_SOURCES += %D%/privileges.c

@@ -22,7 +22,6 @@ int coord_new(const struct coord_conf *conf, struct store *store, struct coord *
     c->store = store;
     lock_init(&c->lock, LOCK_COORD);
     session_init(c);
-    judge_init(c);
     c->prefix = strdup(conf->state_prefix);
     if (c->prefix == NULL) {
         coord_free(c);

@@ -30,7 +30,6 @@ struct coord {
     struct lock lock;
     struct session session;   /* session.c; guarded by lock, like the next */
     struct watched *watching; /* judge.c */
-    char dead_id[SESSION_ID_LEN + 1]; /* conf.dead_session; "": none */
 };
 
 /* --- session.c --- */
@@ -45,7 +44,6 @@ void session_name(const char *id, char ret[SESSION_NAME_SIZE]);
 int64_t session_parse(const char *body);
 
 /* --- judge.c --- */
-void judge_init(struct coord *c);
 void judge_done(struct coord *c);
 
 #endif

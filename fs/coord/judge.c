@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Other mounts' sessions: watched until their object has not changed for a lease time on our clock.
  * The time counts from the reply that brought the ETag to the moment at which the request that
- * brought it again was sent, so it is never longer than the silence was. Of one whose process is
- * known to have ended there is nothing to wait for: nobody believes any more to hold what it held,
- * and what it has sent last has conditions. */
+ * brought it again was sent, so it is never longer than the silence was. */
 #include "internal.h"
 
 #include <errno.h>
@@ -61,15 +59,6 @@ static void watched_drop_locked(struct coord *c, const char *id)
     if (w != NULL)
         *p = w->next;
     free(w);
-}
-
-void judge_init(struct coord *c)
-{
-    const char *id = c->conf.dead_session;
-
-    if (id != NULL && session_id_is_valid(id) && c->conf.caps.delete_match)
-        memcpy(c->dead_id, id, sizeof(c->dead_id));
-    c->conf.dead_session = NULL;
 }
 
 void judge_done(struct coord *c)
@@ -145,7 +134,7 @@ static int judge_once(struct coord *c, const char *id)
     lease_ns = store_etag_is_set(&now.etag) ? session_parse(now.body) : 0;
     if (lease_ns == 0)
         r = SESSION_DEAD;
-    else if (strcmp(id, c->dead_id) != 0 && !is_silent(c, id, &now.etag, lease_ns, asked_ns))
+    else if (!is_silent(c, id, &now.etag, lease_ns, asked_ns))
         r = SESSION_ALIVE;
     else
         r = mark_dead(c, name, &now.etag);

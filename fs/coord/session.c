@@ -176,8 +176,6 @@ static int renew_locked(struct coord *c)
         etag = (struct store_etag){""};
         r = make_id(s, id);
     }
-    if (r == 0 && is_new && c->conf.begins != NULL)
-        c->conf.begins(c->conf.begins_arg, id);
     if (r == 0)
         r = swap_live(c, id, &etag, &sent_ns);
     if (is_new)

@@ -25,12 +25,6 @@ struct coord_conf {
     /* Of the first session (32 hex digits; copied): a daemon that takes a mount over goes on with that of the one before, and
      * what that had under way is ours at once, not after a lease. NULL: a random one. */
     const char *session_id;
-    /* Is told the id of each session before anything of it is in the bucket; no lock is held. NULL: nobody. */
-    void (*begins)(void *arg, const char *id);
-    void *begins_arg;
-    /* A session whose process has ended, for certain (copied): what it held is free at once and not after its lease, but not
-     * where DELETE has no conditions, as one of its own may yet be on its way. NULL: none. */
-    const char *dead_session;
 };
 /* The store is borrowed and outlives it. */
 _must_check_ int coord_new(const struct coord_conf *conf, struct store *store, struct coord **ret);

@@ -208,36 +208,6 @@ def killed(rig):
     equal(read_file(m2.path("k")), b"mine")
 
 
-@check("kill -9 and a new start with the same cache: what the dead one held is free at once")
-def restarted(rig):
-    cache = rig.path("cache-restarted")
-    m = rig.mount(cache_dir=cache)
-    write_file(m.path("r"), "0")
-    a = Holder(m.path("r"))
-    equal(a("ex"), "ok")
-    m.kill()
-    a.kill()
-    m.remount()
-    b = Holder(m.path("r"))
-    equal((b("ex"), b("un")), ("ok", "ok"))  # a lease would still run: EAGAIN
-    b.end()
-
-
-@check("a copy of a living mount's cache tells nothing of its session")
-def copied(rig):
-    cache, copy = rig.path("cache-copied"), rig.path("cache-copy")
-    m1 = rig.mount(cache_dir=cache)
-    write_file(m1.path("c"), "0")
-    a = Holder(m1.path("c"))
-    equal(a("ex"), "ok")
-    shutil.copytree(cache, copy, symlinks=True)
-    m2 = rig.mount(cache_dir=copy)
-    b = Holder(m2.path("c"))
-    equal((b("ex"), a("write", "mine"), a("un"), b("ex"), b("read")), ("EAGAIN", "4", "ok", "ok", "mine"))
-    a.end()
-    b.end()
-
-
 def kept_files(rig):
     return [os.path.join(d, f) for d, _, names in os.walk(rig.path(".")) for f in names
             if os.path.basename(d) == "lost+found"]

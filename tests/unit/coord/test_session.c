@@ -158,78 +158,6 @@ static void test_late_but_unmarked(void **state)
 }
 
 /* Asking is not free: within a tenth of a lease the answer is the last one. */
-struct told {
-    char id[SESSION_ID_LEN + 1];
-    uint64_t requests;
-};
-
-static void note_begin(void *arg, const char *told)
-{
-    struct told *t = arg;
-
-    memcpy(t->id, told, sizeof(t->id));
-    t->requests = memstore_count(store, STORE_OPS);
-}
-
-static struct coord *coord_after(const char *dead, bool delete_match, struct told *told)
-{
-    const struct coord_conf conf = {
-        .state_prefix = ".s3efs/",
-        .lease_ns = LEASE,
-        .renew_by_hand = true,
-        .dead_session = dead,
-        .begins = note_begin,
-        .begins_arg = told,
-        .caps = {.put_absent = true, .put_match = true, .delete_match = delete_match}};
-    struct coord *c = NULL;
-
-    assert_int_equal(coord_new(&conf, store, &c), 0);
-    return c;
-}
-
-/* A process has ended without a word, and who knows does not wait for its lease. Its session is
- * marked first, as any: another mount finds that, and nobody else's is touched. */
-static void test_dead_for_certain(void **state)
-{
-    struct told told = {.id = ""};
-    char living[SESSION_ID_LEN + 1];
-    struct coord *c;
-
-    (void)state;
-    assert_int_equal(session_hold(a, id), 0);
-    assert_int_equal(session_hold(b, living), 0);
-    c = coord_after(id, true, &told);
-    assert_int_equal(session_judge(c, living), SESSION_ALIVE);
-    assert_int_equal(session_judge(b, id), SESSION_ALIVE);
-    assert_int_equal(session_judge(c, id), SESSION_DEAD);
-    pass(3);
-    assert_int_equal(session_judge(b, id), SESSION_DEAD);
-    assert_int_equal(session_judge(c, living), SESSION_ALIVE);
-    memstore_count_reset(store);
-    assert_int_equal(session_hold(c, id), 0);
-    assert_string_equal(told.id, id); /* before its PUT */
-    assert_int_equal(told.requests, 0);
-    assert_int_equal(memstore_count(store, STORE_OPS), 1);
-    coord_free(c);
-}
-
-/* Where DELETE has no conditions, one that the dead process has sent could still take a new file
- * away: its lease is waited for. So it is with what is no session's id. */
-static void test_dead_without_delete_conditions(void **state)
-{
-    struct told told = {.id = ""};
-    struct coord *c;
-
-    (void)state;
-    assert_int_equal(session_hold(a, id), 0);
-    c = coord_after(id, false, &told);
-    assert_int_equal(session_judge(c, id), SESSION_ALIVE);
-    coord_free(c);
-    c = coord_after("../x", true, &told);
-    assert_int_equal(session_judge(c, id), SESSION_ALIVE);
-    coord_free(c);
-}
-
 static void test_judge_asks_seldom(void **state)
 {
     (void)state;
@@ -390,8 +318,6 @@ int main(void)
         T(test_unused_session_ends),
         T(test_paused_holder),
         T(test_late_but_unmarked),
-        T(test_dead_for_certain),
-        T(test_dead_without_delete_conditions),
         T(test_judge_asks_seldom),
         T(test_lost_replies),
         T(test_delayed_renewal_beats_the_mark),
