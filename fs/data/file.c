@@ -200,6 +200,15 @@ bool data_is_cut(struct data_file *f)
     return v;
 }
 
+bool data_is_grown(struct data_file *f)
+{
+    lock_take(&f->lock);
+    bool v = f->has_base && !f->whole && f->base_valid == f->base_size && f->size > f->base_size &&
+             (f->dirty.n == 0 || f->dirty.v[0].off >= f->base_size);
+    lock_drop(&f->lock);
+    return v;
+}
+
 uint64_t data_change(struct data_file *f)
 {
     lock_take(&f->lock);

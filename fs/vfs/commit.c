@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "grown.h"
 #include "idle.h"
 #include "keep.h"
 #include "link.h"
@@ -106,11 +107,25 @@ static int set_content_type(struct inode *i, const char *name, struct data_file 
     return type == old ? 0 : store_hdrs_set(hdrs, "content-type", type);
 }
 
+/* Of a file whose bytes stay, what the object says stays true. */
+static int note_growth(struct data_file *f, const struct store_etag *etag, uint64_t old_size,
+                       struct store_hdrs *hdrs)
+{
+    if (f == NULL || !data_is_dirty(f))
+        return 0;
+    if (data_is_grown(f))
+        return grown_set(hdrs, etag, old_size, data_size(f));
+    grown_unset(hdrs);
+    return 0;
+}
+
 int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *name,
                    struct store_hdrs *ret)
 {
     struct data_file *f;
+    struct store_etag etag;
     struct objattr attr;
+    uint64_t old_size;
     int r;
 
     lock_take(&v->tree);
@@ -118,10 +133,14 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
     if (r == 0)
         r = edits_apply(&i->edits, ret);
     attr = i->attr;
+    etag = i->etag;
+    old_size = i->obj_size;
     f = i->data != NULL ? data_file_ref(i->data) : NULL;
     lock_drop(&v->tree);
     if (r == 0)
         r = objattr_encode(&attr, key, ret);
+    if (r == 0)
+        r = note_growth(f, &etag, old_size, ret);
     if (r == 0)
         moved_touch(ret);
     if (r == 0 && !edits_type_is_set(ret))

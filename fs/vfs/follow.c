@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a file still the version that is known here, and what becomes of its node if not (VFS-5): it
- * goes to the newer version, with every handle, where none of them could see a mixture of the two;
- * else the name gets a new node, and the old one stays what it was for those who have it open. */
+ * goes to the newer version, with every handle, where none of them could see a mixture of the two (the
+ * bytes that were there are the first of the newer one); else the name gets a new node, and the old one
+ * stays what it was for those who have it open. */
 #include "internal.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "grown.h"
 #include "idle.h"
 #include "link.h"
 #include "validate.h"
@@ -96,6 +98,20 @@ int inode_move(struct vfs *v, struct inode *i, const char *key, const struct sto
     return 0;
 }
 
+/* What the kernel read for a reader is more than he got, as it reads ahead: at the end of the bytes that
+ * are here he may still be in their middle, and must not go on in others. */
+static bool goes_on_locked(struct vfs *v, const struct inode *i, const char *key,
+                           const struct store_obj *obj, bool is_forced)
+{
+    if (i->n_open == 0)
+        return true;
+    if (i->is_new || i->is_dirty || !inode_is_file_of(v, i, key, obj))
+        return false;
+    if (is_forced || i->locks != NULL)
+        return true;
+    return is_read_out_locked(i) && grown_is_from(&i->hdrs, &i->etag, i->obj_size, obj);
+}
+
 /* The bucket has another version. is_forced: who asks must see it, whatever the readers have read.
  */
 static int new_version(struct vfs *v, struct inode *i, const char *key, const struct store_obj *obj,
@@ -106,8 +122,7 @@ static int new_version(struct vfs *v, struct inode *i, const char *key, const st
     int r = 0;
 
     lock_take(&v->tree);
-    is_movable = i->n_open == 0 || ((is_forced || is_read_out_locked(i)) && !i->is_new &&
-                                    !i->is_dirty && inode_is_file_of(v, i, key, obj));
+    is_movable = goes_on_locked(v, i, key, obj, is_forced);
     if (!is_movable) {
         supersede_locked(v, i, key, obj);
         r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again",

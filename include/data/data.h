@@ -77,6 +77,7 @@ uint64_t data_size(struct data_file *f);
 bool data_is_dirty(struct data_file *f);     /* differs from its base, or has none yet */
 bool data_is_whole(struct data_file *f);     /* nothing of a base counts: new, or cut to 0 since the last commit */
 bool data_is_cut(struct data_file *f);       /* some of its base was cut off, or never counted */
+bool data_is_grown(struct data_file *f);     /* its base, every byte of it, and more after that */
 uint64_t data_change(struct data_file *f);   /* counts writes and truncates */
 uint64_t data_dirty_bytes(struct data_file *f);
 struct store_etag data_base_etag(struct data_file *f);

@@ -129,6 +129,7 @@ struct lfile { /* an open file of one mount: its handles share it */
     bool is_either; /* its name came or went while it was opened: it is the one file or the other */
     bool is_maybe;  /* this mount may have seen that the name leads to another version */
     bool may_move;  /* all of its readers were at its end: it may go to a newer version */
+    bool may_jump;  /* also to one with other bytes: its attributes were set here */
     bool has_appended,
         has_ranges;    /* since its last commit: both, or ranges past the end, are hard */
     bool is_merged;    /* others' bytes joined at a commit: readers may have them or not */

@@ -83,17 +83,19 @@ void lfiles_touch(unsigned mount, unsigned path)
         }
 }
 
+/* A handle goes on only in what begins with the bytes that it had, unless the file was changed here too. */
 static bool follow_to(struct lfile *f, const struct content *c)
 {
     const struct key *k = &w.keys[f->path];
 
     for (size_t i = k->n; i-- > f->base + 1;) {
-        if (k->v[i].ident != f->ident || !k->v[i].present || !content_equal(&k->v[i].c, c))
+        if (k->v[i].ident != f->ident || !k->v[i].present || !content_equal(&k->v[i].c, c) ||
+            !(f->may_jump || content_starts(c, &f->c)))
             continue;
         content_free(&f->c);
         f->c = content_copy(c);
         f->base = i;
-        f->is_maybe = f->may_move = false;
+        f->is_maybe = f->may_move = f->may_jump = false;
         w.seen[f->mount][f->path] = i;
         return true;
     }
@@ -215,7 +217,7 @@ static void lfile_published(struct lfile *f, unsigned path, const struct content
     f->path = path;
     f->base = w.keys[path].n - 1;
     f->is_dirty = f->is_new = f->is_excl = f->is_whole = f->is_cut = f->is_maybe = false;
-    f->may_move = f->is_either = f->has_appended = f->has_ranges = false;
+    f->may_move = f->may_jump = f->is_either = f->has_appended = f->has_ranges = false;
     memset(f->dirty_cells, 0, sizeof(f->dirty_cells));
     w.local[f->mount][path]++;
 }
@@ -296,7 +298,7 @@ int publish_explain(struct doing *d, unsigned path, const struct content *c, siz
             if (f->base == was)
                 f->base = was + 1;
             else if (lfile_is_attached(f, d->m->mount, path)) /* it may have moved on by that */
-                *(f->is_dirty ? &f->is_merged : &f->may_move) = true;
+                *(f->is_dirty ? &f->is_merged : &f->may_move) = f->may_jump = true;
         }
         return 0;
     }

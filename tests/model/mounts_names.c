@@ -258,7 +258,7 @@ static void files_move(struct doing *d)
         if (f->is_maybe && f->may_move && !f->is_dirty) { /* it became what was moved */
             content_free(&f->c);
             f->c = content_copy(&w.keys[to].v[w.keys[to].n - 1].c);
-            f->is_maybe = f->may_move = false;
+            f->is_maybe = f->may_move = f->may_jump = false;
         }
         f->path = to;
         f->base = w.keys[to].n - 1;

@@ -126,7 +126,7 @@ def mappings(rig):
         os.close(fd)
 
 
-@check("mmap readers: one that is read out keeps its version when another file takes the name")
+@check("mmap readers: one that is read out keeps its version")
 def mapping_of_a_small_file(rig):
     a, b = two(rig)
     for n in range(6):
@@ -134,13 +134,31 @@ def mapping_of_a_small_file(rig):
         write_file(a.path("s"), old)
         fd, view, first = map_first_page(b.path("s"), len(old))
         equal((first, view[:]), (old[:10], old))
-        write_file(a.path("tmp"), new)
-        os.rename(a.path("tmp"), a.path("s"))
+        if n % 2:
+            write_file(a.path("s"), new)
+        else:
+            write_file(a.path("tmp"), new)
+            os.rename(a.path("tmp"), a.path("s"))
         equal(mapped(b.path("s")), new, f"new mapping in round {n}")
         equal(view[:], old, f"old mapping in round {n}")
         view.close()
         os.close(fd)
         os.unlink(a.path("s"))
+
+
+@check("a reader who has got a part of a small file gets the rest of the same version")
+def half_read(rig):
+    a, b = two(rig)
+    for n, size in enumerate((3000, 9000, 20000, 60000, 200000)):
+        old, new = content(2 * n, size), content(2 * n + 1, size)
+        write_file(a.path("h"), old)
+        with open(b.path("h"), "rb", buffering=0) as f:
+            got = f.read(1000)
+            write_file(a.path("h"), new)
+            equal(read_file(b.path("h")), new, f"the new version of {size} bytes")
+            while piece := f.read(1000):
+                got += piece
+        equal(got, old, f"the old version of {size} bytes")
 
 
 @check("nocto: an open within the attribute times may read the version before, a later one does not")

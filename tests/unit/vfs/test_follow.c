@@ -145,6 +145,141 @@ static void all_must_have_read(void **state)
     assert_int_equal(rig_shut(&b, two), 0);
 }
 
+/* The kernel reads ahead: who has got 7 bytes of a file that it has read to the end would go on in
+ * the bytes of another version. */
+static void who_may_be_in_the_middle_stays(void **state)
+{
+    char got[64] = "";
+    uint64_t fh, node;
+    struct stat st;
+
+    (void)state;
+    put_text(&a, "f", "version one");
+    fh = open_text(&b, "f", O_RDONLY);
+    node = walk(&b, "f");
+    assert_int_equal(vfs_read(b.vfs, fh, 0, got, sizeof(got)), 11);
+    put_text(&a, "f", "VERSION TWO, LONGER");
+    assert_file(&b, "f", "VERSION TWO, LONGER");
+    clock_fake_add(PAST);
+    assert_int_equal(fstat_size(&b, node, fh), 11);
+    assert_int_equal(rig_stat(&b, "f", &st), 0);
+    assert_int_equal(st.st_size, 19);
+    assert_int_not_equal(walk(&b, "f"), node);
+    assert_int_equal(vfs_read(b.vfs, fh, 7, got + 7, sizeof(got) - 7), 4);
+    assert_memory_equal(got, "version one", 11);
+    assert_int_equal(rig_shut(&b, fh), 0);
+}
+
+static void change(const char *path, uint64_t off, const char *text)
+{
+    uint64_t fh = open_text(&a, path, O_WRONLY);
+
+    write_text(&a, fh, off, text);
+    assert_int_equal(rig_shut(&a, fh), 0);
+}
+
+static void cut(const char *path, uint64_t size)
+{
+    assert_int_equal(rig_truncate(&a, path, size), 0);
+}
+
+/* The size that one sees who has `path` open and has read all of it, after `what`. */
+static int64_t size_after(const char *path, void (*what)(const char *))
+{
+    char got[64];
+    uint64_t fh = open_text(&b, path, O_RDONLY), node = walk(&b, path);
+    int64_t size;
+
+    assert_true(vfs_read(b.vfs, fh, 0, got, sizeof(got)) > 0);
+    what(path);
+    clock_fake_add(PAST);
+    size = fstat_size(&b, node, fh);
+    assert_int_equal(rig_shut(&b, fh), 0);
+    return size;
+}
+
+static void written_at_the_end(const char *path)
+{
+    change(path, 4, "end");
+}
+
+static void grown_twice(const char *path)
+{
+    assert_int_equal(append_text(&a, path, "+"), 0);
+    assert_int_equal(append_text(&a, path, "+"), 0);
+}
+
+static void lengthened(const char *path)
+{
+    cut(path, 9);
+}
+
+static void changed_and_grown(const char *path)
+{
+    change(path, 3, "56");
+    grown_twice(path);
+}
+
+static void cut_and_grown(const char *path)
+{
+    cut(path, 2);
+    assert_int_equal(append_text(&a, path, "abcde"), 0);
+}
+
+static void replaced_and_grown(const char *path)
+{
+    put_text(&a, path, "12ab");
+    grown_twice(path);
+}
+
+/* Its ETag is one that it had before. */
+static void begun_again(const char *path)
+{
+    put_text(&a, path, "");
+    assert_int_equal(append_text(&a, path, "ABCDEF"), 0);
+}
+
+static void only_growth_is_followed(void **state)
+{
+    static const struct {
+        void (*what)(const char *);
+        int64_t size;
+    } all[] = {{written_at_the_end, 7}, {grown_twice, 6},   {lengthened, 9},
+               {changed_and_grown, 4},  {cut_and_grown, 4}, {replaced_and_grown, 4},
+               {begun_again, 4}};
+
+    (void)state;
+    for (size_t n = 0; n < 3 * sizeof(all) / sizeof(all[0]); n++) {
+        static const char *const heads[] = {"1234", "12", ""}; /* the rest is grown */
+        const char *head = heads[n % 3];
+        char path[8];
+
+        snprintf(path, sizeof(path), "f%zu", n);
+        put_text(&a, path, head);
+        if (n % 3 != 0)
+            assert_int_equal(append_text(&a, path, "1234" + strlen(head)), 0);
+        assert_int_equal(size_after(path, all[n / 3].what), all[n / 3].size);
+    }
+}
+
+/* Another tool that puts other bytes there and keeps the headers. */
+static void same_headers(const char *path)
+{
+    struct store_obj there = {0};
+
+    assert_int_equal(memstore_get(a.store, path, &there, NULL), 0);
+    assert_int_equal(memstore_put(a.store, path, "ABCDEFGHI", 9, &there.hdrs, NULL), 0);
+    store_obj_done(&there);
+}
+
+static void headers_of_another_size_say_nothing(void **state)
+{
+    (void)state;
+    put_text(&a, "f", "12");
+    assert_int_equal(append_text(&a, "f", "34"), 0);
+    assert_int_equal(size_after("f", same_headers), 4);
+}
+
 /* What another tool puts there is another file. */
 static void another_file_is_not_followed(void **state)
 {
@@ -291,6 +426,9 @@ int main(void)
         T(tail_goes_on_beside_other_readers),
         T(reader_in_the_middle_stays),
         T(all_must_have_read),
+        T(who_may_be_in_the_middle_stays),
+        T(only_growth_is_followed),
+        T(headers_of_another_size_say_nothing),
         T(another_file_is_not_followed),
         T(follow_is_forced_by_a_lock),
         T(follow_of_what_is_only_here),
