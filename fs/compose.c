@@ -258,6 +258,7 @@ int compose_open(struct compose *m, const struct config *c, void (*ready)(void *
     bool is_taken = c->takeover && m->fuse_fd >= 0;
     int r = check_places(c);
 
+    origin_set(ORIGIN_MOUNT);
     m->config = c;
     memplan(c->mem_limit, c->threads, &m->memory);
     m->started_ns = clock_boot_ns();

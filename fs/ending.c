@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "holder.h"
 #include "status.h"
 
@@ -35,6 +36,7 @@ static void *drain_main(void *arg)
     struct run *run = d->run;
     int r;
 
+    origin_set(ORIGIN_CONTROL);
     err_clear();
     r = err_fold(vfs_drain(run->m.vfs));
     lock_take(&run->lock);

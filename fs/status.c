@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "compare/bill.h"
 #include "json.h"
 #include "privileges.h"
 #include "store/probe.h"
@@ -77,8 +78,53 @@ static json_t *kind_statuses_json(const struct meter_snapshot *s)
     return all;
 }
 
+static double cost_of(const struct prices *p, const uint64_t requests[METER_KINDS])
+{
+    double sum = 0;
+
+    for (int k = 0; k < METER_KINDS; k++)
+        sum += bill_of_requests(&p->set[0], meter_kind_name((enum meter_kind)k), requests[k]);
+    return sum;
+}
+
+static void put_cost(json_t *o, const struct prices *p, const uint64_t requests[METER_KINDS])
+{
+    if (p != NULL)
+        json_object_set_new(o, "cost", json_real(cost_of(p, requests)));
+}
+
+/* Which call of the kernel, or task of the daemon, sent them, and what that costs. */
+static json_t *origins_json(const struct meter_snapshot *s, const struct prices *p)
+{
+    json_t *all = json_object();
+
+    for (int i = 0; i < ORIGIN_N; i++) {
+        json_t *o = json_object();
+
+        for (int k = 0; k < METER_KINDS; k++) {
+            if (s->by_origin[i][k] != 0)
+                put(o, meter_kind_name((enum meter_kind)k), s->by_origin[i][k]);
+        }
+        if (json_object_size(o) > 0) {
+            put_cost(o, p, s->by_origin[i]);
+            json_object_set_new(all, origin_name((enum origin)i), o);
+        } else {
+            json_decref(o);
+        }
+    }
+    return all;
+}
+
+/* NULL: what is asked there costs nothing. */
+static const struct prices *prices_of(const struct compose *m, struct prices *room)
+{
+    return m->config->kind == CONFIG_S3 && prices_load(NULL, room) == 0 ? room : NULL;
+}
+
 static void add_requests(json_t *o, struct compose *m)
 {
+    struct prices room;
+    const struct prices *p = prices_of(m, &room);
     struct meter_snapshot s;
     uint64_t total = 0;
 
@@ -89,6 +135,10 @@ static void add_requests(json_t *o, struct compose *m)
     json_object_set_new(o, "requests", kinds_json(&s));
     json_object_set_new(o, "statuses", statuses_json(&s));
     json_object_set_new(o, "requests_by_status", kind_statuses_json(&s));
+    json_object_set_new(o, "requests_by_operation", origins_json(&s, p));
+    put_cost(o, p, s.requests);
+    if (p != NULL)
+        put_text(o, "currency", p->currency);
     put(o, "bytes_up", s.bytes_up);
     put(o, "bytes_down", s.bytes_down);
 }
@@ -239,6 +289,8 @@ static void text_value(struct buf *out, json_t *value)
         buf_adds(out, json_string_value(value));
     else if (json_is_integer(value))
         buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        buf_addf(out, "%.6f", json_real_value(value));
     else
         buf_adds(out, json_is_true(value) ? "yes" : "no");
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = %D%/buf.c %D%/clock.c %D%/err.c %D%/lock.c %D%/log.c %D%/map.c %D%/secret.c %D%/str.c %D%/strtime.c \
-	%D%/sys.c %D%/sysfault.c %D%/sysfault.h %D%/workq.c \
+	%D%/origin.c %D%/sys.c %D%/sysfault.c %D%/sysfault.h %D%/workq.c \
 	include/base/buf.h include/base/clock.h include/base/err.h include/base/lock.h include/base/log.h \
 	include/base/macros.h include/base/map.h include/base/secret.h include/base/str.h include/base/sys.h include/base/workq.h
 libbase_a_SOURCES += %D%/busguard.c include/base/busguard.h

@@ -72,6 +72,7 @@ static void *run_thread(void *arg)
         if (w == NULL)
             break;
         lock_drop(&q->locked.lk);
+        origin_set(w->origin);
         w->run(w, false);
         lock_take(&q->locked.lk);
     }
@@ -138,6 +139,7 @@ void workq_add(struct workq *q, struct work *w)
 
 void workq_add_after(struct workq *q, struct work *w, int64_t delay_ns)
 {
+    w->origin = origin_get();
     w->next = NULL;
     lock_take(&q->locked.lk);
     if (delay_ns <= 0) {

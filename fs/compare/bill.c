@@ -36,16 +36,20 @@ bool bill_class(const char *kind, enum price_class *ret)
     return false;
 }
 
+double bill_of_requests(const struct price_set *set, const char *kind, uint64_t n)
+{
+    enum price_class p = PRICE_PUT;
+
+    (void)bill_class(kind, &p);
+    return (double)n * set->s3.per_1000[p] / 1000;
+}
+
 static double s3_price(const struct price_set *set, const struct counts *c)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < c->n; i++) {
-        enum price_class p = PRICE_PUT;
-
-        (void)bill_class(c->op[i].name, &p);
-        sum += (double)c->op[i].n * set->s3.per_1000[p] / 1000;
-    }
+    for (size_t i = 0; i < c->n; i++)
+        sum += bill_of_requests(set, c->op[i].name, c->op[i].n);
     return sum;
 }
 

@@ -21,6 +21,9 @@ enum bill_kind { BILL_S3, BILL_EFS };
  * metered. */
 double bill_of_counts(const struct price_set *set, enum bill_kind kind, const struct counts *c);
 
+/* Of n S3 requests of one kind. */
+double bill_of_requests(const struct price_set *set, const char *kind, uint64_t n);
+
 /* Which price class an S3 request is of; false: not known. */
 bool bill_class(const char *kind, enum price_class *ret);
 

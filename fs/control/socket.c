@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/sys.h"
 #include "wire.h"
 
@@ -115,6 +116,7 @@ static void *client_main(void *arg)
     struct client *client = arg;
     struct control *c = client->control;
 
+    origin_set(ORIGIN_CONTROL);
     serve(c, client->fd);
     lock_take(&c->lock);
     c->locked.clients[client->slot] = -1;

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "record.h"
@@ -349,6 +350,7 @@ static void *run(void *arg)
     const int64_t third_ms = c->conf.lease_ns / 3 / NS_PER_MS;
     int64_t ms = third_ms; /* a session has just been begun */
 
+    origin_set(ORIGIN_LEASE);
     lock_take(&c->lock);
     while (!c->session.is_stopping) {
         if (ms > 0)

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "base/budget.h"
 #include "base/lock.h"
+#include "base/origin.h"
 #include "front/front.h"
 #include "unanswered.h"
 
@@ -49,8 +50,8 @@ struct front {
     } take;
 };
 
-/* The request's vfs, its caller; forgets the last cause of this thread. */
-struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x);
+/* The request's vfs, its caller (x may be NULL); this thread works for `call` now, and forgets its last cause. */
+struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x, enum origin call);
 
 /* reply.c: the boundary. op: the name of the call; what it was called with, for the log (name may be NULL).
  * reply_done() ends a request that failed (r < 0) or needs no more than "done" (r == 0). */

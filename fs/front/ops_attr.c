@@ -6,7 +6,7 @@
 
 static void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_GETATTR);
     struct stat st = {0};
     int64_t attr_ns = 0;
     int r = vfs_getattr(v, node, fi == NULL ? 0 : fi->fh, &st, &attr_ns);
@@ -42,7 +42,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *want, int t
                        struct fuse_file_info *fi)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_SETATTR);
     struct stat wanted = *want, st = {0};
     int64_t attr_ns = 0;
     int mask = translate(to_set, &wanted);
@@ -54,12 +54,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *want, int t
 /* access(2), chdir(2): asked only where the kernel does not check itself. */
 static void op_access(fuse_req_t req, fuse_ino_t node, int mask)
 {
-    reply_done(req, vfs_access(front_begin(req, NULL), node, mask), "access", node, NULL);
+    reply_done(req, vfs_access(front_begin(req, NULL, ORIGIN_ACCESS), node, mask), "access", node, NULL);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t node)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_STATFS);
     struct statvfs st = {0};
     int r = vfs_statfs(v, &st);
 

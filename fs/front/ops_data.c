@@ -11,7 +11,7 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t m
                       struct fuse_file_info *fi)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_CREATE);
     struct vfs_entry e = {0};
     struct fuse_entry_param p;
     int r = vfs_create(v, &x, dir, name, mode, fi->flags, &e, &fi->fh);
@@ -30,7 +30,7 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t m
 static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_OPEN);
     bool keep_cache = false;
     int r = vfs_open(v, &x, node, fi->flags, &fi->fh, &keep_cache);
 
@@ -46,7 +46,7 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)
 {
     struct front *f = fuse_req_userdata(req);
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_READ);
     struct killable k;
     ssize_t n;
     char *data;
@@ -70,7 +70,7 @@ static void op_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t s
 {
     struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_WRITE);
     struct killable k;
     ssize_t n;
 
@@ -88,7 +88,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_FLUSH);
     struct killable k;
     int r, closed;
 
@@ -106,7 +106,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
 {
     struct front *f = fuse_req_userdata(req);
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_FSYNC);
     struct killable k;
     int r;
 
@@ -122,7 +122,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_
 static void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     const struct front *f = fuse_req_userdata(req);
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_RELEASE);
     int r;
 
     kill_wait(f->kill, fi->fh);

@@ -7,7 +7,7 @@
 
 static void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_OPENDIR);
     int r = vfs_opendir(v, node, &fi->fh);
 
     if (r != 0) {
@@ -52,7 +52,7 @@ static int emit(void *arg, const char *name, const struct vfs_entry *e, uint64_t
 static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
     struct front *f = fuse_req_userdata(req);
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_READDIR);
     const char *op = plus ? "readdirplus" : "readdir";
     struct listing l = {.req = req, .size = size, .plus = plus};
     int r;
@@ -83,13 +83,13 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t o
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    vfs_releasedir(front_begin(req, NULL), fi->fh);
+    vfs_releasedir(front_begin(req, NULL, ORIGIN_RELEASEDIR), fi->fh);
     reply_done(req, 0, "releasedir", node, NULL);
 }
 
 static void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_FSYNC);
 
     (void)datasync;
     reply_done(req, vfs_fsyncdir(v, fi->fh), "fsyncdir", node, NULL);

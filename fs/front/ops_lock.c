@@ -41,7 +41,7 @@ static void answer_later(struct vfs_lock_wait *w, int r)
 
 static void set_lock(fuse_req_t req, uint64_t node, const struct vfs_lock *l, bool waits, const char *op)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_LOCK);
     struct parked *p;
     int r;
 
@@ -82,7 +82,7 @@ static void op_setlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
 
 static void op_getlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi, struct flock *fl)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_LOCK);
     struct vfs_lock l = from_flock(fl, fi->lock_owner);
     struct flock found = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
     int r = vfs_lock_get(v, node, &l);

@@ -28,7 +28,7 @@ static int made(struct vfs *v, const struct vfs_ctx *x, fuse_ino_t dir, const ch
 static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_LOOKUP);
     struct vfs_entry e = {0};
     int r = vfs_lookup(v, &x, dir, name, &e);
 
@@ -37,7 +37,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 
 static void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_FORGET);
 
     vfs_forget(v, node, n);
     vfs_keep_reply(v, 0, NULL, 0);
@@ -46,7 +46,7 @@ static void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t n)
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_FORGET);
 
     for (size_t i = 0; i < count; i++)
         vfs_forget(v, forgets[i].ino, forgets[i].nlookup);
@@ -57,7 +57,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, dev_t rdev)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_MKNOD);
     struct vfs_entry e = {0};
     int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
@@ -69,7 +69,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
 static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_MKDIR);
     struct vfs_entry e = {0};
     int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
@@ -81,7 +81,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mo
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_SYMLINK);
     struct vfs_entry e = {0};
     int was = was_made(v, &x, dir, name, &e), r = was > 0 ? 0 : was;
 
@@ -92,7 +92,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const
 
 static void op_readlink(fuse_req_t req, fuse_ino_t node)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_READLINK);
     _cleanup_free_ char *target = NULL;
     int r = vfs_readlink(v, node, &target);
 
@@ -105,7 +105,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t node)
 static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_UNLINK);
     int was = was_removed(v, dir, name);
 
     reply_done(req, was > 0 ? 0 : was < 0 ? was : vfs_unlink(v, &x, dir, name), "unlink", dir, name);
@@ -114,7 +114,7 @@ static void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 static void op_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_RMDIR);
     int was = was_removed(v, dir, name);
 
     reply_done(req, was > 0 ? 0 : was < 0 ? was : vfs_rmdir(v, &x, dir, name), "rmdir", dir, name);
@@ -124,7 +124,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
                       const char *new_name, unsigned flags)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_RENAME);
     int was = front_is_again() ? vfs_was_renamed(v, dir, name, new_dir, new_name) : 0, r = was > 0 ? 0 : was;
 
     if (was == 0)
@@ -137,7 +137,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino
 static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t dir, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_LINK);
     struct vfs_entry e = {0};
     int r = vfs_link(v, &x, node, dir, name, &e);
 

@@ -9,7 +9,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, o
                          struct fuse_file_info *fi)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_FALLOCATE);
 
     reply_done(req, vfs_fallocate(v, &x, fi->fh, mode, (uint64_t)off, (uint64_t)len), "fallocate",
                node, NULL);
@@ -18,7 +18,7 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, o
 static void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
                      struct fuse_file_info *fi)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_LSEEK);
     uint64_t at = 0;
     int r = off < 0 ? -ENXIO : vfs_lseek(v, fi->fh, (uint64_t)off, whence, &at);
 
@@ -34,7 +34,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t node, off_t off,
                                struct fuse_file_info *fi_out, size_t len, int flags)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_COPY_RANGE);
     ssize_t n = -EINVAL;
 
     (void)node_out;

@@ -8,7 +8,7 @@
 /* name NULL: their list. The kernel asks for the size (0) or brings a buffer. */
 static void answer(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
-    struct vfs *v = front_begin(req, NULL);
+    struct vfs *v = front_begin(req, NULL, ORIGIN_GETXATTR);
     const char *op = name != NULL ? "getxattr" : "listxattr";
     _cleanup_free_ char *data = malloc(size > 0 ? size : 1);
     ssize_t n = data == NULL   ? err_set(-ENOMEM, "out of memory")
@@ -43,7 +43,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const
                         size_t size, int flags)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_SETXATTR);
     int r = vfs_setxattr(v, &x, node, name, value, size, flags);
 
     reply_done(req, changed_before(v, r, -EEXIST), "setxattr", node, name);
@@ -52,7 +52,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const
 static void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
     struct vfs_ctx x;
-    struct vfs *v = front_begin(req, &x);
+    struct vfs *v = front_begin(req, &x, ORIGIN_SETXATTR);
     int r = vfs_removexattr(v, &x, node, name);
 
     reply_done(req, changed_before(v, r, -ENODATA), "removexattr", node, name);

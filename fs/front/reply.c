@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "base/log.h"
 
-struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x)
+struct vfs *front_begin(fuse_req_t req, struct vfs_ctx *x, enum origin call)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     struct front *f = fuse_req_userdata(req);
 
     err_clear();
+    origin_set(call);
     if (x != NULL)
         *x = (struct vfs_ctx){.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid, .umask = ctx->umask};
     return f->vfs;

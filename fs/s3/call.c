@@ -38,6 +38,7 @@ void call_finish(struct call *c, int result)
 {
     struct s3 *s3 = c->s3;
     struct store_req *req = c->req;
+    enum origin own = origin_set(c->origin);
 
     turn_end(c, GATE_NOT_SENT);
     c->rsp->retried = c->rsp->retried || c->attempts > 1;
@@ -50,6 +51,7 @@ void call_finish(struct call *c, int result)
     remove_many_free(c->many);
     free(c);
     req->done(req->done_arg, result);
+    origin_set(own);
     lock_take(&s3->locked.lk);
     s3->locked.active--;
     if (s3->locked.active == 0)
@@ -150,7 +152,7 @@ static void on_http_done(struct http_call *http, int r)
 
     if (http->was_begun) {
         c->begun++;
-        meter_count(c->s3->meter, c->msg.kind, http->status, http->sent, http->received);
+        meter_count(c->s3->meter, c->msg.kind, c->origin, http->status, http->sent, http->received);
     }
     wire_done(&c->wire);
     c->rsp->date_ns = response_date(http);
@@ -402,7 +404,7 @@ void call_submit(struct store *s, struct store_req *req, struct store_rsp *rsp)
                                           : err_set(-ENOMEM, "no memory for a request"));
         return;
     }
-    *c = (struct call){.s3 = s3, .req = req, .rsp = rsp};
+    *c = (struct call){.s3 = s3, .req = req, .rsp = rsp, .origin = origin_get()};
     r = prepare(c);
     if (r != 0)
         call_finish(c, r);

@@ -49,6 +49,7 @@ struct call {
     struct store_req *req;
     struct store_rsp *rsp;
     struct work work;
+    enum origin origin;
     struct call *waits;  /* in one of turn.c's queues */
     enum gate_turn turn; /* GATE_WAIT: has none */
 

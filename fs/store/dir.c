@@ -70,7 +70,7 @@ static void count(const struct dir_store *d, const struct store_req *req,
 {
     bool sends = req->op == STORE_PUT || req->op == STORE_MPU_PART;
     if (d->meter != NULL)
-        meter_count(d->meter, store_op_kind(req->op), store_http_status(req, result),
+        meter_count(d->meter, store_op_kind(req->op), origin_get(), store_http_status(req, result),
                     sends ? req->src->size : 0, rsp->body_len);
 }
 

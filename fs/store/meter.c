@@ -9,6 +9,7 @@
 
 struct meter {
     _Atomic uint64_t requests[METER_KINDS];
+    _Atomic uint64_t by_origin[ORIGIN_N][METER_KINDS];
     _Atomic uint64_t statuses[METER_STATUSES];
     _Atomic uint64_t by_kind_status[METER_KINDS][6];
     _Atomic uint64_t bytes_up, bytes_down;
@@ -50,13 +51,15 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-void meter_count(struct meter *m, enum meter_kind kind, int status, uint64_t up, uint64_t down)
+void meter_count(struct meter *m, enum meter_kind kind, enum origin origin, int status, uint64_t up,
+                 uint64_t down)
 {
-    if ((unsigned)kind >= METER_KINDS)
+    if ((unsigned)kind >= METER_KINDS || (unsigned)origin >= ORIGIN_N)
         return;
     /* What is no HTTP status counts as no answer. */
     int known = status >= 100 && status < METER_STATUSES ? status : 0;
     add(&m->requests[kind], 1);
+    add(&m->by_origin[origin][kind], 1);
     add(&m->statuses[known], 1);
     add(&m->by_kind_status[kind][known / 100], 1);
     add(&m->bytes_up, up);
@@ -74,6 +77,8 @@ void meter_read(const struct meter *m, struct meter_snapshot *ret)
         ret->requests[k] = get(&m->requests[k]);
         for (int c = 0; c < 6; c++)
             ret->by_kind_status[k][c] = get(&m->by_kind_status[k][c]);
+        for (int o = 0; o < ORIGIN_N; o++)
+            ret->by_origin[o][k] = get(&m->by_origin[o][k]);
     }
     for (int s = 0; s < METER_STATUSES; s++)
         ret->statuses[s] = get(&m->statuses[s]);

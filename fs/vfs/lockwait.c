@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/str.h"
 
 #define LOOK_MS                                                                                    \
@@ -176,6 +177,7 @@ static void *run(void *arg)
     struct vfs *v = arg;
     struct locktable *t = v->locks;
 
+    origin_set(ORIGIN_LOCK_WAIT);
     lock_take(&t->lock);
     for (;;) {
         struct lockfile *lf = first_due_locked(t);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/sys.h"
 #include "intents.h"
 #include "link.h"
@@ -279,6 +280,7 @@ static void *run(void *arg)
 {
     struct vfs *v = arg;
 
+    origin_set(ORIGIN_MEND);
     lock_take(&v->tree);
     while (!v->locked.intents_end) {
         if (!has_work_locked(v)) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/origin.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "link.h"
@@ -187,6 +188,7 @@ static void *mover(void *arg)
 {
     struct move *m = arg;
 
+    origin_set(m->origin);
     for (;;) {
         struct moved *one = NULL;
         int r;
@@ -214,6 +216,7 @@ static int each(struct move *m, int (*step)(struct move *m, struct moved *one))
     size_t n = 0;
 
     m->step = step;
+    m->origin = origin_get();
     m->locked.next = 0;
     m->locked.error = 0;
     while (n < MOVERS && n + 1 < m->n && pthread_create(&threads[n], NULL, mover, m) == 0)

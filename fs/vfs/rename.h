@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "base/err.h"
+#include "base/origin.h"
 #include "coord/intent.h"
 #include "internal.h"
 
@@ -75,6 +76,7 @@ struct move {
                     */
     struct moved *all;
     size_t n, cap;
+    enum origin origin; /* of who moves */
     struct {
         struct lock lk;
         size_t next;

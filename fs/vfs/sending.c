@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/macros.h"
 
 #define RETRY_MIN_NS NS_PER_S
@@ -225,6 +226,7 @@ static void *run(void *arg)
     struct outgoing *o;
     int64_t due, removal_due;
 
+    origin_set(ORIGIN_SEND);
     lock_take(&v->tree);
     while (!v->locked.out_ends) {
         if (removal_next_locked(v, &removal_due) != NULL) { /* older than all that may be sent */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/origin.h"
 
 static bool may_write_locked(const struct inode *i)
 {
@@ -112,6 +113,7 @@ static void *run(void *arg)
     struct vfs *v = arg;
     int64_t due;
 
+    origin_set(ORIGIN_FLUSH_AFTER);
     lock_take(&v->tree);
     while (!v->locked.writeback_ends) {
         if (next_locked(v, &due) == NULL) {

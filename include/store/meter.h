@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request ledger: every request that left for the bucket (each attempt, retries too), by kind and by
- * status, and the bytes each way. The kinds are those of the price list, so that a bill can be counted.
+/* The request ledger: every request that left for the bucket (each attempt, retries too), by kind, by
+ * status and by the operation that caused it, and the bytes each way. The kinds are those of the price list, so that a bill can be counted.
  * Threads: any, without locks. */
 #ifndef S3EFS_STORE_METER_H
 #define S3EFS_STORE_METER_H
 
 #include <stdint.h>
+#include "base/origin.h"
 
 enum meter_kind {
     METER_HEAD, METER_GET, METER_PUT, METER_DELETE, METER_DELETE_MULTI, METER_LIST, METER_COPY,
@@ -19,10 +20,12 @@ const char *meter_kind_name(enum meter_kind k); /* "HEAD", "PUT", "PUT-part", "D
 struct meter;
 struct meter *meter_new(void); /* NULL: no memory */
 void meter_free(struct meter *m);
-void meter_count(struct meter *m, enum meter_kind kind, int status, uint64_t up, uint64_t down);
+/* origin: for whom it was sent. */
+void meter_count(struct meter *m, enum meter_kind kind, enum origin origin, int status, uint64_t up, uint64_t down);
 
 struct meter_snapshot {
     uint64_t requests[METER_KINDS];
+    uint64_t by_origin[ORIGIN_N][METER_KINDS];
     uint64_t statuses[METER_STATUSES];
     uint64_t by_kind_status[METER_KINDS][6]; /* 0 = no answer, 1..5 = 1xx..5xx */
     uint64_t bytes_up, bytes_down;           /* bodies */

@@ -118,7 +118,8 @@ static int run_own(struct memstore *m, struct store_req *req, struct store_rsp *
         uint64_t up = req->src != NULL && (req->op == STORE_PUT || req->op == STORE_MPU_PART)
                           ? req->src->size
                           : 0;
-        meter_count(m->meter, store_op_kind(req->op), store_http_status(req, r), up, rsp->body_len);
+        meter_count(m->meter, store_op_kind(req->op), origin_get(), store_http_status(req, r), up,
+                    rsp->body_len);
     }
     return r;
 }

@@ -27,6 +27,7 @@ EXTRA_DIST += tests/data/README.md tests/data/bucket.png tests/data/sunset.jpg t
 EXTRA_DIST += %D%/exclusive.py
 EXTRA_DIST += %D%/big_rename.py
 EXTRA_DIST += %D%/histories.py
+EXTRA_DIST += %D%/ledger.py
 EXTRA_DIST += %D%/rename_crash.py
 EXTRA_DIST += %D%/bad_days.py
 EXTRA_DIST += %D%/signals.py

@@ -64,6 +64,7 @@ static void map_holds_all(void **state)
 
 struct job {
     struct work w;
+    enum origin origin; /* of the thread that runs it */
     atomic_uint *ran;
     atomic_uint *cancelled;
 };
@@ -72,6 +73,7 @@ static void run(struct work *w, bool cancelled)
 {
     struct job *j = container_of(w, struct job, w);
 
+    j->origin = origin_get();
     atomic_fetch_add(cancelled ? j->cancelled : j->ran, 1);
 }
 
@@ -85,9 +87,11 @@ static void workq_runs_all(void **state)
     assert_int_equal(workq_new("test", 4, &q), 0);
     for (unsigned i = 0; i < 1002; i++) {
         jobs[i] = (struct job){.w.run = run, .ran = &ran, .cancelled = &cancelled};
+        (void)origin_set(i % 2 == 0 ? ORIGIN_READ : ORIGIN_OPEN);
         if (i < 1000)
             workq_add(q, &jobs[i].w);
     }
+    (void)origin_set(ORIGIN_OTHER);
     workq_add_after(q, &jobs[1000].w, NS_PER_MS);
     workq_add_after(q, &jobs[1001].w, 3600 * NS_PER_S);
     while (atomic_load(&ran) < 1001)
@@ -95,6 +99,8 @@ static void workq_runs_all(void **state)
     workq_free(q);
     assert_int_equal(ran, 1001);
     assert_int_equal(cancelled, 1);
+    for (unsigned i = 0; i < 1000; i++) /* who runs it works for the one who added it */
+        assert_int_equal(jobs[i].origin, i % 2 == 0 ? ORIGIN_READ : ORIGIN_OPEN);
 }
 
 static void files(void **state)

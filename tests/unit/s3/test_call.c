@@ -360,6 +360,51 @@ static void no_tokens_left(void **state)
     assert_int_equal(snap.bytes_down > 12 * 5, true);
 }
 
+struct ended {
+    atomic_int done;
+    enum origin origin;
+};
+
+static void note_end(void *arg, int result)
+{
+    struct ended *e = arg;
+
+    (void)result;
+    e->origin = origin_get();
+    atomic_store(&e->done, 1);
+}
+
+/* Attempts again and again, on other threads: all are booked to the one who asked, and who is told of the
+ * end works for him too. */
+static void attempts_are_booked_to_who_asked(void **state)
+{
+    struct trouble t = {.status = 500, .code = "InternalError"};
+    struct store_req req = {.op = STORE_GET, .key = "k"};
+    struct store_rsp rsp = {0};
+    struct ended e = {0};
+    struct meter_snapshot snap;
+    RIG(rig);
+
+    (void)state;
+    rig_init(&rig);
+    httpd_handle(rig.server, answer, &t);
+    rig_start(&rig);
+    atomic_store(&t.seen, 0);
+    atomic_store(&t.times, 2);
+    (void)origin_set(ORIGIN_READ);
+    store_submit(rig.store, &req, &rsp, note_end, &e);
+    (void)origin_set(ORIGIN_LOOKUP);
+    while (atomic_load(&e.done) == 0)
+        sched_yield();
+    assert_int_equal(origin_get(), ORIGIN_LOOKUP);
+    assert_int_equal(e.origin, ORIGIN_READ);
+    meter_read(rig.meter, &snap);
+    assert_int_equal(snap.by_origin[ORIGIN_READ][METER_GET], 3);
+    assert_int_equal(snap.requests[METER_GET], 3);
+    store_rsp_done(&rsp);
+    (void)origin_set(ORIGIN_OTHER);
+}
+
 static void stopping(void **state)
 {
     struct trouble t = {.status = 503, .code = "SlowDown", .for_ever = true};
@@ -431,6 +476,7 @@ int main(void)
         cmocka_unit_test(few_tries),      cmocka_unit_test(deadlines),
         cmocka_unit_test(hung_server),    cmocka_unit_test(soft_and_limited),
         cmocka_unit_test(nobody_listens), cmocka_unit_test(no_tokens_left),
+        cmocka_unit_test(attempts_are_booked_to_who_asked),
         cmocka_unit_test(stopping),       cmocka_unit_test(ends_of_ours_fail),
     };
 

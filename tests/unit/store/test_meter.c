@@ -16,16 +16,20 @@ static void test_counts(void **state)
     struct meter *m = meter_new();
     struct meter_snapshot s;
     assert_non_null(m);
-    meter_count(m, METER_PUT, 200, 100, 0);
-    meter_count(m, METER_PUT, 503, 100, 20);
-    meter_count(m, METER_GET, 206, 0, 7);
-    meter_count(m, METER_GET, 0, 0, 0);   /* no answer */
-    meter_count(m, METER_GET, 600, 0, 0); /* no status */
-    meter_count(m, METER_GET, -1, 0, 0);
-    meter_count(m, METER_KINDS, 200, 9, 9); /* no kind */
+    meter_count(m, METER_PUT, ORIGIN_OPEN, 200, 100, 0);
+    meter_count(m, METER_PUT, ORIGIN_OPEN, 503, 100, 20);
+    meter_count(m, METER_GET, ORIGIN_READ, 206, 0, 7);
+    meter_count(m, METER_GET, ORIGIN_OPEN, 0, 0, 0);   /* no answer */
+    meter_count(m, METER_GET, ORIGIN_OPEN, 600, 0, 0); /* no status */
+    meter_count(m, METER_GET, ORIGIN_OPEN, -1, 0, 0);
+    meter_count(m, METER_KINDS, ORIGIN_OPEN, 200, 9, 9); /* no kind */
+    meter_count(m, METER_GET, ORIGIN_N, 200, 9, 9);      /* nobody's */
     meter_read(m, &s);
     assert_int_equal(s.requests[METER_PUT], 2);
     assert_int_equal(s.requests[METER_GET], 4);
+    assert_int_equal(s.by_origin[ORIGIN_OPEN][METER_PUT], 2);
+    assert_int_equal(s.by_origin[ORIGIN_OPEN][METER_GET], 3);
+    assert_int_equal(s.by_origin[ORIGIN_READ][METER_GET], 1);
     assert_int_equal(s.statuses[200], 1);
     assert_int_equal(s.statuses[503], 1);
     assert_int_equal(s.statuses[0], 3);
@@ -41,7 +45,7 @@ static void test_counts(void **state)
 static void *count_many(void *arg)
 {
     for (int i = 0; i < 10000; i++)
-        meter_count(arg, METER_HEAD, 200 + i % 2 * 204, 1, 2);
+        meter_count(arg, METER_HEAD, ORIGIN_OPEN, 200 + i % 2 * 204, 1, 2);
     return NULL;
 }
 
@@ -68,6 +72,12 @@ static void test_threads(void **state)
 static void test_names_are_all_there(void **state)
 {
     (void)state;
+    for (int a = 0; a < ORIGIN_N; a++) {
+        assert_string_not_equal(origin_name((enum origin)a), "?");
+        for (int b = 0; b < a; b++)
+            assert_string_not_equal(origin_name((enum origin)a), origin_name((enum origin)b));
+    }
+    assert_string_equal(origin_name(ORIGIN_N), "?");
     for (int a = 0; a < METER_KINDS; a++) {
         assert_non_null(meter_kind_name((enum meter_kind)a));
         for (int b = 0; b < a; b++)
