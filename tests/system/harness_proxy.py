@@ -14,7 +14,7 @@ BACKENDS = "versitygw ceph"
 
 def client(rig):
     rig.proxy.reset()
-    return Client(rig.proxy.endpoint, servers.ACCESS, servers.SECRET)
+    return Client(rig.proxy.endpoint, servers.ACCESS, servers.SECRET, attempts=1)
 
 
 def broken(func, *a):
@@ -138,7 +138,7 @@ def hold(rig):
 @check("who gives up a held request and sends it again is held again; what nobody sends again is late")
 def held_again(rig):
     def give_up(key, body):
-        hasty = Client(rig.proxy.endpoint, servers.ACCESS, servers.SECRET, patience=1)
+        hasty = Client(rig.proxy.endpoint, servers.ACCESS, servers.SECRET, patience=1, attempts=1)
         true(broken(hasty.put, rig.bucket, key, body), "a held request was answered")
 
     def dropped(n):

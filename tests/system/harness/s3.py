@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.client
 import ssl
+import time
 import urllib.parse
 import xml.etree.ElementTree as ET
 
@@ -40,10 +41,10 @@ def _hmac(key, msg):
 
 class Client:
     def __init__(self, endpoint, access="test", secret="testsecret", region="us-east-1", token=None,
-                 ca=None, patience=procs.PATIENCE):
+                 ca=None, patience=procs.PATIENCE, attempts=5):
         self.url = urllib.parse.urlsplit(endpoint)
         self.endpoint, self.access, self.secret = endpoint, access, secret
-        self.region, self.token, self.patience = region, token, patience
+        self.region, self.token, self.patience, self.attempts = region, token, patience, attempts
         self.tls = ssl.create_default_context(cafile=ca) if self.url.scheme == "https" else None
 
     def connect(self):
@@ -86,8 +87,16 @@ class Client:
         finally:
             c.close()
 
-    def call(self, *a, **kw):
-        r = self.raw(*a, **kw)
+    def _may_repeat(self, method, headers):
+        return method in ("GET", "PUT", "DELETE") and not any(h.lower().startswith("if-") for h in headers or {})
+
+    def call(self, method, *a, **kw):
+        """As an SDK: what a server says of itself (5xx) is no answer, if asking again can do no harm."""
+        for n in range(self.attempts):
+            r = self.raw(method, *a, **kw)
+            if r.status < 500 or not self._may_repeat(method, kw.get("headers")):
+                break
+            time.sleep(0.2 * 2 ** n)
         if r.status >= 300:
             text = r.body.decode("utf-8", "replace")
             code = ""
