@@ -190,6 +190,7 @@ static int open_front(struct compose *m, void (*ready)(void *arg), void *ready_a
         .takeover = c->takeover,
         .fuse_fd = m->fuse_fd,
         .requests_fd = m->requests_fd,
+        .tellers = m->tellers,
         .threads = c->threads,
         .max_request = m->memory.request,
         .replies_max = m->memory.replies,
@@ -321,6 +322,7 @@ void compose_close(struct compose *m)
     if (m->vfs != NULL)
         vfs_stop(m->vfs); /* its threads tell the front */
     front_free(m->front);
+    front_tellers_free(m->tellers);
     vfs_free(m->vfs);
     coord_free(m->coord);
     if (m->upload != NULL)

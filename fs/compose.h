@@ -48,6 +48,7 @@ struct compose {
     struct upload *upload;
     struct coord *coord;
     struct front *front;
+    struct tellers *tellers; /* option takeover; set before compose_open */
     struct vfs *vfs;
 };
 

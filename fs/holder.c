@@ -20,7 +20,6 @@
 #include "deaths.h"
 #include "programs.h"
 #include "run.h"
-#include "stuck.h"
 
 #define TRIAL_LOOK_MS 500
 #define POLL_FAILED_MS 100
@@ -31,12 +30,11 @@ struct holder {
     struct daemon *daemon;
     sigset_t signals, before;
     int signal_fd, sock, fuse_fd, lock_fd, requests_fd;
-    pid_t pid, left; /* left: the last one that was stuck */
+    pid_t pid;
     bool is_ready, was_ready, can_follow, is_ending;
     bool is_last; /* started while ending, because the one before it was killed then */
     struct programs programs;
     struct deaths deaths;
-    struct stuck stuck;
 };
 
 /* --- messages from the daemon (hold.c) --- */
@@ -165,6 +163,22 @@ static int start(struct holder *h, struct hold *ret)
     return 0;
 }
 
+/* Also what daemons left behind (their tellers), where this is the process that such are given to. true: the daemon has ended. */
+static bool reap(const struct holder *h, int *ret_status)
+{
+    bool has_ended = false;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != h->pid)
+            continue;
+        *ret_status = status;
+        has_ended = true;
+    }
+    return has_ended;
+}
+
 /* Passes TERM, INT and HUP on. true: the daemon has ended. */
 static bool take_signal(struct holder *h, int *ret_status)
 {
@@ -177,21 +191,7 @@ static bool take_signal(struct holder *h, int *ret_status)
         if (h->pid > 0)
             kill(h->pid, (int)info.ssi_signo);
     }
-    if (h->left > 0 && waitpid(h->left, NULL, WNOHANG) == h->left)
-        h->left = 0;
-    return h->pid > 0 && waitpid(h->pid, ret_status, WNOHANG) == h->pid;
-}
-
-/* Killed, and it can't end before another daemon serves. */
-static bool is_stuck(struct holder *h, int *ret_status)
-{
-    if (!stuck_look(&h->stuck, h->pid, clock_boot_ns()))
-        return false;
-    log_error("holder.stuck", "pid=%d effect=\"a thread of it waits in the kernel; it counts as killed\"", (int)h->pid);
-    kill(h->pid, SIGKILL);
-    h->left = h->pid;
-    *ret_status = SIGKILL;
-    return true;
+    return reap(h, ret_status);
 }
 
 static int wait_daemon(struct holder *h)
@@ -202,7 +202,7 @@ static int wait_daemon(struct holder *h)
     for (;;) {
         fds[0] = (struct pollfd){.fd = h->signal_fd, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = h->sock, .events = POLLIN};
-        if (poll(fds, 2, h->programs.is_trial ? TRIAL_LOOK_MS : STUCK_LOOK_MS) < 0 && errno != EINTR) {
+        if (poll(fds, 2, h->programs.is_trial ? TRIAL_LOOK_MS : -1) < 0 && errno != EINTR) {
             fds[0].revents = fds[1].revents = 0;
             (void)poll(NULL, 0, POLL_FAILED_MS); /* no memory: the daemon lives */
         }
@@ -215,8 +215,6 @@ static int wait_daemon(struct holder *h)
             h->sock = -1;
         }
         if (fds[0].revents != 0 && take_signal(h, &status))
-            break;
-        if (is_stuck(h, &status))
             break;
     }
     while (h->sock >= 0 && take_message(h))
@@ -315,14 +313,15 @@ static bool is_unmounted(const struct holder *h)
     return h->fuse_fd >= 0 && poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0;
 }
 
-/* It died, and nobody follows: nobody is to hang in its mount for ever. */
+/* It died, and nobody follows: nobody is to hang in its mount for ever, nor its teller, which keeps /dev/fuse while it waits
+ * there (MNT_FORCE fails all calls). */
 static void end_mount(const struct holder *h, int status)
 {
     if (!h->was_ready || (WIFEXITED(status) && h->is_ready))
         return;
     log_error("holder.end", "mountpoint=%s status=%d effect=\"what was not sent is in cache_dir's lost+found or gone\"",
               LOG_Q(h->config->mountpoint), status);
-    if (h->can_follow && !is_unmounted(h) && umount2(h->config->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+    if (h->can_follow && !is_unmounted(h) && umount2(h->config->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
         log_warn("holder.unmount", "cause=%s", strerror(errno));
 }
 

@@ -16,7 +16,6 @@ s3efs_SOURCES += %D%/privileges.h
 s3efs_SOURCES += %D%/holder.c %D%/holder.h
 s3efs_SOURCES += %D%/hold.c
 s3efs_SOURCES += %D%/deaths.c %D%/deaths.h
-s3efs_SOURCES += %D%/stuck.c %D%/stuck.h
 s3efs_SOURCES += %D%/programs.c %D%/programs.h
 s3efs_SOURCES += %D%/ending.c
 s3efs_SOURCES += %D%/running.h

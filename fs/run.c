@@ -148,6 +148,10 @@ int run_mount(const struct config *c, struct daemon *d)
         daemon_failed(d, EXIT_SYSTEM, err_text());
         return EXIT_SYSTEM;
     }
+    if (c->takeover && front_tellers_new(&run.m.tellers) < 0) {
+        daemon_failed(d, EXIT_SYSTEM, err_text());
+        return EXIT_SYSTEM;
+    }
     lock_init(&run.lock, LOCK_LEAF);
     cond_init(&run.changed);
     daemon_block_signals(&run.signals);

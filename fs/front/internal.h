@@ -42,6 +42,7 @@ struct front {
         int fd;     /* /dev/fuse of the living mount; -1: a new one */
         enum take_way { TAKE_NOT, TAKE_RESENT, TAKE_COPIED } way; /* how requests come again: by the kernel, or by us */
         struct unanswered *unanswered;
+        struct tellers *tellers;
         uint64_t init_unique;
         struct lock lock;
         struct cond changed;
@@ -114,6 +115,8 @@ int take_mount(struct front *f); /* as fuse_session_mount() */
 /* INIT again, with no flag that its answer did not have. Pure. */
 void take_mask_init(void *in, size_t in_len, const void *out, size_t out_len);
 _must_check_ int take_start(struct front *f);
+/* teller.c: as writev(2). For one thread that tells of pages, and one that tells of names. */
+ssize_t tellers_write(struct tellers *all, int fuse_fd, const struct iovec *iov, int count);
 /* takeinit.c */
 void take_note_init(struct front *f, const void *buf, size_t len); /* the kernel's */
 int take_keep_init_answer(struct front *f, const void *body, size_t len);

@@ -5,6 +5,7 @@ libfront_a_SOURCES = %D%/init.c %D%/internal.h %D%/kill.c %D%/notify.c %D%/ops_a
 EXTRA_DIST += %D%/README.md
 libfront_a_SOURCES += %D%/prune.c
 libfront_a_SOURCES += %D%/takeinit.c
+libfront_a_SOURCES += %D%/teller.c
 libfront_a_SOURCES += %D%/unansmem.h
 libfront_a_SOURCES += %D%/unanstake.c
 libfront_a_SOURCES += %D%/unanswered.c

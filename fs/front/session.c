@@ -135,6 +135,7 @@ int front_new(const struct front_conf *conf, struct front **ret)
     f->ready_arg = conf->ready_arg;
     f->given_fd = conf->fd;
     f->take.is_on = conf->takeover;
+    f->take.tellers = conf->tellers;
     f->take.fd = conf->takeover ? conf->fuse_fd : -1;
     f->take.stage = f->take.fd >= 0 ? TAKE_BEGINS : TAKE_RUNS;
     lock_init(&f->take.lock, LOCK_LEAF);

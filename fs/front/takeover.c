@@ -131,7 +131,7 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata
     struct front *f = userdata;
 
     if (head->unique == 0)
-        return writev(fd, iov, count); /* a notification */
+        return f->take.tellers != NULL ? tellers_write(f->take.tellers, fd, iov, count) : writev(fd, iov, count);
     if (is_init_answer(f, head)) {
         init_patch_answer(iov, count);
         if (f->take.fd >= 0) {

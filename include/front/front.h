@@ -12,6 +12,7 @@
 #include "vfs/vfs.h"
 
 struct front;
+struct tellers;
 struct front_conf {
     const char *mountpoint;
     int fd;                   /* > 0: /dev/fuse, opened and mounted by who started us; mountpoint is its name only */
@@ -24,6 +25,7 @@ struct front_conf {
     bool takeover; /* the vfs has a table (vfs_conf.table): this daemon may be followed by another, or follows one */
     int fuse_fd;   /* with takeover: /dev/fuse of the living mount, borrowed; -1: mount anew */
     int requests_fd; /* then: what the daemon before this one had of front_requests_fd(), borrowed; <= 0: nothing */
+    struct tellers *tellers; /* with takeover: borrowed; NULL: notifications are written by this process */
     unsigned threads;         /* 0 = 128: a blocking close needs one each */
     uint32_t max_request;     /* bytes of a read or write; 0 = 1 MiB. Each thread has a buffer for one */
     uint64_t replies_max;     /* bytes of answers to reads at once: others wait; 0: any */
@@ -31,6 +33,10 @@ struct front_conf {
     void (*ready)(void *arg); /* NULL, or called once, on a loop thread: the kernel's first request came */
     void *ready_arg;
 };
+/* With takeover, in a process that has no other thread and no descriptor yet which must end with it: processes that write to
+ * the kernel what it may wait in, so that this one ends when it is killed (teller.c). Freed after the front. */
+_must_check_ int front_tellers_new(struct tellers **ret);
+void front_tellers_free(struct tellers *all); /* NULL is fine */
 _must_check_ int front_new(const struct front_conf *conf, struct front **ret);
 _must_check_ int front_start(struct front *f, struct vfs *v);
 /* With takeover, from front_start() on: what the next daemon needs of the kernel's side; from `ready` on: do requests

@@ -24,7 +24,7 @@ tests_unit_config_test_memplan_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fs
 tests_unit_config_test_memplan_LDADD = libprog.a $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/config/test_holder
 TESTS += tests/unit/config/test_holder
-tests_unit_config_test_holder_SOURCES = %D%/test_holder.c fs/holder.c fs/hold.c fs/deaths.c fs/programs.c fs/stuck.c
+tests_unit_config_test_holder_SOURCES = %D%/test_holder.c fs/holder.c fs/hold.c fs/deaths.c fs/programs.c
 tests_unit_config_test_holder_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_config_test_holder_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fork -Wl,--wrap=umount2 -Wl,--wrap=poll \
 	-Wl,--wrap=clock_boot_ns -Wl,--wrap=deaths_pause_ms

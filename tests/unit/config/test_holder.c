@@ -9,14 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "fs/deaths.h"
@@ -38,6 +37,8 @@ struct shared {
     int64_t ahead_ns;    /* the holder's clock is */
     bool ignores_children, all_forks_fail; /* from that one on */
     int device; /* what stands for /dev/fuse */
+    bool adopts; /* the holder is given what daemons leave behind, as the first process of a container is */
+    pid_t orphan;
 };
 static struct shared *shared;
 
@@ -151,23 +152,31 @@ static int mounts_and_dies(const struct hold *h, struct shared *s)
     return die();
 }
 
-/* As one that was killed while a thread of it waits in the kernel. */
-static void *never_ends(void *arg)
+/* As a teller, which ends after its daemon. */
+static int mounts_and_leaves_a_child(const struct hold *h, struct shared *s)
 {
-    for (;;)
-        pause();
-    return arg;
-}
-
-static int mounts_and_is_stuck(const struct hold *h, struct shared *s)
-{
-    pthread_t thread;
+    pid_t daemon = getpid(), child;
 
     hold_mounted(h, s->device, s->device, 0);
     hold_ready(h, true);
-    if (pthread_create(&thread, NULL, never_ends, NULL) == 0)
-        (void)syscall(SYS_exit, 0); /* the first thread alone */
-    return EXIT_SYSTEM;
+    child = __real_fork();
+    if (child == 0) {
+        while (getppid() == daemon)
+            usleep(1000);
+        _exit(0);
+    }
+    s->orphan = child;
+    return die();
+}
+
+static int sees_it_reaped(const struct hold *h, struct shared *s)
+{
+    pid_t holder = getppid();
+
+    hold_ready(h, h->fuse_fd >= 0);
+    while (kill(s->orphan, 0) == 0 && getppid() == holder)
+        usleep(1000);
+    return errno == ESRCH ? 0 : EXIT_SYSTEM;
 }
 
 static int serves_and_dies(const struct hold *h, struct shared *s)
@@ -337,6 +346,8 @@ static int run_holder(void)
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(300); /* a holder that waits for ever fails the test */
+        if (shared->adopts)
+            prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         if (shared->ignores_children)
             signal(SIGCHLD, SIG_IGN);
         _exit(holder_run(&config, &(struct daemon){.status_fd = -1}));
@@ -470,17 +481,18 @@ static void no_memory_to_wait_is_no_death(void **state)
     assert_int_equal(shared->poll_fails, 0);
 }
 
-/* Nine that could not reach the bucket, and one that the kernel killed: an outage, no reason to give up. */
-static void one_that_cannot_end_is_followed(void **state)
+static void what_daemons_leave_behind_is_reaped(void **state)
 {
     (void)state;
-    shared->script[0] = mounts_and_is_stuck;
-    shared->script[1] = ends_in_order;
+    shared->adopts = true;
+    shared->script[0] = mounts_and_leaves_a_child;
+    shared->script[1] = sees_it_reaped;
     assert_int_equal(run_holder(), 0);
     assert_int_equal(shared->daemons, 2);
     assert_int_equal(shared->unmounts, 0);
 }
 
+/* Nine that could not reach the bucket, and one that the kernel killed: an outage, no reason to give up. */
 static void an_outage_and_one_kill_do_not_end_the_mount(void **state)
 {
     (void)state;
@@ -684,7 +696,7 @@ int main(void)
         H(at_its_end_it_is_followed_once),
         H(who_starts_the_holder_may_ignore_children),
         H(no_memory_to_wait_is_no_death),
-        H(one_that_cannot_end_is_followed),
+        H(what_daemons_leave_behind_is_reaped),
         H(an_outage_and_one_kill_do_not_end_the_mount),
         H(ten_killed_before_they_serve_end_the_mount),
         H(what_cannot_be_taken_over_is_not_tried_again),

@@ -329,6 +329,9 @@ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len
 
     (void)fh;
     lock_take(&v->lock);
+    v->reads_held += v->hold_reads;
+    while (v->hold_reads)
+        cond_wait(&v->changed, &v->lock);
     size = strlen(v->bytes);
     if (off >= size)
         len = 0;

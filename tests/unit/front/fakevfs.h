@@ -24,6 +24,8 @@ struct vfs {
     int fail_flush, fail_fsync; /* errno, 0: none */
     bool hold_flush;            /* flushes wait until it is false */
     unsigned held;              /* how many wait */
+    bool hold_reads;            /* the same of reads */
+    unsigned reads_held;
     /* What came last, of each */
     struct vfs_ctx ctx;
     int set_mask, open_flags, create_flags;
