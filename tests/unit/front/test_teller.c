@@ -309,6 +309,7 @@ static int set_up_mount(void **state)
     char options[128];
 
     (void)state;
+    memset(&m, 0, sizeof(m));
     strcpy(m.dir, "/tmp/s3efs-test-XXXXXX");
     m.fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", m.fuse_fd);
@@ -396,16 +397,31 @@ static void serve(void)
     assert_true(atomic_load(&m.is_read));
 }
 
-/* TELL-2. Before there is a next daemon, or nobody would start one. */
-static void a_daemon_that_is_killed_ends(void **state)
+static void kill_it_while_the_kernel_waits(void)
 {
     int status = 0;
 
-    (void)state;
     wait_until_it_waits();
     kill(m.daemon, SIGKILL);
     assert_int_equal(wait_end_of(m.daemon, &status), m.daemon);
     assert_true(WIFSIGNALED(status));
+}
+
+static void wait_for_tellers(void)
+{
+    int status = 0;
+
+    for (int k = 0; k < 2; k++) {
+        assert_true(wait_end_of(-1, &status) > 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+/* TELL-2. Before there is a next daemon, or nobody would start one. */
+static void a_daemon_that_is_killed_ends(void **state)
+{
+    (void)state;
+    kill_it_while_the_kernel_waits();
     if (!is_resent()) {
         printf("this kernel can't send requests again: the rest is not looked at\n");
         return;
@@ -415,10 +431,18 @@ static void a_daemon_that_is_killed_ends(void **state)
     join_reader();
     assert_int_equal(m.got, 5);
     assert_memory_equal(m.text, "again", 5);
-    for (int k = 0; k < 2; k++) {
-        assert_true(wait_end_of(-1, &status) > 0);
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
+    wait_for_tellers();
+}
+
+/* As a holder ends a mount that it gives up: /dev/fuse is still open, here and in the teller. */
+static void where_no_daemon_follows_nobody_hangs(void **state)
+{
+    (void)state;
+    kill_it_while_the_kernel_waits();
+    assert_int_equal(umount2(m.dir, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW), 0);
+    join_reader();
+    assert_int_equal(m.got, -1);
+    wait_for_tellers();
 }
 
 int main(void)
@@ -431,6 +455,8 @@ int main(void)
     };
     const struct CMUnitTest mounts[] = {
         cmocka_unit_test_setup_teardown(a_daemon_that_is_killed_ends, set_up_mount,
+                                        tear_down_mount),
+        cmocka_unit_test_setup_teardown(where_no_daemon_follows_nobody_hangs, set_up_mount,
                                         tear_down_mount),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
