@@ -11,6 +11,7 @@ include tests/lint/local.mk
 include tests/system/local.mk
 include tests/imageserver/local.mk
 include tests/judges/local.mk
+include tests/bench/local.mk
 include tests/fuzz/local.mk
 if HAVE_CMOCKA
 include tests/unit/base/local.mk
