@@ -53,3 +53,4 @@ EXTRA_DIST += %D%/power.py
 EXTRA_DIST += %D%/bad_index.py
 EXTRA_DIST += %D%/connections.py
 EXTRA_DIST += %D%/compare.py
+EXTRA_DIST += %D%/benchmark.py
