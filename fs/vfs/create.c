@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* New names. A regular file costs no request here: its one PUT comes with its close. Directories,
- * symbolic links and special files are objects at once, but that links wait in the journal under
- * commit=local. */
+ * symbolic links and special files are objects at once, but that all others than directories wait in the journal
+ * under commit=local. */
 #include "outbox.h"
 #include "removal.h"
 
@@ -194,7 +194,14 @@ static int clear_name(struct vfs *v, struct inode *dir, const char *name)
     return r == REMOVAL_BACK ? err_set(-EEXIST, "%s is there again", name) : r;
 }
 
-/* Into the bucket; or, a symbolic link under commit=local, into the journal. */
+/* Under commit=local: is the journal enough? Not where another daemon would have to find what an unanswered call has
+ * made (again.c), and not where of two makers one must hear of the other. */
+static bool may_wait(struct vfs *v)
+{
+    return v->conf.commit != VFS_COMMIT_CLOSE && v->conf.excl != VFS_EXCL_STRICT && v->keep == NULL && outroom_is(v);
+}
+
+/* Into the bucket, or into the journal. */
 static int make_object(struct vfs *v, struct inode *i, const char *body)
 {
     int r = content_open(v, i);
@@ -207,12 +214,11 @@ static int make_object(struct vfs *v, struct inode *i, const char *body)
     i->attr.size = body != NULL ? strlen(body) : 0;
     i->dirty_since_ns = clock_boot_ns();
     lock_drop(&v->tree);
-    return S_ISLNK(atomic_load(&i->type)) && v->conf.commit != VFS_COMMIT_CLOSE && v->keep == NULL && outroom_is(v)
-               ? outbox_commit(v, i)
-               : commit_inode(v, i);
+    return may_wait(v) ? outbox_commit(v, i) : commit_inode(v, i);
 }
 
-/* What is an object, or its entry, at once: made under If-None-Match:*, so that of two makers one gets EEXIST. */
+/* What is an object at once is made under If-None-Match:*, so that of two makers one gets EEXIST; of two whose entries
+ * wait the second one to be sent goes to lost+found. */
 static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
                 mode_t mode, dev_t rdev, const char *body, struct vfs_entry *ret)
 {

@@ -219,9 +219,7 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
 
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i)
 {
-    unsigned type = atomic_load(&i->type);
-
-    return v->conf.journal != NULL && (S_ISREG(type) || S_ISLNK(type)) && i->attr.link_gen == 0 &&
+    return v->conf.journal != NULL && !inode_is_dir(i) && i->attr.link_gen == 0 &&
            !inode_is_stale_locked(v, i) && i->torn == 0 && !i->is_barred && i->strict == NULL;
 }
 

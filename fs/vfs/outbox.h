@@ -52,7 +52,7 @@ int outbox_commit(struct vfs *v, struct inode *i);
 /* Before it is sent at the end of a mount: what a close that waits for room has yet to journal, so that it is safe
  * if the sending hangs. Best effort. */
 void outbox_keep(struct vfs *v, struct inode *i);
-/* Can its close be over before it is sent? What is no plain file or symbolic link of this mount alone goes by the bucket; and what is
+/* Can its close be over before it is sent? What is no file, symbolic link or node of this mount alone goes by the bucket; and what is
  * torn is refused there. */
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i);
 /* Closed and unsent: a change of its attributes is as safe as its bytes when it is journaled, too.
@@ -105,6 +105,8 @@ size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went
 /* Tries those whose close returned before that number of the journal, but what a writer has open again. 0: all of them went; the
  * first -errno. has_names: the caller has names, also for writing. */
 int outbox_send_older(struct vfs *v, uint64_t before, bool has_names);
+/* The links and nodes in this directory that were made before the call and wait. 0; the first -errno. */
+int outbox_send_names(struct vfs *v, const struct inode *dir);
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 /* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */

@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 2
+#define REC_VERSION 3 /* of what older ones can't say: a device number */
+#define REC_WITHOUT_RDEV 2
 #define REC_WITHOUT_ORDER 1
 #define EDITS_MAX 64
 #define STRING_MAX 8192
@@ -63,8 +64,10 @@ static void put_attr(struct buf *out, const struct objattr *a)
 
 int outrec_encode(const struct outrec *r, struct buf *out)
 {
+    const bool has_rdev = r->attr.rdev != 0; /* else an older s3efs can read it, too */
+
     buf_add(out, MAGIC, strlen(MAGIC));
-    buf_addc(out, REC_VERSION);
+    buf_addc(out, has_rdev ? REC_VERSION : REC_WITHOUT_RDEV);
     put_str(out, r->key);
     put_attr(out, &r->attr);
     put_str(out, r->etag.s);
@@ -91,6 +94,8 @@ int outrec_encode(const struct outrec *r, struct buf *out)
         put_u64(out, r->bytes.ext[i].len);
     }
     put_u64(out, r->order);
+    if (has_rdev)
+        put_u64(out, r->attr.rdev);
     return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
 }
 
@@ -144,6 +149,12 @@ static void get_mark(struct cursor *c, char ret[UPLOAD_MARK_SIZE])
     c->is_bad |= !upload_mark_is_valid(ret);
 }
 
+/* What an object without a slash at its key's end can be. */
+static bool is_file(mode_t mode)
+{
+    return S_ISREG(mode) || S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode);
+}
+
 static void get_attr(struct cursor *c, struct objattr *a)
 {
     get_str(c, a->id, sizeof(a->id), true);
@@ -153,7 +164,7 @@ static void get_attr(struct cursor *c, struct objattr *a)
     a->atime_ns = (int64_t)get_u64(c);
     a->mtime_ns = (int64_t)get_u64(c);
     a->ctime_ns = (int64_t)get_u64(c);
-    c->is_bad |= (!S_ISREG(a->mode) && !S_ISLNK(a->mode)) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
+    c->is_bad |= !is_file(a->mode) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
     c->is_bad |= strlen(a->id) != 32 || strspn(a->id, "0123456789abcdef") != 32;
 }
 
@@ -225,7 +236,7 @@ static void check(struct cursor *c, const struct outrec *r)
     c->is_bad |= r->tail_is_on && (r->tail_off > r->tail_end || r->tail_end > r->bytes.size);
 }
 
-static int decode(struct cursor *c, struct outrec *r, bool has_order)
+static int decode(struct cursor *c, struct outrec *r, unsigned version)
 {
     int e;
 
@@ -248,8 +259,10 @@ static int decode(struct cursor *c, struct outrec *r, bool has_order)
     e = get_edits(c, &r->edits);
     if (e == 0)
         e = get_extents(c, r);
-    if (has_order)
+    if (version >= REC_WITHOUT_RDEV)
         r->order = get_u64(c);
+    if (version >= REC_VERSION)
+        r->attr.rdev = get_u64(c);
     check(c, r);
     return e;
 }
@@ -264,9 +277,9 @@ int outrec_decode(const void *data, size_t len, struct outrec *ret)
     *ret = (struct outrec){0};
     if (magic == NULL || version == NULL || memcmp(magic, MAGIC, strlen(MAGIC)) != 0)
         return err_set(-EBADMSG, "not a journal entry of a file");
-    if (*version != REC_VERSION && *version != REC_WITHOUT_ORDER)
+    if (*version < REC_WITHOUT_ORDER || *version > REC_VERSION)
         return err_set(-EBADMSG, "a journal entry of version %u: another s3efs wrote it", *version);
-    r = decode(&c, ret, *version == REC_VERSION);
+    r = decode(&c, ret, *version);
     if (r == 0 && c.is_bad)
         r = err_set(-EBADMSG, "a broken journal entry");
     if (r < 0)

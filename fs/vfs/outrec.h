@@ -23,7 +23,7 @@
 
 struct outrec {
     char key[VFS_KEY_MAX + 1];
-    struct objattr attr;    /* without size, rdev and link_gen */
+    struct objattr attr;    /* without size and link_gen */
     struct store_etag etag; /* the version that the file started from; unset: there was none */
     uint64_t obj_size;
     int64_t obj_mtime_ns;

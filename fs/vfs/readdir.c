@@ -4,6 +4,7 @@
 #include "access.h"
 #include "idle.h"
 #include "listroom.h"
+#include "outbox.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -48,7 +49,8 @@ void vfs_releasedir(struct vfs *v, uint64_t fh)
         handle_free(v, h);
 }
 
-/* Names are in the bucket when their calls return, or in the journal: enough for commit=local. */
+/* Names are in the bucket when their calls return, or in the journal: enough for commit=local. A file's is as its bytes:
+ * its fsync's. */
 int vfs_fsyncdir(struct vfs *v, uint64_t fh)
 {
     struct handle *h = handle_get(v, fh);
@@ -62,6 +64,8 @@ int vfs_fsyncdir(struct vfs *v, uint64_t fh)
     lock_take(&v->tree);
     r = inode_key_locked(v, h->inode, NULL, key);
     lock_drop(&v->tree);
+    if (r == 0)
+        r = outbox_send_names(v, h->inode);
     return r == 0 ? removal_settle_below(v, key, false) : r;
 }
 

@@ -201,6 +201,32 @@ int outbox_send_older(struct vfs *v, uint64_t before, bool has_names)
     return r < 0 ? r : 0;
 }
 
+/* The next link or node of a directory in the order that waits. */
+static struct outgoing *in_locked(const struct vfs *v, const struct inode *dir, uint64_t after)
+{
+    struct outgoing *o = v->locked.out_first;
+
+    while (o != NULL && (o->order <= after || o->is_done || o->inode->parent != dir ||
+                         S_ISREG(atomic_load(&o->inode->type))))
+        o = o->next;
+    return o;
+}
+
+int outbox_send_names(struct vfs *v, const struct inode *dir)
+{
+    struct outgoing *o;
+    uint64_t at = 0;
+    int r = 0;
+
+    lock_take(&v->tree);
+    while (r >= 0 && (o = in_locked(v, dir, at)) != NULL) {
+        at = o->order;
+        r = send_locked(v, o, false);
+    }
+    lock_drop(&v->tree);
+    return r < 0 ? r : 0;
+}
+
 size_t outbox_run(struct vfs *v)
 {
     struct outgoing *o;

@@ -35,7 +35,7 @@ static struct inode *find_locked(struct vfs *v, uint64_t seq, const struct objat
         struct inode *i = container_of(l, struct inode, by_ino);
         const mode_t type = atomic_load(&i->type);
 
-        if ((!S_ISREG(type) && !S_ISLNK(type)) || i->is_stale || strcmp(i->attr.id, attr->id) != 0)
+        if (S_ISDIR(type) || i->is_stale || strcmp(i->attr.id, attr->id) != 0)
             continue;
         if (i->parent == NULL)
             is_nameless = true;

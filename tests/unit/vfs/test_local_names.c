@@ -228,8 +228,6 @@ static void renamed_onto_it(void **state)
 
 static void what_needs_the_name_waits_for_it(void **state)
 {
-    struct vfs_entry e;
-
     (void)state;
     assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
     put_stored("d/f", "text");
@@ -250,11 +248,6 @@ static void what_needs_the_name_waits_for_it(void **state)
     assert_int_equal(entries(), 0);
     assert_int_equal(rig_unlink(&rig, "b"), 0);
     assert_int_equal(rig_unlink(&rig, "c"), 0);
-    put_stored("s", "text");
-    assert_int_equal(rig_unlink(&rig, "s"), 0);
-    assert_int_equal(vfs_mknod(rig.vfs, &rig.ctx, VFS_ROOT, "s", S_IFIFO | 0600, 0, &e), 0);
-    vfs_forget(rig.vfs, e.node, 1);
-    assert_object("s", "");
     assert_int_equal(entries(), 0);
 }
 
