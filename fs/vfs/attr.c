@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "outbox.h"
+#include "makedir.h"
 
 /* The root has no name that a lookup would ask for. Best effort: it is what it was. */
 static void see_root(struct vfs *v, struct inode *root)
@@ -107,13 +107,43 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     return 0;
 }
 
+/* Of a directory that waits: true, and they are journaled. */
+static bool set_unsent_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
+{
+    struct objattr before;
+    unsigned set;
+    int r;
+
+    if (v->conf.commit == VFS_COMMIT_CLOSE || !makedir_claim(v, i))
+        return false;
+    lock_take(&v->tree);
+    before = i->attr;
+    set = i->attr_set;
+    apply_attr_locked(i, st, mask);
+    lock_drop(&v->tree);
+    r = outbox_put(v, i);
+    if (r < 0) {
+        lock_take(&v->tree);
+        i->attr = before;
+        i->attr_set = set;
+        lock_drop(&v->tree);
+    }
+    makedir_release(v, i);
+    return r == 0;
+}
+
 /* A directory's attributes stand in its marker. One that another client changed meanwhile is read
  * again, once. */
 static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
 {
     struct objattr before;
-    int r = marker_see(v, i, v->conf.acregmin_ns); /* as a file's commit (protocol 5) */
+    int r;
 
+    if (set_unsent_dir(v, i, st, mask))
+        return 0;
+    r = makedir_ready(v, i);
+    if (r == 0)
+        r = marker_see(v, i, v->conf.acregmin_ns); /* as a file's commit (protocol 5) */
     if (r < 0)
         return r;
     for (int tries = 0;; tries++) {

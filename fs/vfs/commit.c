@@ -19,6 +19,7 @@
 #include "idle.h"
 #include "keep.h"
 #include "link.h"
+#include "makedir.h"
 #include "mime.h"
 #include "outbox.h"
 #include "removal.h"
@@ -326,9 +327,12 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
 
 static int commit(struct vfs *v, struct inode *i, bool is_waited)
 {
-    struct commit_way way = {.is_waited = is_waited && !outbox_waits(i)}; /* OUT-4 */
-    int r;
+    struct commit_way way = {0};
+    int r = inode_is_dir(i) ? makedir_ready(v, i) : makedir_settle(v, i); /* MKD-1 */
 
+    if (r < 0 || inode_is_dir(i))
+        return r;
+    way.is_waited = is_waited && !outbox_waits(i); /* OUT-4 */
     do {
         r = link_ready(v, i);
         if (r < 0)

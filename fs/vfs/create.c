@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* New names. A regular file costs no request here: its one PUT comes with its close. Directories,
- * symbolic links and special files are objects at once, but that all others than directories wait in the journal
- * under commit=local. */
+ * symbolic links and special files are objects at once, but that they wait in the journal under commit=local. */
+#include "makedir.h"
 #include "outbox.h"
 #include "removal.h"
 
@@ -217,8 +217,15 @@ static int make_object(struct vfs *v, struct inode *i, const char *body)
     return may_wait(v) ? outbox_commit(v, i) : commit_inode(v, i);
 }
 
+static int make_dir(struct vfs *v, struct inode *dir, struct inode *i)
+{
+    if (may_wait(v) && makedir_journal(v, i) == 0)
+        return 0;
+    return makedir_settle(v, dir) ?: marker_put(v, i);
+}
+
 /* What is an object at once is made under If-None-Match:*, so that of two makers one gets EEXIST; of two whose entries
- * wait the second one to be sent goes to lost+found. */
+ * wait the second one to be sent goes to lost+found, but of a directory, which is the same one then. */
 static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const char *name,
                 mode_t mode, dev_t rdev, const char *body, struct vfs_entry *ret)
 {
@@ -243,7 +250,7 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         lock_drop(&v->tree);
         keep_try(v, i);
         if (r == 0)
-            r = S_ISDIR(mode) ? marker_put(v, i) : make_object(v, i, body);
+            r = S_ISDIR(mode) ? make_dir(v, dir, i) : make_object(v, i, body);
         crash_point("name.made");
         inode_io_drop(v, i);
         lock_take(&v->tree);

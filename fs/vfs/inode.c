@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "idle.h"
 #include "keep.h"
+#include "outbox.h"
 #include "validate.h"
 
 static uint64_t name_hash(const struct inode *dir, const char *name)
@@ -284,7 +285,7 @@ bool inode_is_stale_locked(const struct vfs *v, const struct inode *i)
 
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i)
 {
-    return (i->is_new || i->is_dirty) && !inode_is_dir(i) &&
+    return (inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty) &&
            (!inode_is_gone_locked(v, i) || inode_is_stale_locked(v, i));
 }
 
@@ -305,7 +306,7 @@ struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns)
 
         if (found != NULL)
             return found;
-        if (!inode_is_dir(i) && (i->is_new || i->is_dirty) && i->dirty_since_ns <= since_ns)
+        if ((inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty) && i->dirty_since_ns <= since_ns)
             return i;
     }
     return NULL;

@@ -81,6 +81,7 @@ struct inode {
     bool out_is_behind;            /* and it was changed since */
     bool is_guessed;               /* a directory that a start made from keys (replay.c) */
     bool is_new;                   /* made here, nothing of it in the bucket yet */
+    bool is_blank;                 /* a new directory that waits, and nothing below it is there either (makedir.h) */
     bool is_excl;                  /* made with O_EXCL */
     bool is_replacing;             /* new, and renamed onto an object, whichever version is there */
     bool is_over_removed;          /* the object was removed here before this one was made */
@@ -191,6 +192,7 @@ struct vfs {
     struct cond writeback_due;
     pthread_t writeback_thread;
     struct cond out_due;
+    struct cond makedir_over; /* nobody has that one's claim */
     struct cond removal_over; /* one is not busy any more, or gone */
     struct budget unsent; /* outroom.c */
     struct budget lists, lists_alone, lists_cached, kept; /* listroom.h */
@@ -223,11 +225,12 @@ void inode_io_take(struct vfs *v, struct inode *i);
 void inode_io_drop(struct vfs *v, struct inode *i);
 void inode_unref_locked(struct vfs *v, struct inode *i);
 void inode_unref(struct vfs *v, struct inode *i);
-/* A file at or below top whose bytes or attributes wait for a commit since then or longer (INT64_MAX:
- * at all), or NULL. */
+/* A file below top whose bytes or attributes, or a directory whose marker (commit=local) waits for a commit since then
+ * or longer (INT64_MAX: at all), or NULL. */
 struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns);
 bool inode_is_gone_locked(const struct vfs *v, const struct inode *i);
-/* Bytes or attributes wait for a commit, or for an error: not those of a file removed here. */
+/* Bytes or attributes wait for a commit, or for an error: not those of a file removed here. Or the marker of a directory
+ * that has an entry in the journal. */
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i);
 bool inode_is_stale_locked(const struct vfs *v, const struct inode *i); /* gone, not by us */
 /* The object is now this one (size, ETag): pages that the kernel had of the version before it are
@@ -402,7 +405,7 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
 _must_check_ int commit_upload(struct vfs *v, const struct upload_req *req, struct store_obj *ret);
 
 /* --- marker.c --- */
-/* With the directory's io held. Its attributes as the bucket has them, if what is known is so old. 0 (also where
+/* With the directory's io held, or its claim (makedir.h). Its attributes as the bucket has them, if what is known is so old. 0 (also where
  * there is no marker); -errno. */
 int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns);
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "keep.h"
+#include "makedir.h"
 
 #define TRIES 3
 
@@ -236,6 +237,8 @@ static int add_name(struct vfs *v, struct linking *l, struct vfs_entry *ret)
     lock_drop(&v->tree);
     if (r == 0)
         r = content_open(v, l->i);
+    if (r == 0)
+        r = makedir_settle(v, l->dir);
     if (r == 0)
         r = removal_settle(v, l->to);
     if (r >= 0)

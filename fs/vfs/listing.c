@@ -310,6 +310,7 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     struct dir_snapshot *s = calloc(1, sizeof(*s));
     struct listroom room = {.v = v};
     char key[VFS_KEY_MAX + 2];
+    bool is_blank;
     unsigned change;
     int r;
 
@@ -318,9 +319,12 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     s->v = v;
     lock_take(&v->tree);
     change = dir->subdirs_change;
+    is_blank = dir->is_blank; /* MKD-2 */
     r = inode_key_locked(v, dir, NULL, key);
     lock_drop(&v->tree);
-    if (r == 0)
+    if (is_blank)
+        s->list.listed_ns = clock_boot_ns();
+    if (r == 0 && !is_blank)
         r = take(v, dir, key, &room, &s->list);
     lock_take(&v->tree);
     if (r == 0)

@@ -136,7 +136,7 @@ static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, cons
  * finds out what else is there. */
 static bool stays_locked(struct inode *i)
 {
-    return inode_is_dir(i) ? inode_find_dirty_locked(i, INT64_MAX) != NULL : i->is_new || i->is_dirty;
+    return i->is_new || (inode_is_dir(i) ? inode_find_dirty_locked(i, INT64_MAX) != NULL : i->is_dirty);
 }
 
 /* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is
@@ -211,7 +211,7 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
         return r;
     i = inode_child_locked(v, dir, name);
     *ret_was_dir = i != NULL && inode_is_dir(i);
-    if (i == NULL && removal_stands_locked(v, key)) /* REM-2 */
+    if (i == NULL && (dir->is_blank || removal_stands_locked(v, key))) /* MKD-2, REM-2 */
         return -ENOENT;
     if (i == NULL || !dentry_is_fresh_locked(v, dentry_find_locked(v, dir, name)) || (anew && !i->is_new && !i->is_dirty))
         return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Markers of directories: empty objects that hold their attributes. All of one size and content have
  * one ETag, so no condition meets a change of attributes. */
-#include "internal.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <string.h>
@@ -161,7 +161,7 @@ void marker_keep(struct vfs *v, struct inode *dir)
     bool needed;
 
     lock_take(&v->tree);
-    needed = dir != v->locked.root && dir->parent != NULL && !store_etag_is_set(&dir->etag);
+    needed = dir != v->locked.root && dir->parent != NULL && !store_etag_is_set(&dir->etag) && !outbox_waits(dir);
     lock_drop(&v->tree);
     if (needed && marker_put(v, dir) < 0)
         log_debug("dir.marker", "cause=%s",

@@ -176,11 +176,13 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     replaces = o->seq == 0 && over != NULL ? over->seq : o->seq;
     if (r == 0)
         r = outgoing_set_doubts(&next, &rec); /* after the journal nothing may fail */
-    if (r == 0)
+    if (r == 0 && !inode_is_dir(i))
         r = data_state_get(i->data, &rec.bytes);
     if (r == 0)
         r = outrec_encode(&rec, &text);
-    if (r == 0)
+    if (r == 0 && inode_is_dir(i))
+        r = journal_put(v->conf.journal, text.data, text.len, NULL, 0, replaces, &seq);
+    else if (r == 0)
         r = data_journal(i->data, v->conf.journal, text.data, text.len, replaces, &seq);
     if (r < 0) {
         if (over != NULL)
@@ -195,7 +197,8 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     free(o->doubts);
     o->doubts = next.doubts;
     o->n_doubts = next.n_doubts;
-    o->is_tried = o->is_replayed = false;
+    if (!inode_is_dir(i)) /* whose marker has no mark, so it is found by a look */
+        o->is_tried = o->is_replayed = false;
     lock_take(&v->tree);
     if (over != NULL)
         took_over_locked(i, to, &rec);
@@ -215,6 +218,11 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     if (over != NULL)
         removal_took(v, over, true, replaces == over->seq);
     return 0;
+}
+
+int outbox_put(struct vfs *v, struct inode *i)
+{
+    return put(v, i, NULL);
 }
 
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i)

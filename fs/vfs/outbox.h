@@ -22,7 +22,7 @@ struct outgoing {
     struct outgoing *prev, *next; /* in the order of acknowledgement; under v->tree, as seq, */
     uint64_t seq;                 /* of the entry */
     uint64_t order;               /* of the first entry since the bucket had it */
-    bool is_busy;                 /* a sender has it */
+    bool is_busy;                 /* a sender has it; of a directory: its claim (makedir.h) */
     size_t counted;               /* of v->unsent */
     int64_t retry_ns;             /* not before */
     unsigned tries;               /* that failed */
@@ -49,6 +49,8 @@ struct outbox_place {
 /* What a close, or under commit=local an fsync, waits for: what is dirty is in the journal. What
  * can't be, and has no entry, is committed. 0, or the errno of the close. */
 int outbox_commit(struct vfs *v, struct inode *i);
+/* The inode as it is now becomes its entry. For a directory: of makedir.c, with its claim if it has one already. */
+_must_check_ int outbox_put(struct vfs *v, struct inode *i);
 /* Before it is sent at the end of a mount: what a close that waits for room has yet to journal, so that it is safe
  * if the sending hangs. Best effort. */
 void outbox_keep(struct vfs *v, struct inode *i);
@@ -105,12 +107,13 @@ size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went
 /* Tries those whose close returned before that number of the journal, but what a writer has open again. 0: all of them went; the
  * first -errno. has_names: the caller has names, also for writing. */
 int outbox_send_older(struct vfs *v, uint64_t before, bool has_names);
-/* The links and nodes in this directory that were made before the call and wait. 0; the first -errno. */
+/* The directories, links and nodes in this directory that were made before the call and wait. 0; the first -errno. */
 int outbox_send_names(struct vfs *v, const struct inode *dir);
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 /* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */
 uint64_t outbox_oldest_locked(const struct vfs *v);
+void outbox_try_later(struct vfs *v, struct inode *i, int r); /* it has an entry; r: why */
 int64_t outbox_retry_ns(unsigned tries); /* from now, after so many in vain */
 bool outbox_is_final(int r);             /* no time and no other client will make it good */
 void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in the journal */

@@ -11,7 +11,7 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 3 /* of what older ones can't say: a device number */
+#define REC_VERSION 3 /* of what older ones can't say: a device number; of a directory */
 #define REC_WITHOUT_RDEV 2
 #define REC_WITHOUT_ORDER 1
 #define EDITS_MAX 64
@@ -64,10 +64,10 @@ static void put_attr(struct buf *out, const struct objattr *a)
 
 int outrec_encode(const struct outrec *r, struct buf *out)
 {
-    const bool has_rdev = r->attr.rdev != 0; /* else an older s3efs can read it, too */
+    const bool is_newest = r->attr.rdev != 0 || S_ISDIR(r->attr.mode); /* else an older s3efs can read it, too */
 
     buf_add(out, MAGIC, strlen(MAGIC));
-    buf_addc(out, has_rdev ? REC_VERSION : REC_WITHOUT_RDEV);
+    buf_addc(out, is_newest ? REC_VERSION : REC_WITHOUT_RDEV);
     put_str(out, r->key);
     put_attr(out, &r->attr);
     put_str(out, r->etag.s);
@@ -94,7 +94,7 @@ int outrec_encode(const struct outrec *r, struct buf *out)
         put_u64(out, r->bytes.ext[i].len);
     }
     put_u64(out, r->order);
-    if (has_rdev)
+    if (is_newest)
         put_u64(out, r->attr.rdev);
     return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
 }
@@ -149,10 +149,9 @@ static void get_mark(struct cursor *c, char ret[UPLOAD_MARK_SIZE])
     c->is_bad |= !upload_mark_is_valid(ret);
 }
 
-/* What an object without a slash at its key's end can be. */
-static bool is_file(mode_t mode)
+static bool is_type(mode_t mode)
 {
-    return S_ISREG(mode) || S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode);
+    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode);
 }
 
 static void get_attr(struct cursor *c, struct objattr *a)
@@ -164,7 +163,7 @@ static void get_attr(struct cursor *c, struct objattr *a)
     a->atime_ns = (int64_t)get_u64(c);
     a->mtime_ns = (int64_t)get_u64(c);
     a->ctime_ns = (int64_t)get_u64(c);
-    c->is_bad |= !is_file(a->mode) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
+    c->is_bad |= !is_type(a->mode) || (a->mode & ~(mode_t)(S_IFMT | 07777)) != 0;
     c->is_bad |= strlen(a->id) != 32 || strspn(a->id, "0123456789abcdef") != 32;
 }
 
@@ -228,7 +227,8 @@ static void check(struct cursor *c, const struct outrec *r)
 {
     size_t n = strlen(r->key);
 
-    c->is_bad |= c->p != c->end || n == 0 || r->key[n - 1] == '/';
+    c->is_bad |= c->p != c->end || n == 0 || (n > 0 && r->key[n - 1] == '/') != S_ISDIR(r->attr.mode);
+    c->is_bad |= S_ISDIR(r->attr.mode) && (n < 2 || r->bytes.n > 0 || r->bytes.size > 0 || r->obj_size > 0);
     c->is_bad |= r->bytes.size > DATA_SIZE_MAX || r->obj_size > DATA_SIZE_MAX;
     c->is_bad |= r->bytes.base_valid > r->obj_size || r->bytes.base_valid > r->bytes.size;
     c->is_bad |=

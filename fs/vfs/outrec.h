@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the journal says of a file whose close has returned and whose bytes are not in the bucket
- * yet (commit=local, outbox.c): all that its one commit needs after a crash, but for the bytes,
+ * yet, or of a directory whose marker is not (commit=local, outbox.c): all that its one commit needs after a crash, but for the bytes,
  * which stand in the entry's stage. Pure. The encoding has a version and is read as if a stranger
  * had written it. */
 #ifndef S3EFS_VFS_OUTREC_H
@@ -41,7 +41,7 @@ struct outrec {
 
 /* Appends to out; -ENOMEM, -E2BIG. */
 _must_check_ int outrec_encode(const struct outrec *r, struct buf *out);
-/* 0 or -EBADMSG, -ENOMEM (then *ret is zeroed). What is given is whole: a key that a file can have,
+/* 0 or -EBADMSG, -ENOMEM (then *ret is zeroed). What is given is whole: a key that a file can have, or a directory,
  * extents in order and within the size, marks and headers without strange bytes. */
 _must_check_ int outrec_decode(const void *data, size_t len, struct outrec *ret);
 void outrec_done(struct outrec *r); /* idempotent; legal on a zeroed struct */

@@ -4,7 +4,7 @@
 #include "access.h"
 #include "idle.h"
 #include "listroom.h"
-#include "outbox.h"
+#include "makedir.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -64,6 +64,11 @@ int vfs_fsyncdir(struct vfs *v, uint64_t fh)
     lock_take(&v->tree);
     r = inode_key_locked(v, h->inode, NULL, key);
     lock_drop(&v->tree);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&v->names);
+        r = makedir_settle(v, h->inode);
+        pthread_rwlock_unlock(&v->names);
+    }
     if (r == 0)
         r = outbox_send_names(v, h->inode);
     return r == 0 ? removal_settle_below(v, key, false) : r;

@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "keep.h"
 #include "link.h"
+#include "makedir.h"
 #include "outbox.h"
 #include "removal.h"
 #include "rename.h"
@@ -208,18 +209,48 @@ static int key_of_dir(struct vfs *v, const struct inode *dir, const struct inode
     return r;
 }
 
+/* Nothing of it was ever sent: what another client has made under its name stays. */
+static bool is_here_alone(struct vfs *v, const struct inode *i)
+{
+    bool is_it;
+
+    lock_take(&v->tree);
+    is_it = i->is_blank && outbox_waits(i) && !i->out->is_tried && i->child == NULL;
+    lock_drop(&v->tree);
+    return is_it;
+}
+
+static int remove_stored(struct vfs *v, struct inode *dir, struct inode *i, const char *key)
+{
+    int r = check_empty(v, i, key);
+
+    if (r < 0)
+        return r;
+    marker_keep(v, dir);
+    keep_try(v, i);
+    return remove_marker(v, i, key);
+}
+
+/* The entry of one that waits goes last: until then it is not removed. */
+static int remove_keys(struct vfs *v, struct inode *dir, struct inode *i, const char *key)
+{
+    int r = 0;
+
+    if (!makedir_claim(v, i))
+        return makedir_forget(v, i) ?: remove_stored(v, dir, i, key);
+    if (!is_here_alone(v, i))
+        r = remove_stored(v, dir, i, key);
+    if (r == 0)
+        r = outbox_forget(v, i);
+    makedir_release(v, i);
+    return r;
+}
+
 static int remove_dir(struct vfs *v, struct inode *dir, struct inode *i)
 {
     char key[VFS_KEY_MAX + 2];
-    int r = key_of_dir(v, dir, i, key);
+    int r = key_of_dir(v, dir, i, key) ?: remove_keys(v, dir, i, key);
 
-    if (r == 0)
-        r = check_empty(v, i, key);
-    if (r == 0) {
-        marker_keep(v, dir);
-        keep_try(v, i);
-        r = remove_marker(v, i, key);
-    }
     if (r < 0)
         return r;
     /* Children that the kernel still knows were removed by others. */

@@ -29,6 +29,7 @@
 #include "base/sys.h"
 #include "keep.h"
 #include "link.h"
+#include "makedir.h"
 #include "outbox.h"
 #include "removal.h"
 #include "rename.h"
@@ -284,6 +285,14 @@ static int file_keys(struct vfs *v, const struct rename_names *n, const struct i
     return r;
 }
 
+/* What must be in the bucket before an object can come there: 0 (whatever is there then) or -errno. */
+static int settle_target(struct vfs *v, const struct rename_names *n, const char *to)
+{
+    int r = makedir_settle(v, n->new_dir) ?: removal_settle(v, to);
+
+    return r < 0 ? r : 0;
+}
+
 /* With names and both io locks held. */
 static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
                        struct inode *over, unsigned flags)
@@ -302,10 +311,9 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         return r;
     if (is_unsent)
         return move_new(v, n, i, over, to, flags);
-    r = removal_settle(v, to);
+    r = settle_target(v, n, to);
     if (r < 0)
         return r;
-    r = 0;
     if (i->out != NULL || i->torn != 0 || i->failed != 0 || i->is_stale || i->attr.link_gen != 0 ||
         over_is_link)
         r = commit_inode(v, i); /* says what is wrong with it */

@@ -5,7 +5,7 @@
  * anywhere, the rename is carried on by this mount or another one (mend.c). Files with unsaved
  * bytes are committed first. */
 #include "keep.h"
-#include "outbox.h"
+#include "makedir.h"
 #include "removal.h"
 #include "rename.h"
 
@@ -208,6 +208,8 @@ static int prepare(struct move *m, struct inode *i, struct inode *over)
     int r = commit_tree(m->v, i);
 
     if (r == 0)
+        r = makedir_forget_below(m->v, i);
+    if (r == 0)
         r = localise_open(m->v, i);
     return r == 0 ? check_target(m->v, over, m->claim->what.to) : r;
 }
@@ -363,10 +365,27 @@ static int take_names_settled(struct vfs *v, const struct rename_names *n, const
     }
 }
 
+/* Both directories themselves, and what the new name is in, are in the bucket: they never wait again. */
+static int settle_dirs(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    r = makedir_ready(v, i);
+    if (r == 0 && over != NULL)
+        r = makedir_ready(v, over);
+    if (r == 0)
+        r = makedir_settle(v, n->new_dir);
+    pthread_rwlock_unlock(&v->names);
+    return r;
+}
+
 int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
 {
-    int r = take_names_settled(v, n, i);
+    int r = settle_dirs(v, n, i, over);
 
+    if (r == 0)
+        r = take_names_settled(v, n, i);
     if (r < 0)
         return r;
     r = rename_held(v, n, i, over);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The start of a mount whose journal has entries: each becomes the file that it was when its close
  * returned, in the tree before the kernel asks, and goes to the senders (outbox.h). Of directories
- * nothing is known but that they are there: a lookup asks for the rest. */
-#include "outbox.h"
+ * that have no entry nothing is known but that they are there: a lookup asks for the rest. */
+#include "makedir.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -287,11 +287,37 @@ static int restore(struct vfs *v, uint64_t seq, struct outrec *rec, bool has_fil
     return r == 0 ? insert(v, seq, rec, f) : r;
 }
 
+/* A directory. What the bucket has below it, if its marker was sent after all, is asked for. */
+static int replay_dir(struct vfs *v, uint64_t seq, struct outrec *rec)
+{
+    struct outgoing *o = replay_marks(rec);
+    struct inode *dir = NULL, *i = NULL;
+    const char *name;
+    int r = o != NULL ? 0 : -ENOMEM;
+
+    rec->key[strlen(rec->key) - 1] = '\0';
+    lock_take(&v->tree);
+    if (r == 0)
+        r = walk_locked(v, rec->key, &dir, &name);
+    if (r == 0)
+        r = step_locked(v, dir, name, &i);
+    if (r == 0 && i->out != NULL)
+        r = err_set(-EEXIST, "another entry is of this directory");
+    if (r == 0)
+        makedir_replay_locked(v, i, rec, steal(&o), seq);
+    inode_unref_locked(v, i != NULL ? i : dir);
+    lock_drop(&v->tree);
+    outgoing_free(o);
+    return r;
+}
+
 static int replay_file_entry(struct vfs *v, uint64_t seq, const void *text, size_t len, bool has_file,
                              struct outrec *rec)
 {
     int r = outrec_decode(text, len, rec);
 
+    if (r == 0 && S_ISDIR(rec->attr.mode))
+        return replay_dir(v, seq, rec);
     if (r == 0)
         r = restore(v, seq, rec, has_file);
     if (r == 0 && rec->is_replacing) /* it had taken that over, and a crash came before it was dropped */
@@ -315,7 +341,7 @@ int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_f
     log_error("journal.entry",
               "seq=%llu key=%s error=%d cause=%s effect=\"it stays in the journal\"",
               (unsigned long long)seq, LOG_Q(rec.key), -r, LOG_Q(err_text()));
-    reread_add(v, seq, !is_removal && r != -EBADMSG);
+    reread_add(v, seq, !is_removal && r != -EBADMSG && !S_ISDIR(rec.attr.mode));
     return 0;
 }
 

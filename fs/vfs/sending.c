@@ -3,7 +3,7 @@
  * longest ago, and commits that as a close would, but under OUT-1..4 (outbox.h). What the bucket refuses for good goes to
  * lost+found; all else is tried again, for ever, also on a soft mount. A file that its writer has
  * changed again since its last close is not sent half: it waits for the next close. */
-#include "outbox.h"
+#include "makedir.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ int64_t outbox_retry_ns(unsigned tries)
     return clock_boot_ns() + (wait < RETRY_MAX_NS ? wait : RETRY_MAX_NS);
 }
 
-static void try_later(struct vfs *v, struct inode *i, int r)
+void outbox_try_later(struct vfs *v, struct inode *i, int r)
 {
     unsigned tries;
 
@@ -94,8 +94,11 @@ static void give_up(struct vfs *v, struct inode *i, int r)
 int outbox_send(struct vfs *v, struct inode *i)
 {
     bool is_owed, is_barred;
-    int r = commit_inode_unwaited(v, i);
+    int r;
 
+    if (inode_is_dir(i))
+        return makedir_send(v, i);
+    r = commit_inode_unwaited(v, i);
     if (i->out == NULL)
         return r;
     lock_take(&v->tree);
@@ -108,13 +111,13 @@ int outbox_send(struct vfs *v, struct inode *i)
 
         r = outbox_forget(v, i);
         if (r < 0)
-            try_later(v, i, r);
+            outbox_try_later(v, i, r);
         return is_done ? 0 : r;
     }
     if (r < 0 && (is_barred || outbox_is_final(r)))
         give_up(v, i, r);
     else
-        try_later(v, i, r);
+        outbox_try_later(v, i, r);
     return r;
 }
 
@@ -135,6 +138,25 @@ static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
     return NULL;
 }
 
+/* The same of a directory; who else is at it is waited for. */
+static int send_dir_locked(struct vfs *v, struct inode *dir, bool has_names)
+{
+    int r;
+
+    dir->refs++;
+    lock_drop(&v->tree);
+    if (!has_names)
+        pthread_rwlock_rdlock(&v->names);
+    r = makedir_send(v, dir);
+    if (!has_names)
+        pthread_rwlock_unlock(&v->names);
+    lock_take(&v->tree);
+    if (r < 0 && dir->out != NULL && dir->out->retry_ns <= clock_boot_ns()) /* one that it is in failed */
+        dir->out->retry_ns = outbox_retry_ns(dir->out->tries++);
+    inode_unref_locked(v, dir);
+    return r;
+}
+
 /* With v->tree held, which it drops meanwhile. 0: it was sent; 1: it does not wait, or not for us; -errno: it waits on.
  * Who has names for writing leaves telling the kernel to the next call about the file. */
 static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
@@ -145,6 +167,8 @@ static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
     bool still;
     int r = 1;
 
+    if (inode_is_dir(i))
+        return send_dir_locked(v, i, has_names);
     o->is_busy = true;
     i->refs++;
     lock_drop(&v->tree);
@@ -201,7 +225,7 @@ int outbox_send_older(struct vfs *v, uint64_t before, bool has_names)
     return r < 0 ? r : 0;
 }
 
-/* The next link or node of a directory in the order that waits. */
+/* The next directory, link or node of a directory in the order that waits. */
 static struct outgoing *in_locked(const struct vfs *v, const struct inode *dir, uint64_t after)
 {
     struct outgoing *o = v->locked.out_first;

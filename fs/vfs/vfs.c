@@ -82,6 +82,7 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
     cond_init(&v->writeback_due);
     cond_init(&v->far_over);
     cond_init(&v->out_due);
+    cond_init(&v->makedir_over);
     cond_init(&v->removal_over);
     budget_init(&v->unsent, conf->unsent_max);
     budget_init(&v->lists, conf->lists_max - conf->lists_max / 4);
@@ -237,6 +238,7 @@ void vfs_free(struct vfs *v)
     cond_done(&v->writeback_due);
     cond_done(&v->far_over);
     cond_done(&v->out_due);
+    cond_done(&v->makedir_over);
     cond_done(&v->removal_over);
     budget_done(&v->unsent);
     free(v->locked.unread.seqs);
@@ -293,7 +295,7 @@ static int drain_one(struct vfs *v, struct inode *i)
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     outbox_keep(v, i);
-    r = i->out != NULL ? outbox_send(v, i) : commit_inode_unwaited(v, i);
+    r = inode_is_dir(i) || i->out != NULL ? outbox_send(v, i) : commit_inode_unwaited(v, i);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     inode_tell_kernel(v, i);
@@ -374,7 +376,7 @@ static void count_inode(struct map_link *l, void *arg)
 
     c->st->inodes++;
     c->st->open_files += i->n_open;
-    if (!(i->is_new || i->is_dirty) || inode_is_dir(i))
+    if (inode_is_dir(i) ? !outbox_waits(i) : !(i->is_new || i->is_dirty))
         return;
     c->st->dirty_files++;
     if (i->data != NULL)

@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "keep.h"
-#include "outbox.h"
+#include "makedir.h"
 #include "xattr_code.h"
 
 #define USER "user."
@@ -316,8 +316,10 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
  * once. */
 static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
 {
-    int r = marker_see(v, i, v->conf.acregmin_ns);
+    int r = makedir_ready(v, i);
 
+    if (r == 0)
+        r = marker_see(v, i, v->conf.acregmin_ns);
     if (r < 0)
         return r;
     for (int tries = 0;; tries++) {

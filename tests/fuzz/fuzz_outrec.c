@@ -8,8 +8,8 @@ static void check_whole(const struct outrec *r)
 {
     const struct data_state *b = &r->bytes;
 
-    CHECK(r->key[0] != '\0' && r->key[strlen(r->key) - 1] != '/');
-    CHECK(!S_ISDIR(r->attr.mode) && strlen(r->attr.id) == 32);
+    CHECK(r->key[0] != '\0' && (r->key[strlen(r->key) - 1] == '/') == S_ISDIR(r->attr.mode));
+    CHECK(strlen(r->attr.id) == 32);
     CHECK(upload_mark_is_valid(r->mark) && r->n_doubts <= OUTREC_DOUBTS);
     CHECK(b->base_valid <= b->size && b->base_valid <= r->obj_size && b->size <= DATA_SIZE_MAX);
     for (size_t i = 0; i < b->n; i++) {

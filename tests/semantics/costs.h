@@ -24,6 +24,8 @@ int do_local_rename(struct rig *r);
 int do_local_unlink(struct rig *r);
 int have_sent(struct rig *r);
 int do_local_symlink(struct rig *r);
+int do_local_mkdir(struct rig *r);
+int do_local_mkdir_only(struct rig *r);
 int do_local_unlink_only(struct rig *r);
 int do_local_anew(struct rig *r);
 int do_local_chmod(struct rig *r);

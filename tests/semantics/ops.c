@@ -550,6 +550,8 @@ const struct op costs_ops[] = {
     {"chmod of an unsent file, and what is sent", have_unsent, do_local_chmod},
     {"unlink of an unsent file", have_unsent, do_local_unlink},
     {"symlink under commit=local, and what is sent", with_local, do_local_symlink},
+    {"mkdir under commit=local, and creat, write, close and ls in it", with_local, do_local_mkdir_only},
+    {"the same of a directory, and what is sent", with_local, do_local_mkdir},
     {"unlink of a stored file under commit=local", have_sent, do_local_unlink_only},
     {"the same, and what is sent", have_sent, do_local_unlink},
     {"unlink of a stored file and creat, write, close of that name, and what is sent", have_sent, do_local_anew},

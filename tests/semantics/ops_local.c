@@ -82,6 +82,24 @@ int do_local_symlink(struct rig *r)
     return vfs_drain(r->vfs);
 }
 
+int do_local_mkdir_only(struct rig *r)
+{
+    struct vfs_entry e = {0};
+    char names[16];
+    int x = vfs_mkdir(r->vfs, &r->ctx, VFS_ROOT, "d", 0755, &e);
+
+    if (x == 0)
+        x = rig_put(r, "d/f", "text", 4) ?: rig_ls(r, "d", names, sizeof(names));
+    if (e.node != 0)
+        vfs_forget(r->vfs, e.node, 1);
+    return x;
+}
+
+int do_local_mkdir(struct rig *r)
+{
+    return do_local_mkdir_only(r) ?: vfs_drain(r->vfs);
+}
+
 int do_local_unlink_only(struct rig *r)
 {
     return rig_unlink(r, "f");

@@ -44,7 +44,7 @@ SOME = {"versitygw": {"files", "unsent", "replay", "parts", "abort"}, "ceph": {"
 COPIES = {"upload.before_copy", "upload.after_copy"}
 PARTS = {"parts", "abort"}
 # Passes that are tried besides the first one; with --long every one that there is.
-MORE = {"local.journaled": (9, 11), "journal.committed": (9, 12), "journal.linked": (10,), "upload.part_sent": (3,),
+MORE = {"local.journaled": (10, 12), "journal.committed": (11, 14), "journal.linked": (10,), "upload.part_sent": (3,),
         "rename.copied_one": (4,), "rename.deleted_one": (3,), "lock.written": (2,), "link.commit_spread": (2,),
         "upload.after_put": (3,), "commit.stored": (3,), "local.sent": (3,), "intent.claimed": (2,)}
 
@@ -185,6 +185,7 @@ def files(c):
 def unsent(c):
     c.start()
     c.mkdir()
+    c.drain()  # or the senders would wait for it
     with c.site.bucket.no_writes():
         for i in range(SENDERS):  # each sender has its hands full
             c.write(f"busy{i}", b"busy")
@@ -195,6 +196,8 @@ def unsent(c):
         c.rename("other", "moved")
         c.write("third", b"third")
         c.unlink("moved")
+        c.mkdir("dir")
+        c.write("dir/inside", b"inside")
     c.drain()
 
 
@@ -207,6 +210,8 @@ def replay(c):
         for i in range(3):
             c.write(f"new{i}", b"%d" % i * 2000)
         c.write("old", b"new bytes of old")
+        c.mkdir("dir")
+        c.write("dir/inside", b"inside")
         c.kill()
     c.start()
     c.drain()

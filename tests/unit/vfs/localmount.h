@@ -36,6 +36,13 @@ static inline void put_text(const char *path, const char *text)
     assert_int_equal(rig_put(&rig, path, text, strlen(text)), 0);
 }
 
+/* With its marker in the bucket. */
+static inline void mkdir_stored(const char *path)
+{
+    assert_int_equal(rig_mkdir(&rig, path, 0755), 0);
+    assert_int_equal(outbox_run(rig.vfs), 1);
+}
+
 static inline uint64_t open_text(const char *path, int flags)
 {
     uint64_t fh;

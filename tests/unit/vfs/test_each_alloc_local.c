@@ -39,7 +39,7 @@ static void each_allocation_of_a_local_close(void **state)
     print_message("%s: %u tried\n", what, tried);
 }
 
-static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK};
+static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK, MKDIR};
 
 /* What they need to be there. */
 static void seed_files(void)

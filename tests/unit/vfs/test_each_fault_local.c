@@ -36,8 +36,8 @@ static int set_up(void **state)
     return 0;
 }
 
-static const int closes[] = {CREATE, OVERWRITE, APPEND, CHMOD, RENAME, UNLINK};
-static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK};
+static const int closes[] = {CREATE, OVERWRITE, APPEND, CHMOD, RENAME, UNLINK, MKDIR};
+static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK, MKDIR};
 
 /* What the unsent ones need to be there. */
 static void seed_files(void)

@@ -229,7 +229,7 @@ static void renamed_onto_it(void **state)
 static void what_needs_the_name_waits_for_it(void **state)
 {
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     put_stored("d/f", "text");
     put_stored("a", "text");
     put_stored("b", "text");
@@ -240,7 +240,7 @@ static void what_needs_the_name_waits_for_it(void **state)
     assert_no_object("d/f");
     assert_no_object("d/");
     assert_int_equal(rig_unlink(&rig, "a"), 0);
-    assert_int_equal(rig_mkdir(&rig, "a", 0755), 0);
+    mkdir_stored("a");
     assert_no_object("a");
     assert_int_equal(rig_unlink(&rig, "b"), 0);
     assert_int_equal(rig_link(&rig, "c", "b"), 0);
@@ -349,7 +349,7 @@ static void a_symbolic_link_in_the_place_of_a_file(void **state)
 static void a_directory_is_renamed(void **state)
 {
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     put_stored("d/f", "text");
     put_stored("d/g", "more");
     assert_int_equal(rig_unlink(&rig, "d/f"), 0);
@@ -489,7 +489,7 @@ static void many_at_once(void **state)
     struct vfs_entry e;
 
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     assert_int_equal(rig_walk(&rig, "d", &e), 0); /* the kernel knows it */
     for (int k = 0; k < 1000; k++) {
         char name[16];
@@ -809,7 +809,7 @@ static void fsync_of_a_directory(void **state)
     uint64_t fh;
 
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     put_stored("d/f", "text");
     put_stored("g", "text");
     assert_int_equal(rig_walk(&rig, "d", &e), 0);

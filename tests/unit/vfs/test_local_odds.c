@@ -245,6 +245,38 @@ static void no_name_goes_before_its_entry(void **state)
     assert_object("h", "more");
 }
 
+/* The same of directories, which a crash would make again under their old names. */
+static void no_directory_goes_before_its_entry(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    assert_int_equal(rig_mkdir(&rig, "e", 0755), 0);
+    assert_int_equal(rig_mkdir(&rig, "e/sub", 0755), 0);
+    assert_int_equal(rig_mkdir(&rig, "g", 0755), 0);
+    disk_is_full(true);
+    assert_int_equal(outbox_run(rig.vfs), 4);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    disk_is_full(false);
+    assert_int_equal(entries(), 4);
+    disk_is_full(true);
+    assert_true(rig_rename(&rig, "e", "f", 0) < 0);
+    assert_true(rig_rmdir(&rig, "d") < 0);
+    assert_true(rig_chmod(&rig, "g", 0700) < 0);
+    disk_is_full(false);
+    clock_fake_add(120 * NS_PER_S);
+    assert_object("d/", "");
+    assert_object("e/sub/", "");
+    assert_int_equal(rig_chmod(&rig, "g", 0700), 0);
+    assert_int_equal(rig_rename(&rig, "e", "f", 0), 0);
+    assert_object("f/sub/", "");
+    assert_int_equal(entries(), 1);
+    assert_int_equal(rig_crash(&rig), 0);
+    send_all(1);
+    assert_no_object("e/");
+    assert_no_object("e/sub/");
+    assert_object("d/", "");
+}
+
 /* The same, and nobody comes: the sender drops it when it can. */
 static void an_entry_is_dropped_later(void **state)
 {
@@ -299,6 +331,7 @@ int main(void)
         L(a_stored_file_over_an_unsent_one),
         L(attributes_given_up_under_a_writer),
         L(no_name_goes_before_its_entry),
+        L(no_directory_goes_before_its_entry),
         L(an_entry_is_dropped_later),
     };
 

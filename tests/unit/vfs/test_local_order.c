@@ -38,6 +38,9 @@ static const char *const scenarios[] = {
     "put a 1, put b 2, put c 3, send, unlink a, unlink b, put a 4, rename c b, put c 5, unlink c, send",
     "put a 1, send, unlink a, put t 1, rename t a, unlink a, put a 1, unlink a, send",
     "mkdir d, put d/f F, send, unlink d/f, put d/f G, unlink d/f, rmdir d, put d D, send",
+    "mkdir d, mkdir d/f, rmdir d/f, put d/f F, send, mkdir e, rename d/f e/f, rmdir d, mkdir d, send",
+    "mkdir d, mkdir e, mkdir e/f, rmdir d, rename e d, mkdir e, rmdir e, put e E, send",
+    "put a A, send, mkdir d, rename a d/f, mkdir e, put e/g G, rename e/g a, rmdir e, send",
 };
 
 static void parse(const char *script, struct step steps[STEPS])
@@ -275,6 +278,8 @@ static const char *compare(const struct world *w, bool in_bucket)
                                         : r == 0 && same_text(data, (size_t)obj.size, want);
             store_obj_done(&obj);
             free(data);
+            snprintf(buf, sizeof(buf), "%s/", all[k]);
+            ok = ok && memstore_get(gate.inner, buf, NULL, NULL) == (is_dir ? 0 : STORE_NOT_FOUND);
         } else if (want == NULL || is_dir) {
             r = rig_stat(&rig, all[k], &st);
             ok = is_dir ? r == 0 && S_ISDIR(st.st_mode) : r == -ENOENT || r == -ENOTDIR;
@@ -411,6 +416,43 @@ _printf_(2, 3) static void say(char script[512], const char *fmt, ...)
     va_end(ap);
 }
 
+static bool has_names(const struct world *w, const char *dir)
+{
+    for (size_t k = 0; k < w->n; k++)
+        if (strncmp(w->v[k].name, dir, strlen(dir)) == 0 && w->v[k].name[strlen(dir)] == '/')
+            return true;
+    return false;
+}
+
+/* Of the directories d and e, and of what is in them. */
+static void make_dir_step(unsigned *seed, const struct world *w, struct step *s)
+{
+    const char *dir = (unsigned)rand_r(seed) % 2 == 0 ? "d" : "e", *other = dir[0] == 'd' ? "e" : "d";
+    unsigned which = (unsigned)rand_r(seed) % 4;
+    char file[4];
+
+    snprintf(file, sizeof(file), "%s/f", dir);
+    snprintf(s->a, sizeof(s->a), "%s", dir);
+    if (find(w, dir) == w->n) {
+        s->op = MKDIR;
+    } else if (which == 0 && find(w, other) == w->n) {
+        s->op = RENAME;
+        snprintf(s->b, sizeof(s->b), "%s", other);
+    } else if (which < 2 && !has_names(w, dir)) {
+        s->op = RMDIR;
+    } else if (which < 3 && find(w, file) < w->n) {
+        s->op = UNLINK;
+        snprintf(s->a, sizeof(s->a), "%s", file);
+    } else if (which < 3 && find(w, "a") < w->n) {
+        s->op = RENAME;
+        snprintf(s->a, sizeof(s->a), "a");
+        snprintf(s->b, sizeof(s->b), "%s", file);
+    } else {
+        s->op = PUT;
+        snprintf(s->a, sizeof(s->a), "%s", file);
+    }
+}
+
 static void make_script(unsigned *seed, char script[512])
 {
     static const char *const names[] = {"a", "b", "c", "t"};
@@ -423,7 +465,7 @@ static void make_script(unsigned *seed, char script[512])
         struct step s = {.op = END};
 
         snprintf(s.a, sizeof(s.a), "%s", name);
-        switch ((unsigned)rand_r(seed) % 8) {
+        switch ((unsigned)rand_r(seed) % 12) {
         case 0:
         case 1:
             s.op = is_there ? UNLINK : PUT;
@@ -437,11 +479,17 @@ static void make_script(unsigned *seed, char script[512])
         case 4:
             s.op = SEND;
             break;
+        case 5:
+        case 6:
+        case 7:
+        case 8:
+            make_dir_step(seed, &w, &s);
+            break;
         default:
             s.op = PUT;
             break;
         }
-        if (s.op == RENAME)
+        if (s.op == RENAME && s.b[0] == '\0')
             snprintf(s.b, sizeof(s.b), "%s", to);
         else if (s.op == PUT || s.op == APPEND) /* also the same bytes again: the same ETag */
             snprintf(s.b, sizeof(s.b), "%u", (unsigned)rand_r(seed) % 3);

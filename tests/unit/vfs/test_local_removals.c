@@ -166,8 +166,8 @@ static void rmdir_sends_the_closes_before_its_removals(void **state)
     int copy_was = 1;
 
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
-    assert_int_equal(rig_mkdir(&rig, "e", 0755), 0);
+    mkdir_stored("d");
+    mkdir_stored("e");
     put_stored("d/f", "text");
     put_text("e/f", "text");
     assert_int_equal(rig_unlink(&rig, "d/f"), 0);
@@ -186,7 +186,7 @@ static void rmdir_sends_the_closes_before_its_removals(void **state)
 static void rmdir_fails_and_the_order_stands(void **state)
 {
     (void)state;
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     put_stored("d/f", "text");
     put_text("b", "text");
     assert_int_equal(rig_unlink(&rig, "d/f"), 0);
@@ -247,7 +247,7 @@ static void rename_d(unsigned n, struct removing *x)
     char path[16];
 
     *x = (struct removing){.next = 1, .names = n};
-    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    mkdir_stored("d");
     for (unsigned k = 0; k < n; k++) {
         snprintf(path, sizeof(path), "d/f%u", k);
         put_stored(path, "text");

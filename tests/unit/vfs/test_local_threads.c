@@ -69,6 +69,29 @@ static int check_text(const char *path, const char *text)
     return n == (ssize_t)strlen(text) && memcmp(buf, text, (size_t)n) == 0 ? 0 : -EBADMSG;
 }
 
+/* One is made, used and removed, while it and what is in it may be sent, or not yet. */
+static int dir_round(const struct worker *w, const char *text)
+{
+    char dir[32], file[40];
+    int r, e = 0;
+
+    snprintf(dir, sizeof(dir), "d%u", w->id);
+    snprintf(file, sizeof(file), "%s/f", dir);
+    pthread_mutex_lock(&names);
+    r = rig_mkdir(&rig, dir, 0755);
+    pthread_mutex_unlock(&names);
+    if (r == 0)
+        r = put_named(file, text);
+    while (r == 0 && (e = rig_chmod(&rig, dir, 0700)) == -EIO)
+        ; /* it is sent, and the reply to the change was lost */
+    r = r ?: e ?: check_text(file, text) ?: unlink_named(file);
+    pthread_mutex_lock(&names);
+    if (r == 0)
+        r = rig_rmdir(&rig, dir);
+    pthread_mutex_unlock(&names);
+    return r;
+}
+
 static int one_round(struct worker *w, int k)
 {
     char path[32], tmp[32], gone[32], log[32], text[48];
@@ -93,7 +116,7 @@ static int one_round(struct worker *w, int k)
         r = unlink_named(gone) ?: put_named(gone, text) ?: check_text(gone, text) ?: unlink_named(gone);
     else if (r == 0)
         r = put_named(gone, text);
-    return r ?: check_text(log, w->log);
+    return r ?: check_text(log, w->log) ?: dir_round(w, text);
 }
 
 static void *work(void *arg)
