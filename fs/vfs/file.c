@@ -342,7 +342,7 @@ static void release_writer(struct vfs *v, struct handle *h)
         strict_end(v, i);
     lock_take(&v->tree);
     if (is_given_up)
-        inode_kernel_behind_locked(i); /* it has the pages that were refused */
+        inode_kernel_behind_locked(v, i); /* it has the pages that were refused */
     lock_drop(&v->tree);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "grown.h"
 #include "idle.h"
+#include "keep.h"
 #include "link.h"
 #include "validate.h"
 
@@ -44,6 +45,14 @@ static bool is_read_out_locked(const struct inode *i)
     return true;
 }
 
+/* Written down with the version: the next daemon finds that again, and nothing that has changed since. */
+void inode_kernel_behind_locked(struct vfs *v, struct inode *i)
+{
+    i->is_kernel_behind = true;
+    i->kernel_change++;
+    keep_node_locked(v, i);
+}
+
 void inode_tell_kernel(struct vfs *v, struct inode *i)
 {
     unsigned change;
@@ -58,8 +67,10 @@ void inode_tell_kernel(struct vfs *v, struct inode *i)
     if (v->conf.invalidate != NULL)
         v->conf.invalidate(v->conf.invalidate_arg, i->node);
     lock_take(&v->tree); /* only now: whoever comes meanwhile tells it too, and waits */
-    if (i->kernel_change == change)
+    if (i->kernel_change == change) {
         i->is_kernel_behind = false;
+        keep_node_locked(v, i);
+    }
     lock_drop(&v->tree);
 }
 
@@ -92,7 +103,7 @@ int inode_move(struct vfs *v, struct inode *i, const char *key, const struct sto
         return r;
     lock_take(&v->tree);
     inode_set_obj_locked(v, i, key, obj, asked);
-    inode_kernel_behind_locked(i);
+    inode_kernel_behind_locked(v, i);
     lock_drop(&v->tree);
     cache_obj_put(v->cache, key, obj, asked);
     return 0;

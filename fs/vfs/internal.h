@@ -310,11 +310,7 @@ void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
 /* With no lock held: the kernel drops what it has of the inode, if that is out of date; when this
  * returns it has, whoever told it. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
-static inline void inode_kernel_behind_locked(struct inode *i)
-{
-    i->is_kernel_behind = true;
-    i->kernel_change++;
-}
+void inode_kernel_behind_locked(struct vfs *v, struct inode *i);
 
 /* --- merge.c: a commit that meets another version (protocol 2) --- */
 void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append); /* a write */

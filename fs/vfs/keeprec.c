@@ -115,7 +115,8 @@ int keeprec_put_node(const struct inode *i, struct buf *out)
     put_str(out, i->etag.s);
     put_u64(out, (uint64_t)i->obj_mtime_ns);
     put_u64(out, i->nlink);
-    put_u64(out, (i->is_stale ? 1u : 0u) | (i->is_guessed ? 2u : 0u) | (i->has_lost_key ? 4u : 0u));
+    put_u64(out, (i->is_stale ? 1u : 0u) | (i->is_guessed ? 2u : 0u) | (i->has_lost_key ? 4u : 0u) |
+                     (i->is_kernel_behind ? 8u : 0u));
     put_str(out, i->newer_key != NULL ? i->newer_key : "");
     put_names(i, out);
     put_str(out, i->last_name != NULL ? i->last_name : "");
@@ -184,6 +185,7 @@ int keeprec_get_node(const void *data, size_t len, struct keep_node *ret)
     ret->is_stale = (flags & 1) != 0;
     ret->is_guessed = (flags & 2) != 0;
     ret->has_lost_key = (flags & 4) != 0;
+    ret->is_kernel_behind = (flags & 8) != 0;
     ret->newer_key = get_str(&c);
     get_names(&c, ret);
     ret->last_name = get_str(&c);

@@ -17,7 +17,7 @@ struct keep_node {
     struct store_etag etag;
     int64_t obj_mtime_ns;
     unsigned nlink;
-    bool is_stale, is_guessed, has_lost_key;
+    bool is_stale, is_guessed, has_lost_key, is_kernel_behind;
     char *newer_key; /* NULL: none */
     struct keep_name *names; /* the first one's key is the file's */
     size_t n_names;

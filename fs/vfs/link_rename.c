@@ -134,7 +134,7 @@ static int put_target(struct vfs *v, struct renaming *m, unsigned flags)
             r = data_follow(m->i->data, to, &m->now);
             lock_take(&v->tree);
             m->i->attr.size = data_size(m->i->data);
-            inode_kernel_behind_locked(m->i);
+            inode_kernel_behind_locked(v, m->i);
             lock_drop(&v->tree);
             break;
         }

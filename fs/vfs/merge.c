@@ -129,7 +129,7 @@ static int take_version(struct vfs *v, struct inode *i, const char *key,
     if (is_merged) {
         i->attr.size = data_size(i->data);
         i->kernel_etag = (struct store_etag){""};
-        inode_kernel_behind_locked(i);
+        inode_kernel_behind_locked(v, i);
         if (i->tail.is_on && !i->tail.is_mixed) {
             i->tail.off = there->size;
             i->tail.end = i->attr.size;

@@ -222,7 +222,7 @@ static int become(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *r
         was = i->data;
         replay_fill_locked(i, rec, steal(f));
         outbox_join_locked(v, i, steal(o), seq);
-        inode_kernel_behind_locked(i);
+        inode_kernel_behind_locked(v, i);
     } else {
         r = err_set(-EBUSY, "it is in use");
     }

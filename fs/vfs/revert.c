@@ -86,7 +86,7 @@ void outbox_revert(struct vfs *v, struct inode *i, int error)
     }
     lock_take(&v->tree);
     newer = take_locked(i, &s);
-    inode_kernel_behind_locked(i); /* it has the pages that were refused */
+    inode_kernel_behind_locked(v, i); /* it has the pages that were refused */
     lock_drop(&v->tree);
     data_file_unref(newer);
     log_warn("local.reverted", "key=%s error=%d effect=\"what was closed before is sent\"",

@@ -51,6 +51,8 @@ static int add_inode(struct vfs *v, uint64_t node, struct keep_node *n)
     map_insert(&v->locked.by_node, &i->by_node, i->node);
     map_insert(&v->locked.by_ino, &i->by_ino, i->ino);
     idle_add_locked(v, i); /* IDLE-1 */
+    if (n->is_kernel_behind)
+        inode_kernel_behind_locked(v, i);
     if (node >= v->locked.next_node)
         v->locked.next_node = node + 1;
     lock_drop(&v->tree);

@@ -57,6 +57,46 @@ static void readers_go_on(void **state)
     assert_memory_equal(buf, "tent", 4);
 }
 
+/* The daemon is killed in the notification, and what it had found out is in the table by then. */
+static void is_killed_here(struct rig *r, uint64_t node)
+{
+    (void)node;
+    rig_set_on_invalidation(NULL);
+    others_are_answered();
+    assert_int_equal(rig_snapshot(r), 0);
+}
+
+static void open_and_close(const char *path)
+{
+    uint64_t fh;
+
+    begin();
+    assert_int_equal(rig_open_file(&rig, path, O_RDONLY, &fh), 0);
+    answer();
+    begin();
+    vfs_release(rig.vfs, fh);
+    answer();
+}
+
+/* T1: it believes in the old size until it is told. */
+static void the_kernel_is_told_what_the_dead_one_had_not(void **state)
+{
+    (void)state;
+    assert_int_equal(memstore_put(rig.store, "old", "content", 7, NULL, NULL), 0);
+    open_and_close("old");
+    assert_int_equal(memstore_put(rig.store, "old", "other content", 13, NULL, NULL), 0);
+    rig_set_on_invalidation(is_killed_here);
+    open_and_close("old");
+    assert_int_equal(rig.invalidations, 1);
+    die();
+    open_and_close("old");
+    assert_int_equal(rig.invalidations, 2);
+    open_and_close("old");
+    die(); /* nor is it told again and again */
+    open_and_close("old");
+    assert_int_equal(rig.invalidations, 2);
+}
+
 /* T24 */
 static void lost_bytes_fail(void **state)
 {
@@ -512,6 +552,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         K(what_is_written_goes_on),
         K(readers_go_on),
+        K(the_kernel_is_told_what_the_dead_one_had_not),
         K(lost_bytes_fail),
         K(an_append_is_kept_with_its_answer),
         K(unanswered_calls_leave_nothing),
