@@ -37,6 +37,11 @@ def daemon(m):
     return procs.wait_for(lambda: children(m.pid), "a daemon")[0]
 
 
+def has_ended(pid):
+    """A zombie whose other threads are gone, too: until then it keeps its descriptors."""
+    return "State:\tZ" in read_file(f"/proc/{pid}/status").decode() and len(os.listdir(f"/proc/{pid}/task")) == 1
+
+
 def control_socket(pid):
     """The path of the daemon's control socket."""
     with open("/proc/net/unix", encoding="ascii") as f:
@@ -125,7 +130,7 @@ def cache_is_kept(rig):
     os.kill(m.pid, signal.SIGSTOP)
     try:
         os.kill(pid, signal.SIGKILL)
-        procs.wait_for(lambda: "State:\tZ" in read_file(f"/proc/{pid}/status").decode(), "its end")
+        procs.wait_for(lambda: has_ended(pid), "its end")
         with open(os.path.join(m.opts["cache_dir"], "lock"), "rb") as f:
             with fails_with(errno.EAGAIN):
                 fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -417,7 +422,7 @@ def umount_between(rig):
     os.kill(m.pid, signal.SIGSTOP)
     try:
         os.kill(pid, signal.SIGKILL)
-        procs.wait_for(lambda: "State:\tZ" in read_file(f"/proc/{pid}/status").decode(), "its end")
+        procs.wait_for(lambda: has_ended(pid), "its end")
         ends = procs.start([mount.binary(), "umount", m.dir], env=m.env)
         procs.wait_for(lambda: ends.poll() is not None or children(ends.pid), "its question to the kernel")
         true(ends.poll() is None, "it did not wait")
