@@ -130,7 +130,7 @@ def seq_write(bench, side):
 def seq_read(bench, side):
     rel = bench.seed_big(side, "big")
     if side.name == "raw":
-        return step(bench.meter, side, side.argv("getbig", rel + "/big", bench.big, PART, 16))
+        return step(bench.meter, side, side.argv("getbig", rel + "/big", bench.big, PART, 16), ops=1)
     with bench.ready(side):
         bench.meter.delay(True)
         return step(bench.meter, side, bench.load("seqread", side.path(rel, "big"), bench.big))
