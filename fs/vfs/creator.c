@@ -183,14 +183,16 @@ bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const
            is_component(before, before_len, dir_name);
 }
 
-bool creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name)
+enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name)
 {
     char path[CREATOR_PATH];
     uint64_t flags;
 
-    if (v->conf.excl != VFS_EXCL_CLOSE || x->pid <= 0)
-        return false;
+    if (x->pid <= 0)
+        return CREATES_NOT;
     if ((v->conf.proc_open != NULL ? v->conf.proc_open : creator_call)(x->pid, path, &flags) < 0)
-        return false;
-    return creator_makes(path, flags, dir_name, name);
+        return CREATES_NOT;
+    if (!creator_makes(path, flags, dir_name, name))
+        return CREATES_NOT;
+    return (flags & O_EXCL) != 0 ? CREATES_NEW : CREATES_OVER;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is a lookup sent for a creator? FUSE does not say why it asks for a name; under excl=close the
+/* Is a lookup sent for a creator? FUSE does not say why it asks for a name; the
  * system call of the thread that waits tells (proc(5), /proc/TID/syscall). What can't be seen, or
  * is in any doubt, is a reader: the bucket is asked, and nothing but time is lost. */
 #ifndef S3EFS_VFS_CREATOR_H

@@ -279,6 +279,10 @@ struct found {
 /* Asks the bucket about a name: 0, -ENOENT, -errno. dir_first: it was a directory when last seen.
  */
 int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret);
+/* The same, for a name that is most likely free (askboth.c). */
+int name_ask_both(struct vfs *v, const char *key, struct found *ret);
+/* Its object only. 0, STORE_NOT_FOUND, -errno. */
+int name_head(struct vfs *v, const char *key, struct found *ret);
 void found_done(struct found *f);
 /* Looks a name up as vfs_lookup does; *ret is referenced. */
 int name_lookup(struct vfs *v, struct inode *dir, const char *name, struct inode **ret);
@@ -506,8 +510,10 @@ void strict_end(struct vfs *v, struct inode *i);    /* the name is made, or will
 int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there);
 
 /* --- creator.c --- */
-/* excl=close: is name looked up in the directory dir_name by who will create it whatever we say? */
-bool creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name);
+/* Is name looked up in the directory dir_name by who will create it whatever we say: with O_EXCL, or over what there is?
+ * In doubt: not. */
+enum creating { CREATES_NOT, CREATES_OVER, CREATES_NEW };
+enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name);
 
 /* --- proc.c --- */
 int proc_tgid(pid_t tid);

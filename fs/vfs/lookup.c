@@ -20,8 +20,7 @@ void found_done(struct found *f)
     *f = (struct found){0};
 }
 
-/* HEAD: 0, STORE_NOT_FOUND, -errno. */
-static int head(struct vfs *v, const char *key, struct found *ret)
+int name_head(struct vfs *v, const char *key, struct found *ret)
 {
     struct store_req req = {.op = STORE_HEAD, .key = key};
     struct store_rsp rsp = {0};
@@ -63,7 +62,7 @@ static int ask_dir(struct vfs *v, const char *key, struct found *ret)
         ret->is_dir = true;
         ret->checked_ns = asked;
         if (has_marker)
-            r = head(v, dir_key, ret);
+            r = name_head(v, dir_key, ret);
         if (r == STORE_NOT_FOUND)
             r = 0; /* removed between the two: the directory was there when asked */
     }
@@ -79,7 +78,7 @@ int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret)
     if (dir_first)
         r = ask_dir(v, key, ret);
     if (r == STORE_NOT_FOUND && strlen(key) <= VFS_KEY_MAX)
-        r = head(v, key, ret);
+        r = name_head(v, key, ret);
     if (r == STORE_NOT_FOUND && !dir_first)
         r = ask_dir(v, key, ret);
     if (r == STORE_NOT_FOUND)
@@ -220,21 +219,29 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     return 0;
 }
 
+/* What the caller's system call says that it will do with the name. */
+static enum creating how_creates(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name)
+{
+    char dir_name[VFS_NAME_MAX + 1];
+    int r;
+
+    if (x == NULL)
+        return CREATES_NOT;
+    lock_take(&v->tree);
+    r = str_copy(dir_name, sizeof(dir_name), dir->name);
+    lock_drop(&v->tree);
+    return r < 0 ? CREATES_NOT : creator_asks(v, x, dir_name, name);
+}
+
 /* excl=close: a creator's PUT decides, so its lookup need not; but a name that the cache knows of,
  * from a listing for one, is asked for all the same. */
 static bool is_creators(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
                         const char *name, const char *key)
 {
-    char dir_name[VFS_NAME_MAX + 1];
     struct cache_obj known = {0};
     int r;
 
-    if (x == NULL || v->conf.excl != VFS_EXCL_CLOSE)
-        return false;
-    lock_take(&v->tree);
-    r = str_copy(dir_name, sizeof(dir_name), dir->name);
-    lock_drop(&v->tree);
-    if (r < 0 || !creator_asks(v, x, dir_name, name))
+    if (v->conf.excl != VFS_EXCL_CLOSE || how_creates(v, x, dir, name) == CREATES_NOT)
         return false;
     r = cache_obj_get(v->cache, key, &known);
     cache_obj_done(&known);
@@ -281,7 +288,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = 0;
     } else {
         intents_glance(v);
-        r = name_ask(v, key, was_dir, &f);
+        r = !is_known && how_creates(v, x, dir, name) == CREATES_NEW ? name_ask_both(v, key, &f)
+                                                                     : name_ask(v, key, was_dir, &f);
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
             keep_answer(v, &a, key, &f);
     }

@@ -5,6 +5,7 @@ is told that it has (open(O_EXCL) to close, mkdir, symlink, link, rename NOREPLA
 excl= asks of the bucket, on a real mount and a real kernel. With S3EFS_TEST_LONG=1 (tools/check --long) each of
 them has 100 rounds of 100 racers."""
 import collections
+import concurrent.futures
 import contextlib
 import ctypes
 import errno
@@ -191,6 +192,22 @@ def excl_open(rig):
     rig.s3.put(rig.bucket, "o2", b"theirs")
     with fails_with(errno.EEXIST):
         os.open(m.path("o2"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+@check("excl=open: the two questions for a name that O_EXCL makes are under way at once")
+def excl_open_at_once(rig):
+    m = rig.mount(actimeo=600)
+    create(m.dir, "before", b"x")
+    rig.proxy.reset()
+    rig.proxy.rule(op="HEAD", key="at-once", action="hold")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        made = pool.submit(create, m.dir, "at-once", b"x")
+        rig.proxy.wait_held()
+        wait_for(lambda: rig.proxy.counts()["LIST"], "a LIST while the HEAD is held")
+        true(not made.done(), "the name must wait for both")
+        rig.proxy.release()
+        made.result()
+    equal({k: n for k, n in rig.proxy.counts().items() if n}, {"HEAD": 1, "LIST": 1, "PUT": 1}, "requests")
 
 
 @check("excl=close: a creator's one request is its PUT, told by its system call; readers ask")

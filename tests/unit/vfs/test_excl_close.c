@@ -187,11 +187,37 @@ static void an_unseen_file_is_protected(void **state)
     assert_object("link", "theirs");
 }
 
+/* excl=open: who makes a new name is not kept waiting twice; what is there is found all the same. */
+static void a_free_name_takes_one_round_trip(void **state)
+{
+    struct vfs_entry e;
+
+    (void)state;
+    rig.conf.excl = VFS_EXCL_OPEN;
+    assert_int_equal(rig_remount(&rig), 0);
+    foreign_put("file", "1");
+    foreign_put("dir/below", "1");
+    calls("/images/free", O_CREAT | O_EXCL | O_WRONLY);
+    assert_int_equal(asked_by_lookup("free", -ENOENT), 2);
+    memstore_fail(rig.store, STORE_LIST, 1, 1, -EIO); /* the first of both; it is asked again */
+    assert_int_equal(asked_by_lookup("free", -ENOENT), 4);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
+    assert_int_equal(asked_by_lookup("free", -EIO), 2);
+    memstore_clear_faults(rig.store);
+    calls("/images/file", O_CREAT | O_EXCL | O_WRONLY);
+    assert_int_equal(asked_by_lookup("file", 0), 2);
+    calls("/images/dir", O_CREAT | O_EXCL | O_WRONLY);
+    assert_int_equal(rig_walk(&rig, "dir", &e), 0);
+    assert_true(S_ISDIR(e.st.st_mode));
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
 #define C(f) cmocka_unit_test_setup_teardown(f, setup_close, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         C(only_creators_are_not_asked_for),
+        C(a_free_name_takes_one_round_trip),
         C(directories_on_the_way_are_asked_for),
         C(known_names_are_answered),
         C(the_put_decides),
