@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "makedir.h"
 #include "mime.h"
 #include "removal.h"
 
@@ -87,8 +88,10 @@ static int send_whole(struct vfs *v, struct inode *out, const struct whole *w)
     struct store_hdrs hdrs = {0};
     struct store_obj now = {0};
     uint64_t change = data_change(out->data);
-    int r = locks_before_commit(v, out);
+    int r = makedir_settle(v, out); /* MKD-1 */
 
+    if (r == 0)
+        r = locks_before_commit(v, out);
     if (r == 0)
         r = shadow_check(v, out, w->to);
     if (r == 0)

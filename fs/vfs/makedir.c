@@ -48,11 +48,16 @@ bool makedir_claim(struct vfs *v, struct inode *dir)
 
 void makedir_release(struct vfs *v, struct inode *dir)
 {
+    bool waits;
+
     lock_take(&v->tree);
+    waits = outbox_waits(dir);
     if (dir->out != NULL)
         dir->out->is_busy = false;
     cond_broadcast(&v->makedir_over);
     lock_drop(&v->tree);
+    if (waits)
+        outbox_wake(v); /* a sender that came meanwhile has passed it over, and may sleep */
 }
 
 /* --- sent, by who has the claim --- */
@@ -144,6 +149,16 @@ static int put_new(struct vfs *v, struct inode *dir, const char *key)
     return r == -EEXIST ? adopt(v, dir, key) : r;
 }
 
+/* One that was seen in its place is not there any more. */
+static void forget_version(struct vfs *v, struct inode *dir)
+{
+    lock_take(&v->tree);
+    dir->etag = (struct store_etag){""};
+    dir->obj_size = 0;
+    dir->obj_mtime_ns = 0;
+    lock_drop(&v->tree);
+}
+
 /* 0: the bucket has it. */
 static int put(struct vfs *v, struct inode *dir)
 {
@@ -158,8 +173,10 @@ static int put(struct vfs *v, struct inode *dir)
     if (r < 0)
         return r;
     r = may_be_there ? adopt(v, dir, key) : STORE_NOT_FOUND;
-    if (r == STORE_NOT_FOUND)
+    if (r == STORE_NOT_FOUND) {
+        forget_version(v, dir);
         r = put_new(v, dir, key);
+    }
     if (r == STORE_NOT_FOUND || r == -EEXIST)
         r = err_set(-EAGAIN, "%s is being changed by others", key);
     return err_fold(r);
@@ -224,7 +241,7 @@ static void give_up(struct vfs *v, struct inode *dir, int r)
     err_restore(&cause);
 }
 
-/* 0: it does not wait any more. */
+/* 0: the bucket has it. -errno: it waits on, or (it does not wait) it was refused for good. */
 static int send_claimed(struct vfs *v, struct inode *dir)
 {
     int r = put(v, dir);
@@ -235,7 +252,7 @@ static int send_claimed(struct vfs *v, struct inode *dir)
         give_up(v, dir, r);
     else
         outbox_try_later(v, dir, r);
-    return outbox_waits(dir) ? r : 0;
+    return r;
 }
 
 static int send_one(struct vfs *v, struct inode *dir)
@@ -275,7 +292,11 @@ int makedir_settle(struct vfs *v, struct inode *i)
         if (first == NULL)
             return 0;
         r = send_one(v, first);
-        inode_unref(v, first);
+        lock_take(&v->tree);
+        if (r < 0 && first != i && !outbox_waits(first)) /* refused, and told: what is below it goes on */
+            r = 0;
+        inode_unref_locked(v, first);
+        lock_drop(&v->tree);
     }
     return r;
 }

@@ -22,7 +22,7 @@
  * journal. -errno: it is not, and the caller goes to the bucket. */
 _must_check_ int makedir_journal(struct vfs *v, struct inode *dir);
 /* The directories that it is in, and it if it is one, are in the bucket. 0, or -errno: one waits
- * on. */
+ * on, or it is itself refused for good (then it does not wait any more). */
 int makedir_settle(struct vfs *v, struct inode *i);
 /* What is sent has no entry any more: the journal may not have dropped it at once, and after a
  * crash it would be made again. 0 or -errno. */

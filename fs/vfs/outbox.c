@@ -109,7 +109,7 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
         x = str_copy(r->key, sizeof(r->key), key);
     r->attr = i->attr;
     r->etag = to != NULL ? to->etag : i->etag;
-    r->obj_size = to != NULL ? to->obj_size : i->obj_size;
+    r->obj_size = inode_is_dir(i) ? 0 : to != NULL ? to->obj_size : i->obj_size; /* a marker's bytes are nobody's */
     r->obj_mtime_ns = to != NULL ? 0 : i->obj_mtime_ns;
     r->is_new = i->is_new;
     r->is_excl = to != NULL ? to->is_excl : i->is_excl;

@@ -138,7 +138,9 @@ static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
     return NULL;
 }
 
-/* The same of a directory; who else is at it is waited for. */
+#define SEND_REFUSED 2
+
+/* As send_locked(), of a directory; who else is at it is waited for. */
 static int send_dir_locked(struct vfs *v, struct inode *dir, bool has_names)
 {
     int r;
@@ -153,11 +155,14 @@ static int send_dir_locked(struct vfs *v, struct inode *dir, bool has_names)
     lock_take(&v->tree);
     if (r < 0 && dir->out != NULL && dir->out->retry_ns <= clock_boot_ns()) /* one that it is in failed */
         dir->out->retry_ns = outbox_retry_ns(dir->out->tries++);
+    if (r < 0 && !outbox_waits(dir))
+        r = SEND_REFUSED;
     inode_unref_locked(v, dir);
     return r;
 }
 
-/* With v->tree held, which it drops meanwhile. 0: it was sent; 1: it does not wait, or not for us; -errno: it waits on.
+/* With v->tree held, which it drops meanwhile. 0: it was sent; 1: it does not wait, or not for us; SEND_REFUSED: for good,
+ * err_text() says why; -errno: it waits on.
  * Who has names for writing leaves telling the kernel to the next call about the file. */
 static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
 {
@@ -181,8 +186,8 @@ static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
     if (still)
         r = outbox_send(v, i);
     err_copy(&cause);
-    if (r < 0 && !outbox_waits(i)) /* refused for good: the bytes are in lost+found */
-        r = 1;
+    if (r < 0 && !outbox_waits(i)) /* the bytes are in lost+found */
+        r = SEND_REFUSED;
     inode_io_drop(v, i);
     if (!has_names) {
         pthread_rwlock_unlock(&v->names);
@@ -243,11 +248,13 @@ int outbox_send_names(struct vfs *v, const struct inode *dir)
     int r = 0;
 
     lock_take(&v->tree);
-    while (r >= 0 && (o = in_locked(v, dir, at)) != NULL) {
+    while (r >= 0 && r != SEND_REFUSED && (o = in_locked(v, dir, at)) != NULL) {
         at = o->order;
         r = send_locked(v, o, false);
     }
     lock_drop(&v->tree);
+    if (r == SEND_REFUSED)
+        r = -EIO;
     return r < 0 ? r : 0;
 }
 

@@ -238,6 +238,10 @@ class Soak:
         for n in range(2):
             wrong += told.wrong_contested(f"shared/c{n}", found.get(f"shared/c{n}"))
         wrong += told.wrongly_kept(kept)
+        in_doubt = sum(e.get("in_doubt", False) for e in told.lines)
+        said = sum(s.m.log().count("others have written so much") for s in self.sides)
+        if in_doubt > said:
+            wrong.append(f"{in_doubt} appends failed with EIO, and the daemons were in doubt {said} times")
         others = [k for k in found if not k.startswith(("w", "shared/", ".s3efs/"))]
         wrong += [f"{k} came from nowhere" for k in others]
         for w in wrong:

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fs/vfs/makedir.h"
+
 static int make_node(const char *name, mode_t mode, dev_t rdev)
 {
     struct vfs_entry e;
@@ -334,7 +336,7 @@ static void another_client_made_a_file(void **state)
     foreign_put("d", "theirs");
     foreign_put("e", "theirs");
     clock_fake_add(60 * NS_PER_S);
-    send_all(3);
+    send_all(2);
     assert_no_object("d/");
     assert_file("d", "theirs");
     assert_object("e/f", "text");
@@ -351,7 +353,7 @@ static void a_directory_is_refused(void **state)
     assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
     memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
     memstore_fail(rig.store, STORE_HEAD, 1, 1, -EACCES);
-    send_all(1);
+    assert_int_equal(vfs_drain(rig.vfs), -EACCES); /* as for a file */
     assert_not_there("d");
     assert_names("", "");
     vfs_stats_get(rig.vfs, &st);
@@ -360,6 +362,81 @@ static void a_directory_is_refused(void **state)
     assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
     send_all(1);
     assert_object("d/", "");
+}
+
+/* MKD-1 holds for a copy within the bucket too, which is no commit. */
+static void copied_into_it(void **state)
+{
+    uint64_t in, out;
+    char names[16];
+
+    (void)state;
+    put_text("f", "text");
+    send_all(1);
+    assert_int_equal(rig_mkdir(&rig, "d", 0700), 0);
+    in = open_text("f", O_RDONLY);
+    assert_int_equal(rig_creat(&rig, "d/g", O_WRONLY, 0644, &out), 0);
+    assert_int_equal(vfs_copy_range(rig.vfs, &rig.ctx, in, 0, out, 0, 4), 4);
+    assert_int_equal(memstore_count(rig.store, STORE_COPY), 1);
+    assert_object("d/g", "text");
+    assert_object("d/", "");
+    assert_int_equal(rig_ls(&rig, "d", names, sizeof(names)), 0);
+    assert_string_equal(names, "g");
+    assert_int_equal(rig_shut(&rig, in), 0);
+    assert_int_equal(rig_shut(&rig, out), 0);
+    assert_int_equal(rig_rmdir(&rig, "d"), -ENOTEMPTY);
+}
+
+/* It was seen in the bucket, and is gone when its attributes are to be put there. */
+static void removed_elsewhere_meanwhile(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    foreign_put("d/", "");
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EIO); /* that of its attributes */
+    clock_fake_add(60 * NS_PER_S);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    assert_int_equal(entries(), 1);
+    assert_int_equal(memstore_delete(rig.store, "d/"), 0);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_object("d/", "");
+    assert_int_equal(entries(), 0);
+}
+
+static bool is_idle(struct vfs *v)
+{
+    bool idle;
+
+    lock_take(&v->tree);
+    idle = v->locked.out_senders == 1 && v->locked.out_idle == 1;
+    lock_drop(&v->tree);
+    return idle;
+}
+
+/* A sender passes over a directory that is being changed, and sleeps: it is told when it may go on. */
+static void a_sender_came_meanwhile(void **state)
+{
+    struct inode *dir;
+    struct vfs_entry e;
+
+    (void)state;
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    assert_int_equal(rig_walk(&rig, "d", &e), 0);
+    assert_int_equal(inode_get(rig.vfs, e.node, &dir), 0);
+    assert_true(makedir_claim(rig.vfs, dir));
+    rig.vfs->conf.send_by_hand = false;
+    outbox_wake(rig.vfs);
+    while (!is_idle(rig.vfs))
+        usleep(1000);
+    makedir_release(rig.vfs, dir);
+    while (entries() > 0)
+        usleep(1000);
+    assert_object("d/", "");
+    inode_unref(rig.vfs, dir);
+    vfs_forget(rig.vfs, e.node, 1);
 }
 
 static void removed_before_it_is_sent(void **state)
@@ -518,10 +595,16 @@ static void fsync_of_their_directory(void **state)
     assert_int_equal(entries(), 3);
     memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES); /* the first one's */
     memstore_fail(rig.store, STORE_HEAD, 1, 1, -EACCES);
-    assert_int_equal(vfs_fsyncdir(rig.vfs, fh), 0); /* lost+found has it, the log says so */
+    assert_int_equal(vfs_fsyncdir(rig.vfs, fh), -EIO); /* lost+found has it */
     assert_no_object("fifo");
+    assert_int_equal(vfs_fsyncdir(rig.vfs, fh), 0);
     assert_object("link", "there");
     assert_no_object("f");
+    assert_int_equal(rig_mkdir(&rig, "d", 0755), 0);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EACCES);
+    assert_int_equal(vfs_fsyncdir(rig.vfs, fh), -EIO);
+    assert_not_there("d");
     assert_int_equal(make_node("fifo", S_IFIFO | 0600, 0), 0);
     memstore_fail(rig.store, STORE_PUT, 1, 1, -EIO);
     memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
@@ -573,6 +656,9 @@ int main(void)
         L(another_client_made_it),
         L(another_client_made_a_file),
         L(a_directory_is_refused),
+        L(copied_into_it),
+        L(removed_elsewhere_meanwhile),
+        L(a_sender_came_meanwhile),
         L(removed_before_it_is_sent),
         L(its_marker_goes_first),
         L(an_unsent_one_is_renamed),
