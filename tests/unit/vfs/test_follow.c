@@ -257,7 +257,7 @@ static void only_growth_is_followed(void **state)
         snprintf(path, sizeof(path), "f%zu", n);
         put_text(&a, path, head);
         if (n % 3 != 0)
-            assert_int_equal(append_text(&a, path, "1234" + strlen(head)), 0);
+            assert_int_equal(append_text(&a, path, &"1234"[strlen(head)]), 0);
         assert_int_equal(size_after(path, all[n / 3].what), all[n / 3].size);
     }
 }
