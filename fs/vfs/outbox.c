@@ -151,17 +151,6 @@ static void took_over_locked(struct inode *i, struct outbox_place *to, const str
     i->is_trunc = i->is_replacing = i->is_over_removed = true;
 }
 
-/* A new file may have a temporary name: if it is renamed, or removed, soon after its close, the bucket has
- * nothing of that one. */
-#define FOLD_NS (250 * NS_PER_MS)
-
-static int64_t not_before_locked(const struct vfs *v, const struct inode *i)
-{
-    if (v->conf.send_by_hand || !S_ISREG(atomic_load(&i->type)) || store_etag_is_set(&i->etag))
-        return 0;
-    return clock_boot_ns() + FOLD_NS;
-}
-
 /* The inode as it is now, or as it will be at that place, becomes its entry. */
 static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
 {
@@ -223,10 +212,8 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
         o->tries = 0;
     }
     i->out_is_behind = false;
-    if (i->out == NULL) {
-        o->retry_ns = not_before_locked(v, i);
+    if (i->out == NULL)
         join_locked(v, i, o);
-    }
     lock_drop(&v->tree);
     if (over != NULL)
         removal_took(v, over, true, replaces == over->seq);

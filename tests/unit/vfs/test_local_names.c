@@ -540,7 +540,6 @@ static void many_by_the_senders(void **state)
         snprintf(name, sizeof(name), "f%d", k);
         put_text(name, "text");
     }
-    clock_fake_add(2 * NS_PER_S); /* a new file waits for a rename, see below */
     drained();
     memstore_count_reset(rig.store);
     for (int k = 0; k < 20; k++) {
@@ -554,39 +553,6 @@ static void many_by_the_senders(void **state)
     assert_int_equal(memstore_count(rig.store, STORE_DELETE_MANY), 1);
     assert_int_equal(n_deletes(), 0);
     assert_int_equal(memstore_user_objects(rig.store), 0);
-}
-
-static bool senders_sleep(void)
-{
-    bool sleep;
-
-    lock_take(&rig.vfs->tree);
-    sleep = rig.vfs->locked.out_senders > 0 && rig.vfs->locked.out_idle == rig.vfs->locked.out_senders;
-    lock_drop(&rig.vfs->tree);
-    return sleep;
-}
-
-/* What is written under a temporary name is sent under the one that it gets. */
-static void the_senders_wait_for_a_rename(void **state)
-{
-    (void)state;
-    rig.conf.send_by_hand = false;
-    assert_int_equal(rig_remount(&rig), 0);
-    memstore_count_reset(rig.store);
-    put_text("f.tmp", "text");
-    put_text("gone.tmp", "text");
-    while (!senders_sleep())
-        usleep(1000);
-    assert_int_equal(rig_rename(&rig, "f.tmp", "f", 0), 0);
-    assert_int_equal(rig_unlink(&rig, "gone.tmp"), 0);
-    clock_fake_add(2 * NS_PER_S);
-    drained();
-    assert_int_equal(n_puts(), 1);
-    assert_int_equal(n_deletes() + memstore_count(rig.store, STORE_COPY), 0);
-    assert_object("f", "text");
-    put_text("late", "text"); /* a drain waits for nothing */
-    assert_int_equal(vfs_drain(rig.vfs), 0);
-    assert_object("late", "text");
 }
 
 /* Some of them are refused; the reply to the request is lost. */
@@ -886,7 +852,6 @@ int main(void)
         L(a_server_without_conditions),
         L(many_at_once),
         L(many_by_the_senders),
-        L(the_senders_wait_for_a_rename),
         L(many_and_a_lost_reply),
         L(a_crash),
         L(a_lost_reply),
