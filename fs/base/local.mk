@@ -7,6 +7,7 @@ libbase_a_SOURCES = %D%/buf.c %D%/clock.c %D%/err.c %D%/lock.c %D%/log.c %D%/map
 libbase_a_SOURCES += %D%/busguard.c include/base/busguard.h
 libbase_a_SOURCES += %D%/sha256.c
 libbase_a_SOURCES += include/base/sha256.h
+libbase_a_SOURCES += include/base/origin.h
 libbase_a_SOURCES += %D%/budget.c include/base/budget.h
 EXTRA_DIST += %D%/README.md
 EXTRA_DIST += %D%/crash.def

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -48,15 +49,28 @@ union control {
 
 /* --- in the teller --- */
 
+#define FD_MAX (1u << 20)
+
+/* Linux before 5.9, and some sandboxes, have no close_range(2). */
+static void close_from_to(unsigned first, unsigned last)
+{
+    struct rlimit limit = {.rlim_cur = FD_MAX};
+
+    if (first > last || close_range(first, last, 0) == 0)
+        return;
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur && fd < FD_MAX; fd++)
+        (void)close((int)fd);
+}
+
 static void close_others(int fd)
 {
     int null = open("/dev/null", O_RDWR);
 
     for (int k = STDIN_FILENO; null >= 0 && k <= STDERR_FILENO; k++)
         (void)!dup2(null, k);
-    if (fd > STDERR_FILENO + 1)
-        (void)close_range(STDERR_FILENO + 1, (unsigned)fd - 1, 0);
-    (void)close_range((unsigned)fd + 1, ~0u, 0);
+    close_from_to(STDERR_FILENO + 1, (unsigned)fd - 1);
+    close_from_to((unsigned)fd + 1, ~0u);
 }
 
 /* What came with the message; -1: nothing. */

