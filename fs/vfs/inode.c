@@ -283,9 +283,14 @@ bool inode_is_stale_locked(const struct vfs *v, const struct inode *i)
     return i != v->locked.root && i->is_stale;
 }
 
+bool inode_waits_locked(const struct inode *i)
+{
+    return inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty;
+}
+
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i)
 {
-    return (inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty) &&
+    return inode_waits_locked(i) &&
            (!inode_is_gone_locked(v, i) || inode_is_stale_locked(v, i));
 }
 
@@ -306,7 +311,7 @@ struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns)
 
         if (found != NULL)
             return found;
-        if ((inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty) && i->dirty_since_ns <= since_ns)
+        if (inode_waits_locked(i) && i->dirty_since_ns <= since_ns)
             return i;
     }
     return NULL;

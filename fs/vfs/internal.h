@@ -229,6 +229,8 @@ void inode_unref(struct vfs *v, struct inode *i);
  * or longer (INT64_MAX: at all), or NULL. */
 struct inode *inode_find_dirty_locked(struct inode *top, int64_t since_ns);
 bool inode_is_gone_locked(const struct vfs *v, const struct inode *i);
+/* Something of it is not in the bucket: of a file bytes or attributes, of a directory its entry in the journal. */
+bool inode_waits_locked(const struct inode *i);
 /* Bytes or attributes wait for a commit, or for an error: not those of a file removed here. Or the marker of a directory
  * that has an entry in the journal. */
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i);

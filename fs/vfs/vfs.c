@@ -376,7 +376,7 @@ static void count_inode(struct map_link *l, void *arg)
 
     c->st->inodes++;
     c->st->open_files += i->n_open;
-    if (inode_is_dir(i) ? !outbox_waits(i) : !(i->is_new || i->is_dirty))
+    if (!inode_waits_locked(i))
         return;
     c->st->dirty_files++;
     if (i->data != NULL)
