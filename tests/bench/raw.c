@@ -236,15 +236,22 @@ static int send_request(struct client *c, const char *method, const char *key,
     return c->wrong ? pool_fail(method, key, "wrong bytes") : 0;
 }
 
-static int put(void *state, long i)
-{
-    struct client *c = state;
-    char key[2048];
+#define KEY_ROOM 2048
 
-    pool_name(key, sizeof(key), prefix, dirs, i);
+static void begin_whole(struct client *c, char key[KEY_ROOM], long i)
+{
+    pool_name(key, KEY_ROOM, prefix, dirs, i);
     c->i = i;
     c->at = 0;
     c->len = size;
+}
+
+static int put(void *state, long i)
+{
+    struct client *c = state;
+    char key[KEY_ROOM];
+
+    begin_whole(c, key, i);
     return send_request(c, "PUT", key, NULL, 0, NULL);
 }
 
@@ -256,12 +263,9 @@ static int check_length(const struct client *c, const char *key)
 static int get(void *state, long i)
 {
     struct client *c = state;
-    char key[2048];
+    char key[KEY_ROOM];
 
-    pool_name(key, sizeof(key), prefix, dirs, i);
-    c->i = i;
-    c->at = 0;
-    c->len = size;
+    begin_whole(c, key, i);
     return send_request(c, "GET", key, NULL, 0, NULL) == 0 ? check_length(c, key) : -1;
 }
 
