@@ -16,6 +16,7 @@
 #include "coord/session.h"
 #include "mountpoint.h"
 
+#define FOLD_NS (250 * NS_PER_MS) /* from a close to the rename: most temporary names live for less */
 #define FINISH_AGE_NS (7 * 24 * 3600 * NS_PER_S) /* another mount's rename, left unfinished */
 #define CACHE_SIZE_DEFAULT (UINT64_C(10) << 30)
 #define CACHE_SIZE_MIN (UINT64_C(64) << 20)
@@ -227,6 +228,7 @@ static int open_vfs(struct compose *m)
         .commit = commit[c->commit],
         .table = m->table,
         .journal = m->journal,
+        .fold_ns = FOLD_NS,
         .flush_after_ns = c->flush_after_s * NS_PER_S,
         .soft_ns = config_soft_timeout_ns(c),
         .excl = excl[c->excl],

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "fold.h"
 #include "makedir.h"
 
 /* The root has no name that a lookup would ask for. Best effort: it is what it was. */
@@ -244,6 +245,8 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
         r = inode_revalidate(v, i);
     if (r == 0)
         r = enforce_setattr(v, i, h != NULL && h->is_writer, &allowed, &mask);
+    if (r == 0 && h != NULL && (mask & VFS_SET_SIZE) != 0)
+        fold_before_change(v, i);
     if (r == 0) {
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fold.h"
 #include "grown.h"
 #include "idle.h"
 #include "keep.h"
@@ -346,6 +347,13 @@ static int commit(struct vfs *v, struct inode *i, bool is_waited)
 
 int commit_inode(struct vfs *v, struct inode *i)
 {
+    bool is_owed;
+
+    lock_take(&v->tree);
+    is_owed = inode_is_owed_locked(v, i);
+    lock_drop(&v->tree);
+    if (is_owed)
+        fold_end(v);
     return commit(v, i, true);
 }
 

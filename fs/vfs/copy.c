@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "fold.h"
 #include "makedir.h"
 #include "mime.h"
 #include "removal.h"
@@ -277,6 +278,7 @@ ssize_t vfs_copy_range(struct vfs *v, const struct vfs_ctx *x, uint64_t fh_in, u
         c.len = INT64_MAX - off_out;
     if (c.len == 0)
         return 0;
+    fold_before_change(v, c.out->inode);
     r = copy_range(v, x, &c, &n);
     if (r == 0 && n > 0 && v->conf.sync_writes)
         r = vfs_fsync(v, fh_out);

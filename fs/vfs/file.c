@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "fold.h"
 #include "keep.h"
 #include "outbox.h"
 
@@ -142,6 +143,8 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
         inode_unref(v, i);
         return r;
     }
+    if ((flags & O_TRUNC) != 0)
+        fold_before_change(v, i);
     r = open_unsent(v, i, flags, &h, ret_keep_cache);
     if (r == 1)
         r = open_checked(v, i, flags, &h, ret_keep_cache);
@@ -232,6 +235,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
         return err_set(-ESTALE, "%s is not to be found any more", i->name);
     if (off > INT64_MAX - len)
         return err_set(-EFBIG, "past the largest offset");
+    fold_before_change(v, i);
     inode_io_take(v, i);
     if ((h->flags & O_APPEND) != 0)
         off = data_size(h->data);

@@ -175,6 +175,10 @@ struct vfs {
         struct outgoing *out_first, *out_last;                /* outbox.h */
         unsigned out_senders, out_idle;
         bool out_ends;
+        struct {
+            uint64_t dir; /* ino: its node may be forgotten */
+            int64_t until_ns;
+        } folds[16]; /* fold.h */
         struct inode *idle_first, *idle_last; /* idle.c: every inode with a number but the root */
         uint64_t names_bytes, idle_again, idle_wanted;
         size_t idle_left; /* of a turn over the list */
@@ -200,6 +204,7 @@ struct vfs {
     struct cond intents_due;
     pthread_t intents_thread;
     atomic_uint intents_hiding; /* directories' renames that are known */
+    atomic_llong folds_until_ns; /* no fold lasts longer; fold.h */
     atomic_ullong dev; /* of the mount; 0: not known (yet) */
     atomic_uint_fast64_t hidden, commits, commit_errors;
 };

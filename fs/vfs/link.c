@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fold.h"
 #include "keep.h"
 #include "makedir.h"
 
@@ -295,6 +296,7 @@ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir
         r = inode_revalidate(v, l.i);
     if (r == 0)
         r = enforce_name(v, l.dir, NULL);
+    fold_end(v);
     if (r == 0)
         r = link_once(v, &l, false, ret);
     for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)

@@ -59,3 +59,5 @@ libvfs_a_SOURCES += %D%/removing.c
 libvfs_a_SOURCES += %D%/keepold.c
 libvfs_a_SOURCES += %D%/grown.c
 libvfs_a_SOURCES += %D%/grown.h
+libvfs_a_SOURCES += %D%/fold.c
+libvfs_a_SOURCES += %D%/fold.h

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The entries of unsent files: made, replaced, dropped (outbox.h). Who sends them is in sending.c,
  * what a start finds in replay.c. */
+#include "fold.h"
 #include "idle.h"
 #include "keep.h"
 #include "outbox.h"
@@ -212,8 +213,11 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
         o->tries = 0;
     }
     i->out_is_behind = false;
-    if (i->out == NULL)
+    if (i->out == NULL) {
+        if (to == NULL)
+            fold_begin_locked(v, i, o);
         join_locked(v, i, o);
+    }
     lock_drop(&v->tree);
     if (over != NULL)
         removal_took(v, over, true, replaces == over->seq);

@@ -25,6 +25,7 @@ struct outgoing {
     bool is_busy;                 /* a sender has it; of a directory: its claim (makedir.h) */
     size_t counted;               /* of v->unsent */
     int64_t retry_ns;             /* not before */
+    int64_t fold_ns;              /* nor before that, and nothing after it (fold.h) */
     unsigned tries;               /* that failed */
     char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
     char (*doubts)[UPLOAD_MARK_SIZE]; /* malloc'd: most have none */
@@ -111,6 +112,8 @@ int outbox_send_older(struct vfs *v, uint64_t before, bool has_names);
 int outbox_send_names(struct vfs *v, const struct inode *dir);
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */
 void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
+/* Half of a file that is being written anew is no file (protocol 12). */
+bool outbox_may_send_locked(const struct inode *i);
 /* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */
 uint64_t outbox_oldest_locked(const struct vfs *v);
 void outbox_try_later(struct vfs *v, struct inode *i, int r); /* it has an entry; r: why */

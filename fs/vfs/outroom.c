@@ -8,6 +8,7 @@
  * only after its next close, and who waits for room must not wait for a file that waits for him. Nor does one that
  * the bucket has: a journal that can't drop entries takes no new ones either, so these grow no more, and closes go
  * by the bucket. */
+#include "fold.h"
 #include "idle.h"
 #include "outbox.h"
 
@@ -38,8 +39,10 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
         i->n_closing++;
     }
     lock_drop(&v->tree);
-    if (bytes > 0)
+    if (bytes > 0 && !budget_try(&v->unsent, bytes, UINT64_MAX)) {
+        fold_end(v);
         budget_take(&v->unsent, bytes);
+    }
     return bytes;
 }
 

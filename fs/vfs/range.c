@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "fold.h"
 
 static int change_range(struct data_file *f, int mode, uint64_t off, uint64_t len)
 {
@@ -53,6 +54,7 @@ int vfs_fallocate(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, int mode,
         return err_set(-EBADF, "not open for writing");
     if (r < 0)
         return r;
+    fold_before_change(v, h->inode);
     inode_io_take(v, h->inode);
     before = data_change(h->data);
     r = change_range(h->data, mode, off, len);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "fold.h"
 #include "keep.h"
 #include "link.h"
 #include "makedir.h"
@@ -20,8 +21,10 @@ int key_delete(struct vfs *v, const char *key)
 {
     struct store_req req = {.op = STORE_DELETE, .key = key};
     struct store_rsp rsp = {0};
-    int r = store_call(v->store, &req, &rsp);
+    int r;
 
+    fold_end(v);
+    r = store_call(v->store, &req, &rsp);
     store_rsp_done(&rsp);
     if (r == STORE_NOT_FOUND)
         r = 0;
@@ -37,6 +40,7 @@ static void name_gone(struct vfs *v, struct inode *dir, struct inode *i, const c
     if (m != NULL)
         removal_join_locked(v, m);
     if (i->parent == dir) {
+        fold_learn_locked(v, dir, i, i->name);
         names_changed_locked(v, dir, i->name, false, false);
         inode_detach_locked(v, i);
     }

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fold.h"
 #include "keep.h"
 #include "link.h"
 #include "makedir.h"
@@ -123,6 +124,7 @@ static void move_name_locked(struct vfs *v, const struct rename_names *n, struct
             over->is_new = over->is_dirty = false;
         dentry_detach_locked(v, dentry_find_locked(v, n->new_dir, n->new_name));
     }
+    fold_learn_locked(v, n->dir, i, n->name);
     names_changed_locked(v, n->dir, n->name, false, inode_is_dir(i));
     names_changed_locked(v, n->new_dir, n->new_name, !i->is_new, inode_is_dir(i));
     inode_detach_locked(v, i);
@@ -171,8 +173,10 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     i->is_excl = place.is_excl;
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);
+    fold_renamed_locked(i);
     lock_drop(&v->tree);
     outbox_replaced(v, over);
+    outbox_wake(v);
     strict_end(v, i); /* that was about the old name, too */
     return 0;
 }
@@ -311,6 +315,7 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
         return r;
     if (is_unsent)
         return move_new(v, n, i, over, to, flags);
+    fold_end(v);
     r = settle_target(v, n, to);
     if (r < 0)
         return r;
@@ -376,8 +381,10 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     int r;
 
     keep_try(v, i);
-    if (inode_is_dir(i))
+    if (inode_is_dir(i)) {
+        fold_end(v);
         return rename_dir(v, n, i, over);
+    }
     if (second != NULL && second < first) {
         first = over;
         second = i;

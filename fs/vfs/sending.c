@@ -3,6 +3,7 @@
  * longest ago, and commits that as a close would, but under OUT-1..4 (outbox.h). What the bucket refuses for good goes to
  * lost+found; all else is tried again, for ever, also on a soft mount. A file that its writer has
  * changed again since its last close is not sent half: it waits for the next close. */
+#include "fold.h"
 #include "makedir.h"
 #include "removal.h"
 
@@ -19,8 +20,7 @@
 #define RETRY_MIN_NS NS_PER_S
 #define RETRY_MAX_NS (30 * NS_PER_S)
 
-/* Half of a file that is being written anew is no file (protocol 12). */
-static bool may_send_locked(const struct inode *i)
+bool outbox_may_send_locked(const struct inode *i)
 {
     return !i->out_is_behind || i->n_writers == 0 ||
            (!i->is_new && outbox_waits(i) && !merge_owns_whole_locked(i));
@@ -29,7 +29,7 @@ static bool may_send_locked(const struct inode *i)
 uint64_t outbox_oldest_locked(const struct vfs *v)
 {
     for (const struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
-        if (!o->is_done && may_send_locked(o->inode))
+        if (!o->is_done && outbox_may_send_locked(o->inode))
             return o->order;
     return UINT64_MAX;
 }
@@ -121,15 +121,20 @@ int outbox_send(struct vfs *v, struct inode *i)
     return r;
 }
 
-/* The one that waits longest, or NULL and when there is one (0: not before something happens). */
-static struct outgoing *next_locked(struct vfs *v, int64_t *ret_due_ns)
+/* The one but that one that waits longest, or NULL and when there is one (0: not before something happens). */
+static struct outgoing *next_locked(struct vfs *v, const struct outgoing *but, int64_t *ret_due_ns)
 {
     int64_t now = clock_boot_ns();
 
     *ret_due_ns = 0;
     for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next) {
-        if (o->is_busy || !may_send_locked(o->inode))
+        if (o == but || o->is_busy || !outbox_may_send_locked(o->inode))
             continue;
+        if (fold_stands_locked(o, now)) { /* FOLD-2 */
+            if (*ret_due_ns == 0 || o->fold_ns < *ret_due_ns)
+                *ret_due_ns = o->fold_ns;
+            break;
+        }
         if (o->retry_ns <= now)
             return o;
         if (*ret_due_ns == 0 || o->retry_ns < *ret_due_ns)
@@ -181,7 +186,7 @@ static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
         pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     lock_take(&v->tree);
-    still = i->out != NULL && may_send_locked(i); /* it may have been opened again meanwhile */
+    still = i->out != NULL && outbox_may_send_locked(i); /* it may have been opened again meanwhile */
     lock_drop(&v->tree);
     if (still)
         r = outbox_send(v, i);
@@ -210,7 +215,7 @@ static struct outgoing *between_locked(const struct vfs *v, uint64_t after, uint
 {
     struct outgoing *o = v->locked.out_first;
 
-    while (o != NULL && (o->order <= after || o->is_done || !may_send_locked(o->inode)))
+    while (o != NULL && (o->order <= after || o->is_done || !outbox_may_send_locked(o->inode)))
         o = o->next;
     return o != NULL && o->order < before ? o : NULL;
 }
@@ -247,6 +252,7 @@ int outbox_send_names(struct vfs *v, const struct inode *dir)
     uint64_t at = 0;
     int r = 0;
 
+    fold_end(v);
     lock_take(&v->tree);
     while (r >= 0 && r != SEND_REFUSED && (o = in_locked(v, dir, at)) != NULL) {
         at = o->order;
@@ -269,12 +275,35 @@ size_t outbox_run(struct vfs *v)
         while ((gone = removal_run(v)) > 0)
             n += gone;
         lock_take(&v->tree);
-        o = next_locked(v, &due);
+        o = next_locked(v, NULL, &due);
         if (o != NULL)
             n += send_locked(v, o, false) == 0;
         lock_drop(&v->tree);
     } while (o != NULL);
     return n;
+}
+
+static void *run(void *arg);
+
+static void wake_locked(struct vfs *v)
+{
+    unsigned n = v->locked.out_senders;
+
+    if (v->conf.send_by_hand || v->locked.out_ends)
+        ;
+    else if (v->locked.out_idle > 0 || n == VFS_SENDERS)
+        cond_signal(&v->out_due);
+    else
+        v->locked.out_senders += pthread_create(&v->out_threads[n], NULL, run, v) == 0;
+}
+
+/* A sender goes to work, on this one: what else is due is another's, and so is waiting for what soon will be. */
+static void pass_on_locked(struct vfs *v, const struct outgoing *mine)
+{
+    int64_t due;
+
+    if (next_locked(v, mine, &due) != NULL || fold_any(v))
+        wake_locked(v);
 }
 
 static void *run(void *arg)
@@ -287,13 +316,15 @@ static void *run(void *arg)
     lock_take(&v->tree);
     while (!v->locked.out_ends) {
         if (removal_next_locked(v, &removal_due) != NULL) { /* older than all that may be sent */
+            pass_on_locked(v, NULL);
             lock_drop(&v->tree);
             (void)removal_run(v);
             lock_take(&v->tree);
             continue;
         }
-        o = next_locked(v, &due);
+        o = next_locked(v, NULL, &due);
         if (o != NULL) {
+            pass_on_locked(v, o);
             (void)send_locked(v, o, false);
             continue;
         }
@@ -318,18 +349,9 @@ static void *run(void *arg)
 
 void outbox_wake(struct vfs *v)
 {
-    bool is_any;
-    unsigned n;
-
     lock_take(&v->tree);
-    n = v->locked.out_senders;
-    is_any = v->locked.out_first != NULL || v->locked.removal_first != NULL || v->locked.unread.n > 0;
-    if (!is_any || v->conf.send_by_hand || v->locked.out_ends)
-        ;
-    else if (v->locked.out_idle > 0 || n == VFS_SENDERS)
-        cond_signal(&v->out_due);
-    else
-        v->locked.out_senders += pthread_create(&v->out_threads[n], NULL, run, v) == 0;
+    if (v->locked.out_first != NULL || v->locked.removal_first != NULL || v->locked.unread.n > 0)
+        wake_locked(v);
     lock_drop(&v->tree);
 }
 
@@ -338,6 +360,7 @@ void outbox_hurry(struct vfs *v)
     lock_take(&v->tree);
     for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
         o->retry_ns = 0;
+    fold_end_locked(v);
     removal_hurry_locked(v);
     v->locked.unread.next_ns = 0;
     cond_broadcast(&v->out_due);

@@ -73,6 +73,7 @@ struct vfs_conf {
     struct table *table;     /* borrowed. What the next daemon takes over is kept in it; NULL: nothing is */
     struct journal *journal; /* borrowed. NULL: none, and commit is VFS_COMMIT_CLOSE */
     size_t keep_record_max;  /* tests: of a file's record in it; 0: 8 MiB */
+    int64_t fold_ns;         /* commit=local: how long a new file waits for a rename that is likely; 0: not */
     bool send_by_hand;       /* tests: what the journal has is sent by outbox_run() only */
     bool flush_by_hand; /* tests: by writeback_run() only, not by a thread */
     enum vfs_excl excl;

@@ -305,3 +305,7 @@ tests_unit_vfs_test_reread_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_L
 tests_unit_vfs_test_local_removals_SOURCES = %D%/test_local_removals.c %D%/localmount.h
 tests_unit_vfs_test_local_removals_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_removals_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_fold
+tests_unit_vfs_test_local_fold_SOURCES = %D%/test_local_fold.c %D%/localmount.h
+tests_unit_vfs_test_local_fold_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_fold_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
