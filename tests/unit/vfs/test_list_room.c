@@ -252,7 +252,7 @@ static void listings_wait_for_room(void **state)
     let_go();
     finish(jobs, DIRS, 3);
     assert_int_equal(n, AT_ONCE);
-    assert_true(t.most <= TO_MAKE);
+    assert_true(t.most <= TO_MAKE + LISTROOM_LIST); /* one looks into the cache (ROOM-3) meanwhile */
 }
 
 static void larger_ones_go_on_one_at_a_time(void **state)
