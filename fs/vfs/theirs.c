@@ -94,7 +94,7 @@ static bool rfc3339(const char *s, int64_t *ret)
         theirs_number(zone + 4, 2, &minutes) != 2)
         return false;
     memcpy(text, s, len - 6);
-    memcpy(text + len - 6, "Z", 2);
+    memcpy(&text[len - 6], "Z", 2);
     if (str_iso8601(text, ret) != 0)
         return false;
     offset = (int64_t)(hours * 60 + minutes) * 60 * NS_PER_S;
