@@ -8,7 +8,9 @@
 #include "base/macros.h"
 #include "base/str.h"
 
-#define SOON_NS (1 * NS_PER_S)    /* from the last write to the end of a name */
+#define SOON_NS (1 * NS_PER_S) /* from the last write to the end of a name */
+#define LATE_NS (2 * NS_PER_S) /* the same of a temporary one */
+#define WAIT_MAX_NS (2 * NS_PER_S)
 #define LEARNT_NS (60 * NS_PER_S) /* after that */
 
 /* --- which names --- */
@@ -69,48 +71,72 @@ static bool is_lock(const char *name)
 
 /* --- which directories --- */
 
-static bool is_learnt_locked(const struct vfs *v, const struct inode *dir, int64_t now)
+/* What is known of dir, or the place of who was known longest ago. */
+static struct fold_dir *dir_locked(struct vfs *v, const struct inode *dir)
 {
-    for (size_t k = 0; k < ARRAY_LEN(v->locked.folds); k++)
-        if (v->locked.folds[k].dir == dir->ino && v->locked.folds[k].until_ns > now)
-            return true;
-    return false;
+    struct fold_dir *oldest = v->locked.folds;
+
+    for (size_t k = 0; k < ARRAY_LEN(v->locked.folds); k++) {
+        struct fold_dir *d = &v->locked.folds[k];
+
+        if (d->dir == dir->ino)
+            return d;
+        if (d->until_ns < oldest->until_ns)
+            oldest = d;
+    }
+    return oldest;
+}
+
+/* 0: such a name is kept for no rename here. */
+static int64_t wait_locked(struct vfs *v, const struct inode *dir, bool is_temporary, int64_t now)
+{
+    const struct fold_dir *d = dir_locked(v, dir);
+
+    if (d->dir != dir->ino || d->until_ns <= now)
+        return is_temporary ? v->conf.fold_ns : 0;
+    return is_temporary || d->plain_until_ns > now ? d->wait_ns : 0;
 }
 
 void fold_learn_locked(struct vfs *v, const struct inode *dir, const struct inode *i,
                        const char *name)
 {
-    int64_t age = clock_wall_ns() - i->attr.mtime_ns;
-    size_t at = 0;
+    bool is_temporary = fold_is_temporary(name);
+    int64_t age = clock_wall_ns() - i->attr.mtime_ns, now = clock_boot_ns();
+    struct fold_dir *d = dir_locked(v, dir);
 
-    if (v->conf.fold_ns == 0 || !S_ISREG(atomic_load(&i->type)) || age < 0 || age > SOON_NS ||
-        fold_is_temporary(name))
+    if (v->conf.fold_ns == 0 || !S_ISREG(atomic_load(&i->type)) || age < 0 ||
+        age > (is_temporary ? LATE_NS : SOON_NS))
         return;
-    for (size_t k = 0; k < ARRAY_LEN(v->locked.folds); k++) {
-        if (v->locked.folds[k].dir == dir->ino) {
-            at = k;
-            break;
-        }
-        if (v->locked.folds[k].until_ns < v->locked.folds[at].until_ns)
-            at = k;
+    if (d->dir != dir->ino || d->until_ns <= now) {
+        if (is_temporary && 2 * age <= v->conf.fold_ns)
+            return; /* as is thought of all */
+        *d = (struct fold_dir){.dir = dir->ino};
     }
-    v->locked.folds[at].dir = dir->ino;
-    v->locked.folds[at].until_ns = clock_boot_ns() + LEARNT_NS;
+    d->wait_ns -= d->wait_ns / 8;
+    if (d->wait_ns < 2 * age)
+        d->wait_ns = 2 * age < WAIT_MAX_NS ? 2 * age : WAIT_MAX_NS;
+    if (d->wait_ns < v->conf.fold_ns)
+        d->wait_ns = v->conf.fold_ns;
+    d->until_ns = now + LEARNT_NS;
+    if (!is_temporary)
+        d->plain_until_ns = d->until_ns;
 }
 
 /* --- one file's --- */
 
 void fold_begin_locked(struct vfs *v, const struct inode *i, struct outgoing *o)
 {
-    int64_t now = clock_boot_ns();
+    int64_t now = clock_boot_ns(), wait;
 
     if (v->conf.fold_ns == 0 || !S_ISREG(atomic_load(&i->type)) || !i->is_new ||
-        store_etag_is_set(&i->etag) || i->parent == NULL)
+        store_etag_is_set(&i->etag) || i->parent == NULL || is_lock(i->name))
         return;
-    if (is_lock(i->name) || (!fold_is_temporary(i->name) && !is_learnt_locked(v, i->parent, now)))
+    wait = wait_locked(v, i->parent, fold_is_temporary(i->name), now);
+    if (wait == 0)
         return;
-    o->fold_ns = now + v->conf.fold_ns;
-    atomic_store(&v->folds_until_ns, o->fold_ns);
+    o->fold_ns = now + wait;
+    if (atomic_load(&v->folds_until_ns) < o->fold_ns)
+        atomic_store(&v->folds_until_ns, o->fold_ns);
 }
 
 bool fold_stands_locked(const struct outgoing *o, int64_t now)

@@ -175,10 +175,16 @@ struct vfs {
         struct outgoing *out_first, *out_last;                /* outbox.h */
         unsigned out_senders, out_idle;
         bool out_ends;
-        struct {
-            uint64_t dir; /* ino: its node may be forgotten */
-            int64_t until_ns;
+        struct fold_dir {
+            uint64_t dir;                     /* ino: its node may be forgotten; 0: none */
+            int64_t until_ns, plain_until_ns; /* plain: other names than temporary ones */
+            int64_t wait_ns;
         } folds[16]; /* fold.h */
+        struct absent {
+            uint64_t dir;     /* ino */
+            int64_t asked_ns; /* 0: none */
+            char name[VFS_NAME_MAX + 1];
+        } absent[32]; /* absent.h */
         struct inode *idle_first, *idle_last; /* idle.c: every inode with a number but the root */
         uint64_t names_bytes, idle_again, idle_wanted;
         size_t idle_left; /* of a turn over the list */

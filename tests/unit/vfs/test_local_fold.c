@@ -143,6 +143,39 @@ static void a_directory_is_learnt(void **state)
     assert_int_equal(n_sent(), 0);
 }
 
+/* Where renames come later than is thought of all, files of such names are kept for longer; others
+ * are not kept. */
+static void renames_that_come_late(void **state)
+{
+    (void)state;
+    put_text("f.tmp", "f");
+    clock_fake_add(800 * NS_PER_MS);
+    send_all(1);
+    assert_int_equal(rig_rename(&rig, "f.tmp", "f", 0), 0);
+    put_text("g", "g");
+    send_all(1);
+    memstore_count_reset(rig.store);
+    put_text("h.tmp", "h");
+    clock_fake_add(1500 * NS_PER_MS);
+    assert_int_equal(n_sent(), 0);
+    assert_int_equal(rig_rename(&rig, "h.tmp", "h", 0), 0);
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_int_equal(n_others(), 0);
+    put_text("i.tmp", "i");
+    clock_fake_add(2 * NS_PER_S - 1);
+    assert_int_equal(n_sent(), 0); /* no longer than that */
+    clock_fake_add(1);
+    send_all(1);
+    for (int k = 0; k < 20; k++) { /* they come at once again */
+        put_text("j.tmp", "j");
+        assert_int_equal(rig_rename(&rig, "j.tmp", "j", 0), 0);
+    }
+    put_text("k.tmp", "k");
+    clock_fake_add(FOLD_NS);
+    send_all(2);
+}
+
 static char order[256];
 
 static void note_order(void *arg, struct store *s, const struct store_req *req, int result)
@@ -464,6 +497,7 @@ int main(void)
         F(not_for_long),
         F(final_names_do_not_wait),
         F(a_directory_is_learnt),
+        F(renames_that_come_late),
         F(nothing_overtakes),
         F(nobody_waits_without_need),
         F(written_again),
