@@ -2,6 +2,7 @@
 /* VFS-4: what was asked of the bucket before a local change of the same name is no news. Every
  * question registers itself while it is under way, and every local change tells those that it
  * concerns. */
+#include "absent.h"
 #include "internal.h"
 
 #include <stdlib.h>
@@ -63,6 +64,7 @@ static void note_change(struct asking *a, const char *name, bool exists, bool is
 void names_changed_locked(struct vfs *v, const struct inode *dir, const char *name, bool exists,
                           bool is_dir)
 {
+    absent_forget_locked(v, dir, name);
     for (struct asking *a = v->locked.asking; a != NULL; a = a->next) {
         if (a->dir != dir)
             continue;
@@ -75,6 +77,7 @@ void names_changed_locked(struct vfs *v, const struct inode *dir, const char *na
 
 void names_moved_locked(struct vfs *v)
 {
+    absent_forget_all_locked(v);
     for (struct asking *a = v->locked.asking; a != NULL; a = a->next)
         a->is_stale = true;
 }

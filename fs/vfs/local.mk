@@ -22,6 +22,7 @@ libvfs_a_SOURCES += %D%/xattr_code.h
 libvfs_a_SOURCES += %D%/creator.c
 libvfs_a_SOURCES += %D%/creator.h
 libvfs_a_SOURCES += %D%/winner.c %D%/writeback.c
+libvfs_a_SOURCES += %D%/absent.c %D%/absent.h
 libvfs_a_SOURCES += %D%/access.c
 libvfs_a_SOURCES += %D%/access.h
 libvfs_a_SOURCES += %D%/range.c

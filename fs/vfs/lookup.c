@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a name to an inode. What is known is answered within the attribute times; what is not is
  * asked of the bucket, always: another pod may have closed it a moment ago. */
+#include "absent.h"
 #include "access.h"
 #include "internal.h"
 
@@ -269,6 +270,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     struct found f = {0};
     struct asking a;
     uint64_t since = 0;
+    int64_t asked = 0; /* and it was not there */
     bool was_dir = false;
     int r;
 
@@ -288,8 +290,11 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = 0;
     } else {
         intents_glance(v);
+        asked = clock_boot_ns();
         r = !is_known && how_creates(v, x, dir, name) == CREATES_NEW ? name_ask_both(v, key, &f)
                                                                      : name_ask(v, key, was_dir, &f);
+        if (r != -ENOENT)
+            asked = 0;
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
             keep_answer(v, &a, key, &f);
     }
@@ -308,6 +313,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = apply_locked(v, dir, name, key, &f, ret);
     else if (r == -ENOENT)
         r = gone_locked(v, dir, name, id, ret);
+    if (r == -ENOENT && x != NULL && asked != 0 && !*ret_again)
+        absent_note_locked(v, dir, name, asked);
     lock_drop(&v->tree);
     if (id[0] != '\0')
         link_lost_name(v, id, key);

@@ -23,6 +23,7 @@
 #include <linux/fs.h>
 #include <string.h>
 
+#include "absent.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -401,6 +402,21 @@ static int rename_under_locks(struct vfs *v, const struct rename_names *n, struc
     return r;
 }
 
+/* 0, and *ret if there is one. */
+static int look_up_target(struct vfs *v, const struct rename_names *n, struct inode **ret)
+{
+    bool is_absent;
+    int r;
+
+    lock_take(&v->tree);
+    is_absent = absent_take_locked(v, n->new_dir, n->new_name);
+    lock_drop(&v->tree);
+    if (is_absent)
+        return 0;
+    r = name_lookup(v, n->new_dir, n->new_name, ret);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int rename_once(struct vfs *v, const struct rename_names *n, unsigned flags)
 {
     struct inode *i = NULL, *over = NULL;
@@ -415,9 +431,7 @@ static int rename_once(struct vfs *v, const struct rename_names *n, unsigned fla
     if (r == 0 && name_is_hidden(v, new_dir_key, n->new_name))
         r = err_set(-EPERM, "%s is reserved", n->new_name);
     if (r == 0)
-        r = name_lookup(v, n->new_dir, n->new_name, &over);
-    if (r == -ENOENT && i != NULL)
-        r = 0;
+        r = look_up_target(v, n, &over);
     if (r == 0)
         r = check_state(v, i);
     if (r == 0 && inode_is_dir(i) && is_below(v, n->new_dir, i))

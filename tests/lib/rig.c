@@ -509,6 +509,20 @@ int rig_rmdir(struct rig *r, const char *path)
     return x;
 }
 
+/* The kernel's two calls of a rename: what has the new name, and the rename. */
+static int look_and_rename(struct rig *r, uint64_t dir, const char *name, uint64_t new_dir,
+                           const char *new_name, unsigned flags)
+{
+    struct vfs_entry over;
+    int x = vfs_lookup(r->vfs, &r->ctx, new_dir, new_name, &over);
+
+    if (x < 0 && x != -ENOENT && x != -ENAMETOOLONG)
+        return x;
+    if (x == 0)
+        put_node(r, over.node);
+    return vfs_rename(r->vfs, &r->ctx, dir, name, new_dir, new_name, flags);
+}
+
 int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags)
 {
     const char *name, *new_name;
@@ -519,7 +533,7 @@ int rig_rename(struct rig *r, const char *from, const char *to, unsigned flags)
         return x;
     x = rig_parent(r, to, &new_dir, &new_name);
     if (x == 0) {
-        x = vfs_rename(r->vfs, &r->ctx, dir, name, new_dir, new_name, flags);
+        x = look_and_rename(r, dir, name, new_dir, new_name, flags);
         put_node(r, new_dir);
     }
     put_node(r, dir);
