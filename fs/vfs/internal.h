@@ -293,7 +293,7 @@ struct found {
  */
 int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret);
 /* The same, for a name that is most likely free (askboth.c). */
-int name_ask_both(struct vfs *v, const char *key, struct found *ret);
+int name_ask_new(struct vfs *v, const char *key, struct found *ret);
 /* Its object only. 0, STORE_NOT_FOUND, -errno. */
 int name_head(struct vfs *v, const char *key, struct found *ret);
 void found_done(struct found *f);

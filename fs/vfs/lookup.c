@@ -291,7 +291,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     } else {
         intents_glance(v);
         asked = clock_boot_ns();
-        r = !is_known && how_creates(v, x, dir, name) == CREATES_NEW ? name_ask_both(v, key, &f)
+        r = !is_known && how_creates(v, x, dir, name) == CREATES_NEW ? name_ask_new(v, key, &f)
                                                                      : name_ask(v, key, was_dir, &f);
         if (r != -ENOENT)
             asked = 0;

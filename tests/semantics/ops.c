@@ -313,6 +313,12 @@ static int creates_f(pid_t tid, char path[4096], uint64_t *ret_flags)
     return 0;
 }
 
+static int with_seen(struct rig *r)
+{
+    r->conf.proc_open = creates_f;
+    return mount_with(r, VFS_EXCL_OPEN);
+}
+
 static int with_close(struct rig *r)
 {
     r->conf.proc_open = creates_f;
@@ -511,6 +517,7 @@ const struct op costs_ops[] = {
     {"the same under nocto, within acregmin", with_nocto, do_read},
     {"creat, write, close of a new file", NULL, do_put},
     {"the same, where the name is not asked for", NULL, do_create},
+    {"creat with O_EXCL, write, close, where the creator's call can be seen", with_seen, do_excl},
     {"creat with O_EXCL, write, close, under excl=strict", with_strict, do_excl},
     {"creat with O_EXCL, write, close, under excl=close", with_close, do_excl},
     {"creat, write, fsync, close", NULL, do_fsync_close},

@@ -65,7 +65,7 @@ static void only_creators_are_not_asked_for(void **state)
     rig.ctx.pid = RIG_PID;
     rig.conf.excl = VFS_EXCL_OPEN; /* the default */
     assert_int_equal(rig_remount(&rig), 0);
-    assert_int_equal(asked_by_lookup("f", -ENOENT), 2);
+    assert_int_equal(asked_by_lookup("f", -ENOENT), 1);
 }
 
 /* The directories on the way are looked up by the same system call. */
@@ -187,8 +187,19 @@ static void an_unseen_file_is_protected(void **state)
     assert_object("link", "theirs");
 }
 
-/* excl=open: who makes a new name is not kept waiting twice; what is there is found all the same. */
-static void a_free_name_takes_one_round_trip(void **state)
+static void assert_asked(const char *path, int want, unsigned heads, unsigned lists)
+{
+    char full[64];
+
+    snprintf(full, sizeof(full), "/images/%s", path);
+    calls(full, O_CREAT | O_EXCL | O_WRONLY);
+    assert_int_equal(asked_by_lookup(path, want), heads + lists);
+    assert_int_equal(memstore_count(rig.store, STORE_HEAD), heads);
+    assert_int_equal(memstore_count(rig.store, STORE_LIST), lists);
+}
+
+/* excl=open: one LIST finds nothing that begins with a new name; what is there is found all the same. */
+static void a_free_name_takes_one_request(void **state)
 {
     struct vfs_entry e;
 
@@ -196,20 +207,40 @@ static void a_free_name_takes_one_round_trip(void **state)
     rig.conf.excl = VFS_EXCL_OPEN;
     assert_int_equal(rig_remount(&rig), 0);
     foreign_put("file", "1");
+    foreign_put("file.jpg", "1");
+    foreign_put("dir-1", "1");
     foreign_put("dir/below", "1");
-    calls("/images/free", O_CREAT | O_EXCL | O_WRONLY);
-    assert_int_equal(asked_by_lookup("free", -ENOENT), 2);
-    memstore_fail(rig.store, STORE_LIST, 1, 1, -EIO); /* the first of both; it is asked again */
-    assert_int_equal(asked_by_lookup("free", -ENOENT), 4);
-    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
-    assert_int_equal(asked_by_lookup("free", -EIO), 2);
-    memstore_clear_faults(rig.store);
-    calls("/images/file", O_CREAT | O_EXCL | O_WRONLY);
-    assert_int_equal(asked_by_lookup("file", 0), 2);
+    foreign_put("lone/below", "1");
+    assert_asked("free", -ENOENT, 0, 1);
+    assert_asked("file", 0, 1, 1);
+    assert_asked("fil", -ENOENT, 1, 2); /* others begin with it */
+    assert_asked("file.j", -ENOENT, 1, 2);
     calls("/images/dir", O_CREAT | O_EXCL | O_WRONLY);
     assert_int_equal(rig_walk(&rig, "dir", &e), 0);
+    assert_true(S_ISDIR(e.st.st_mode)); /* although "dir-1" comes before "dir/below" */
+    vfs_forget(rig.vfs, e.node, 1);
+    calls("/images/lone", O_CREAT | O_EXCL | O_WRONLY);
+    assert_int_equal(rig_walk(&rig, "lone", &e), 0);
     assert_true(S_ISDIR(e.st.st_mode));
     vfs_forget(rig.vfs, e.node, 1);
+}
+
+/* Nothing is free because a question had no answer. */
+static void a_name_that_could_not_be_asked_for(void **state)
+{
+    (void)state;
+    rig.conf.excl = VFS_EXCL_OPEN;
+    assert_int_equal(rig_remount(&rig), 0);
+    memstore_fail(rig.store, STORE_LIST, 1, 1, -EIO); /* then both are asked */
+    assert_asked("free", -ENOENT, 1, 2);
+    memstore_fail(rig.store, STORE_LIST, 1, 2, -EIO); /* and that LIST once more */
+    assert_asked("free", -ENOENT, 2, 3);
+    memstore_fail(rig.store, STORE_LIST, 1, 3, -EIO);
+    assert_asked("free", -EIO, 1, 3);
+    memstore_clear_faults(rig.store);
+    foreign_put("file.jpg", "1");
+    memstore_fail(rig.store, STORE_HEAD, 1, 1, -EIO);
+    assert_asked("file", -EIO, 1, 2);
 }
 
 #define C(f) cmocka_unit_test_setup_teardown(f, setup_close, teardown)
@@ -217,7 +248,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         C(only_creators_are_not_asked_for),
-        C(a_free_name_takes_one_round_trip),
+        C(a_free_name_takes_one_request),
+        C(a_name_that_could_not_be_asked_for),
         C(directories_on_the_way_are_asked_for),
         C(known_names_are_answered),
         C(the_put_decides),
