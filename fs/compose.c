@@ -16,7 +16,7 @@
 #include "coord/session.h"
 #include "mountpoint.h"
 
-#define FOLD_NS (250 * NS_PER_MS) /* from a close to the rename: most temporary names live for less */
+#define FOLD_NS (1 * NS_PER_S) /* from a close to the rename: most temporary names live for less */
 #define FINISH_AGE_NS (7 * 24 * 3600 * NS_PER_S) /* another mount's rename, left unfinished */
 #define CACHE_SIZE_DEFAULT (UINT64_C(10) << 30)
 #define CACHE_SIZE_MIN (UINT64_C(64) << 20)
