@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A name that its creator takes for new (O_CREAT | O_EXCL). The kernel holds the parent's lock until there is an answer,
- * so a directory takes 1/RTT new files a second if one request has it. One has it as a rule: where no key begins with
- * the name, there is no object and no directory of that name. Where one does, which may be "name.jpg" beside "name", two
- * answers are needed, and are asked for at once. */
+/* A name that its creator takes for new (O_CREAT with O_EXCL or O_TRUNC, the new name of a rename). The kernel holds the
+ * parent's lock until there is an answer, so a directory takes 1/RTT new files a second if one request has it. One has it
+ * as a rule: where no key begins with the name, there is no object and no directory of that name. Where one does, which may
+ * be "name.jpg" beside "name", two answers are needed, and are asked for at once. */
 #include "internal.h"
 
 #include <errno.h>

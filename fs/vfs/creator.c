@@ -85,6 +85,17 @@ int creator_decode(const struct creator_regs *regs, struct creator_open *ret)
         ret->how = regs->arg[2];
         return 0;
 #endif
+#ifdef SYS_rename
+    case SYS_rename:
+        *ret = (struct creator_open){.path = regs->arg[1], .flags = CREATOR_RENAMES};
+        return 0;
+#endif
+#ifdef SYS_renameat
+    case SYS_renameat:
+#endif
+    case SYS_renameat2:
+        *ret = (struct creator_open){.path = regs->arg[3], .flags = CREATOR_RENAMES};
+        return 0;
     default:
         return -EOPNOTSUPP;
     }
@@ -165,7 +176,7 @@ bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const
     const char *end = path + strlen(path), *last = end, *p = path, *before = NULL;
     size_t before_len = 0;
 
-    if ((flags & O_CREAT) == 0 || (flags & (O_EXCL | O_TRUNC)) == 0)
+    if (flags != CREATOR_RENAMES && ((flags & O_CREAT) == 0 || (flags & (O_EXCL | O_TRUNC)) == 0))
         return false; /* an existing file would be opened: the answer matters */
     while (last > path && last[-1] != '/')
         last--;
@@ -187,7 +198,8 @@ bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const
            is_component(before, before_len, dir_name);
 }
 
-enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name)
+enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name,
+                           const char *name)
 {
     char path[CREATOR_PATH];
     uint64_t flags;
@@ -198,5 +210,7 @@ enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *d
         return CREATES_NOT;
     if (!creator_makes(path, flags, dir_name, name))
         return CREATES_NOT;
+    if (flags == CREATOR_RENAMES)
+        return CREATES_BY_RENAME;
     return (flags & O_EXCL) != 0 ? CREATES_NEW : CREATES_OVER;
 }

@@ -523,9 +523,9 @@ void strict_end(struct vfs *v, struct inode *i);    /* the name is made, or will
 int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there);
 
 /* --- creator.c --- */
-/* Is name looked up in the directory dir_name by who will create it whatever we say: with O_EXCL, or over what there is?
- * In doubt: not. */
-enum creating { CREATES_NOT, CREATES_OVER, CREATES_NEW };
+/* Is name looked up in the directory dir_name by who will create it whatever we say: by a rename, over what there is, or
+ * with O_EXCL? In doubt: not. */
+enum creating { CREATES_NOT, CREATES_BY_RENAME, CREATES_OVER, CREATES_NEW };
 enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name);
 
 /* --- proc.c --- */

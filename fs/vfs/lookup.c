@@ -220,33 +220,25 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     return 0;
 }
 
-/* What the caller's system call says that it will do with the name. */
-static enum creating how_creates(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name)
+/* What the caller's system call says that it will do with a name of which nothing is known; one that the cache knows of,
+ * from a listing for one, is there as a rule. */
+static enum creating how_creates(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
+                                 const char *name, const char *key)
 {
     char dir_name[VFS_NAME_MAX + 1];
+    struct cache_obj known = {0};
     int r;
 
     if (x == NULL)
+        return CREATES_NOT;
+    r = cache_obj_get(v->cache, key, &known);
+    cache_obj_done(&known);
+    if (r == 0)
         return CREATES_NOT;
     lock_take(&v->tree);
     r = str_copy(dir_name, sizeof(dir_name), dir->name);
     lock_drop(&v->tree);
     return r < 0 ? CREATES_NOT : creator_asks(v, x, dir_name, name);
-}
-
-/* excl=close: a creator's PUT decides, so its lookup need not; but a name that the cache knows of,
- * from a listing for one, is asked for all the same. */
-static bool is_creators(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
-                        const char *name, const char *key)
-{
-    struct cache_obj known = {0};
-    int r;
-
-    if (v->conf.excl != VFS_EXCL_CLOSE || how_creates(v, x, dir, name) == CREATES_NOT)
-        return false;
-    r = cache_obj_get(v->cache, key, &known);
-    cache_obj_done(&known);
-    return r != 0;
 }
 
 /* VFS-4 for what the disk cache remembers: a change of the name that came before the entry is seen
@@ -272,6 +264,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     uint64_t since = 0;
     int64_t asked = 0; /* and it was not there */
     bool was_dir = false;
+    enum creating how;
     int r;
 
     *ret_again = false;
@@ -284,15 +277,15 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     if (r != 1)
         return r;
 
-    if (!is_known && is_creators(v, x, dir, name, key)) {
-        r = -ENOENT;
+    how = is_known ? CREATES_NOT : how_creates(v, x, dir, name, key);
+    if (v->conf.excl == VFS_EXCL_CLOSE && how >= CREATES_OVER) {
+        r = -ENOENT; /* its PUT decides */
     } else if (!anew && ask_cache(v, key, &f) && !link_is_doubtful(v, key, &f)) {
         r = 0;
     } else {
         intents_glance(v);
         asked = clock_boot_ns();
-        r = !is_known && how_creates(v, x, dir, name) == CREATES_NEW ? name_ask_new(v, key, &f)
-                                                                     : name_ask(v, key, was_dir, &f);
+        r = how != CREATES_NOT ? name_ask_new(v, key, &f) : name_ask(v, key, was_dir, &f);
         if (r != -ENOENT)
             asked = 0;
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */

@@ -71,11 +71,24 @@ static void which_calls(void **state)
     assert_int_equal(o.path, 1);
     assert_int_equal(o.flags, O_CREAT | O_WRONLY | O_TRUNC);
 #endif
-    for (long nr = 0; nr < 500; nr++) { /* mkdirat, renameat2, newfstatat, ...: all others */
-        bool is_open = nr == SYS_openat || nr == SYS_openat2;
+    regs.nr = SYS_renameat2;
+    assert_int_equal(creator_decode(&regs, &o), 0);
+    assert_int_equal(o.path, 4);
+    assert_true(o.flags == CREATOR_RENAMES);
+#ifdef SYS_rename
+    regs.nr = SYS_rename;
+    assert_int_equal(creator_decode(&regs, &o), 0);
+    assert_int_equal(o.path, 2);
+    assert_true(o.flags == CREATOR_RENAMES);
+#endif
+    for (long nr = 0; nr < 500; nr++) { /* mkdirat, linkat, newfstatat, ...: all others */
+        bool is_open = nr == SYS_openat || nr == SYS_openat2 || nr == SYS_renameat2;
 
 #ifdef SYS_open
-        is_open = is_open || nr == SYS_open || nr == SYS_creat;
+        is_open = is_open || nr == SYS_open || nr == SYS_creat || nr == SYS_rename;
+#endif
+#ifdef SYS_renameat
+        is_open = is_open || nr == SYS_renameat;
 #endif
         regs.nr = nr;
         assert_int_equal(creator_decode(&regs, &o), is_open ? 0 : -EOPNOTSUPP);
@@ -101,6 +114,7 @@ static void which_component(void **state)
         {"/images/d/f", O_CREAT | O_EXCL, "d", "f", true},
         {"d//./f", O_CREAT | O_EXCL, "d", "f", true},
         {"../f", O_CREAT | O_EXCL, "d", "f", true},
+        {"/images/d/f", CREATOR_RENAMES, "d", "f", true},
         /* an existing file would be opened, or nothing made: the answer matters */
         {"f", O_CREAT | O_WRONLY, "", "f", false},
         {"f", O_TRUNC | O_WRONLY, "", "f", false},
@@ -113,6 +127,7 @@ static void which_component(void **state)
         {"x/x", O_CREAT | O_EXCL, "", "x", false},
         {"x/y/x", O_CREAT | O_EXCL, "y", "x", false},
         {"l/x", O_CREAT | O_EXCL, "d", "x", false},
+        {"/images/d/f", CREATOR_RENAMES, "", "d", false},
         /* no name */
         {"f/", O_CREAT | O_EXCL, "", "f", false},
         {"", O_CREAT | O_EXCL, "", "f", false},

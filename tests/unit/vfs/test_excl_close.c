@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "fs/vfs/creator.h"
 
 static const char *call_path; /* NULL: the caller can't be seen */
 static uint64_t call_flags;
@@ -57,6 +58,8 @@ static void only_creators_are_not_asked_for(void **state)
     assert_int_equal(asked_by_lookup("f", -ENOENT), 2);
     calls("/images/f", O_RDONLY);
     assert_int_equal(asked_by_lookup("f", -ENOENT), 2);
+    calls("/images/f", CREATOR_RENAMES); /* what it would replace is to be known */
+    assert_int_equal(asked_by_lookup("f", -ENOENT), 1);
     calls(NULL, 0);
     assert_int_equal(asked_by_lookup("f", -ENOENT), 2);
     calls("/images/f", O_CREAT | O_EXCL | O_WRONLY);
@@ -225,6 +228,31 @@ static void a_free_name_takes_one_request(void **state)
     vfs_forget(rig.vfs, e.node, 1);
 }
 
+/* Nor who replaces what there is, by O_TRUNC or by a rename: that is there seldom, if nothing is known of it. */
+static void a_likely_free_name_too(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    rig.conf.excl = VFS_EXCL_OPEN;
+    assert_int_equal(rig_remount(&rig), 0);
+    foreign_put("there", "1");
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &fh), 0);
+    calls("/images/free", O_CREAT | O_TRUNC | O_WRONLY);
+    assert_int_equal(asked_by_lookup("free", -ENOENT), 1);
+    calls("/images/there", O_CREAT | O_TRUNC | O_WRONLY);
+    assert_int_equal(asked_by_lookup("there", 0), 2);
+    clock_fake_add(10 * NS_PER_S);
+    assert_int_equal(asked_by_lookup("there", 0), 1); /* it is known by now */
+    calls("/images/g", CREATOR_RENAMES);
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_rename(&rig, "f", "g", 0), 0);
+    assert_int_equal(memstore_count(rig.store, STORE_LIST), 1);
+    assert_int_equal(memstore_count(rig.store, STORE_OPS), 1); /* for both of its calls */
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_object("g", "");
+}
+
 /* Nothing is free because a question had no answer. */
 static void a_name_that_could_not_be_asked_for(void **state)
 {
@@ -249,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         C(only_creators_are_not_asked_for),
         C(a_free_name_takes_one_request),
+        C(a_likely_free_name_too),
         C(a_name_that_could_not_be_asked_for),
         C(directories_on_the_way_are_asked_for),
         C(known_names_are_answered),
