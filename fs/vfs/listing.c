@@ -164,40 +164,40 @@ static int apply_changes(struct vfs *v, const char *dir_key, struct cache_listin
     return r;
 }
 
-/* Lists the bucket and lets what changed here meanwhile win. The list is also kept in the cache. */
+/* Lists the bucket and lets what changed here meanwhile win; a goes on. The list is also kept in the cache. */
 static int refresh(struct vfs *v, struct inode *dir, const char *dir_key, struct listroom *room,
-                   struct cache_listing *list)
+                   struct asking *a, struct cache_listing *list)
 {
+    struct asking seen = {0};
     int64_t listed = clock_boot_ns(), date = 0;
-    struct asking_change *seen;
-    struct asking a;
+    bool is_old;
     int r;
 
     intents_glance(v);
     lock_take(&v->tree);
-    asking_begin_locked(v, &a, dir, NULL);
+    asking_end_locked(v, a); /* from here on */
+    asking_done(a);
+    asking_begin_locked(v, a, dir, NULL);
     lock_drop(&v->tree);
     r = list_bucket(v, dir_key, room, list, &date);
     sort(list);
     lock_take(&v->tree);
-    seen = a.changes;
-    a.changes = NULL;
+    seen.changes = a->changes;
+    a->changes = NULL;
     removal_hide_locked(v, dir_key, list); /* with the changes: what ended since is one of them */
     lock_drop(&v->tree);
     if (r == 0)
-        r = apply_changes(v, dir_key, list, seen);
+        r = apply_changes(v, dir_key, list, seen.changes);
     if (r == 0)
         cache_list_put(v->cache, dir_key, list, listed, date);
     lock_take(&v->tree);
-    asking_end_locked(v, &a);
+    is_old = a->is_stale || a->changes != NULL;
     lock_drop(&v->tree);
     if (r == NO_ROOM)
         cache_listing_done(list);
-    if (r == 0 && (a.is_stale || a.changes != NULL))
+    if (r == 0 && is_old)
         cache_list_drop(v->cache, dir_key); /* good enough for this reader, not for the next */
-    asking_done(&a);
-    a.changes = seen;
-    asking_done(&a);
+    asking_done(&seen);
     return r;
 }
 
@@ -220,9 +220,9 @@ static void note_youngest(struct vfs *v, struct inode *dir, const struct cache_l
 }
 
 static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
-                      struct cache_listing *ret)
+                      struct asking *a, struct cache_listing *ret)
 {
-    int r = refresh(v, dir, key, room, ret);
+    int r = refresh(v, dir, key, room, a, ret);
 
     if (r == 0) {
         note_youngest(v, dir, ret);
@@ -231,25 +231,39 @@ static int take_fresh(struct vfs *v, struct inode *dir, const char *key, struct 
     return r;
 }
 
-static int append(struct cache_listing *l, const struct dentry *d)
+static int append(struct cache_listing *l, const char *name, bool is_dir)
 {
-    struct cache_dirent *e = cache_listing_add(l, d->name, strlen(d->name), "");
+    struct cache_dirent *e = cache_listing_add(l, name, strlen(name), "");
 
     if (e == NULL)
         return -ENOMEM;
-    e->is_prefix = inode_is_dir(d->inode);
+    e->is_prefix = is_dir;
     return 0;
 }
 
-static int add_new_files_locked(struct vfs *v, const struct inode *dir, struct cache_listing *l)
+static int add_new_locked(const struct inode *dir, struct cache_listing *l)
 {
     int r = 0;
 
-    (void)v;
     for (const struct dentry *d = dir->child; d != NULL && r == 0; d = d->next)
         if (d->inode->is_new)
-            r = append(l, d);
+            r = append(l, d->name, inode_is_dir(d->inode));
     return r;
+}
+
+/* Names that are not in the bucket, and those that came there since a began: the list may be from before that, and new
+ * they are not any more. Where there were too many of them to note, all that were new then. */
+static int add_here_locked(const struct inode *dir, const struct asking *a, const struct cache_listing *were_new,
+                           struct cache_listing *l)
+{
+    int r = 0;
+
+    for (const struct asking_change *c = a->changes; c != NULL && r == 0; c = c->next)
+        if (c->exists)
+            r = append(l, c->name, c->is_dir);
+    for (size_t i = 0; a->is_stale && i < were_new->n && r == 0; i++)
+        r = append(l, were_new->v[i].name, were_new->v[i].is_prefix);
+    return r ?: add_new_locked(dir, l);
 }
 
 static void sort_and_hide(struct vfs *v, struct cache_listing *l)
@@ -261,6 +275,8 @@ static void sort_and_hide(struct vfs *v, struct cache_listing *l)
         if (n > 0 && strcmp(l->v[n - 1].name, l->v[i].name) == 0) {
             if (l->v[n - 1].is_prefix && !l->v[i].is_prefix)
                 atomic_fetch_add(&v->hidden, 1);
+            else if (l->v[n - 1].etag[0] == '\0')
+                l->v[n - 1] = l->v[i]; /* the list knows more of it than its name */
         } else {
             l->v[n++] = l->v[i];
         }
@@ -289,18 +305,18 @@ static bool take_cached(struct vfs *v, const char *key, struct listroom *room,
 
 /* From the cache, or with room for a page of the bucket's; once more if that was not enough. */
 static int take(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
-                struct cache_listing *ret)
+                struct asking *a, struct cache_listing *ret)
 {
     int r;
 
     if (take_cached(v, key, room, ret))
         return 0;
     listroom_begin(v, room);
-    r = take_fresh(v, dir, key, room, ret);
+    r = take_fresh(v, dir, key, room, a, ret);
     if (r == NO_ROOM) {
         listroom_end(room);
         listroom_begin_alone(v, room);
-        r = take_fresh(v, dir, key, room, ret);
+        r = take_fresh(v, dir, key, room, a, ret);
     }
     return r;
 }
@@ -308,8 +324,10 @@ static int take(struct vfs *v, struct inode *dir, const char *key, struct listro
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
 {
     struct dir_snapshot *s = calloc(1, sizeof(*s));
+    struct cache_listing were_new = {0};
     struct listroom room = {.v = v};
     char key[VFS_KEY_MAX + 2];
+    struct asking a;
     bool is_blank;
     unsigned change;
     int r;
@@ -321,17 +339,23 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     change = dir->subdirs_change;
     is_blank = dir->is_blank; /* MKD-2 */
     r = inode_key_locked(v, dir, NULL, key);
+    asking_begin_locked(v, &a, dir, NULL);
+    if (r == 0)
+        r = add_new_locked(dir, &were_new);
     lock_drop(&v->tree);
     if (is_blank)
         s->list.listed_ns = clock_boot_ns();
     if (r == 0 && !is_blank)
-        r = take(v, dir, key, &room, &s->list);
+        r = take(v, dir, key, &room, &a, &s->list);
     lock_take(&v->tree);
     if (r == 0)
         removal_hide_locked(v, key, &s->list);
     if (r == 0)
-        r = add_new_files_locked(v, dir, &s->list);
+        r = add_here_locked(dir, &a, &were_new, &s->list);
+    asking_end_locked(v, &a);
     lock_drop(&v->tree);
+    asking_done(&a);
+    cache_listing_done(&were_new);
     if (r == 0) {
         sort_and_hide(v, &s->list);
         lock_take(&v->tree);

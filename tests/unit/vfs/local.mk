@@ -313,3 +313,8 @@ vfs_tests += tests/unit/vfs/test_local_fold
 tests_unit_vfs_test_local_fold_SOURCES = %D%/test_local_fold.c %D%/localmount.h
 tests_unit_vfs_test_local_fold_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_fold_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_listed
+tests_unit_vfs_test_local_listed_SOURCES = %D%/test_local_listed.c %D%/localmount.h
+tests_unit_vfs_test_local_listed_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_listed_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=cache_list_put -Wl,--wrap=cache_list_get_within
+tests_unit_vfs_test_local_listed_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
