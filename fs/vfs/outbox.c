@@ -121,6 +121,8 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
     r->tail_is_mixed = i->tail.is_mixed;
     r->tail_off = i->tail.off;
     r->tail_end = i->tail.end;
+    if (x == 0 && to == NULL && store_etag_is_set(&i->etag) && !i->is_replacing)
+        x = store_hdrs_copy(&r->hdrs, &i->hdrs);
     return x == 0 ? store_hdrs_copy(&r->edits, &i->edits) : x;
 }
 

@@ -11,10 +11,11 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 3 /* of what older ones can't say: a device number; of a directory */
+#define REC_VERSION 4 /* of what older ones can't say: headers; */
+#define REC_WITHOUT_HDRS 3 /* a device number; of a directory */
 #define REC_WITHOUT_RDEV 2
 #define REC_WITHOUT_ORDER 1
-#define EDITS_MAX 64
+#define HDRS_MAX 64
 #define STRING_MAX 8192
 
 enum flag {
@@ -62,12 +63,47 @@ static void put_attr(struct buf *out, const struct objattr *a)
     put_u64(out, (uint64_t)a->ctime_ns);
 }
 
+static void put_hdrs(struct buf *out, const struct store_hdrs *h)
+{
+    put_u64(out, h->n);
+    for (size_t i = 0; i < h->n; i++) {
+        put_str(out, h->v[i].name);
+        put_str(out, h->v[i].value);
+    }
+}
+
+static bool is_plain(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+
+    while (*p >= 0x20 && *p != 0x7f)
+        p++;
+    return *p == '\0' && (size_t)((const char *)p - s) <= STRING_MAX;
+}
+
+/* Another client's headers may be such as no record would be read back with: the bucket has them. */
+static bool has_hdrs(const struct outrec *r)
+{
+    for (size_t i = 0; i < r->hdrs.n; i++)
+        if (r->hdrs.v[i].name[0] == '\0' || !is_plain(r->hdrs.v[i].name) || !is_plain(r->hdrs.v[i].value))
+            return false;
+    return r->hdrs.n > 0 && r->hdrs.n <= HDRS_MAX;
+}
+
+/* The oldest that can say it all: an older s3efs can read that, too. */
+static char version_of(const struct outrec *r)
+{
+    if (has_hdrs(r))
+        return REC_VERSION;
+    return r->attr.rdev != 0 || S_ISDIR(r->attr.mode) ? REC_WITHOUT_HDRS : REC_WITHOUT_RDEV;
+}
+
 int outrec_encode(const struct outrec *r, struct buf *out)
 {
-    const bool is_newest = r->attr.rdev != 0 || S_ISDIR(r->attr.mode); /* else an older s3efs can read it, too */
+    const char version = version_of(r);
 
     buf_add(out, MAGIC, strlen(MAGIC));
-    buf_addc(out, is_newest ? REC_VERSION : REC_WITHOUT_RDEV);
+    buf_addc(out, version);
     put_str(out, r->key);
     put_attr(out, &r->attr);
     put_str(out, r->etag.s);
@@ -83,19 +119,17 @@ int outrec_encode(const struct outrec *r, struct buf *out)
     put_u64(out, r->n_doubts);
     for (unsigned i = 0; i < r->n_doubts; i++)
         put_str(out, r->doubts[i]);
-    put_u64(out, r->edits.n);
-    for (size_t i = 0; i < r->edits.n; i++) {
-        put_str(out, r->edits.v[i].name);
-        put_str(out, r->edits.v[i].value);
-    }
+    put_hdrs(out, &r->edits);
     put_u64(out, r->bytes.n);
     for (size_t i = 0; i < r->bytes.n; i++) {
         put_u64(out, r->bytes.ext[i].off);
         put_u64(out, r->bytes.ext[i].len);
     }
     put_u64(out, r->order);
-    if (is_newest)
+    if (version >= REC_WITHOUT_HDRS)
         put_u64(out, r->attr.rdev);
+    if (version >= REC_VERSION)
+        put_hdrs(out, &r->hdrs);
     return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
 }
 
@@ -181,13 +215,13 @@ static void get_flags(struct cursor *c, struct outrec *r)
     c->is_bad |= (f & ~(uint64_t)FLAGS) != 0;
 }
 
-static int get_edits(struct cursor *c, struct store_hdrs *ret)
+static int get_hdrs(struct cursor *c, struct store_hdrs *ret)
 {
     uint64_t n = get_u64(c);
     char *name = malloc(2 * (STRING_MAX + 1)), *value = name + STRING_MAX + 1;
     int r = name != NULL ? 0 : -ENOMEM;
 
-    c->is_bad |= n > EDITS_MAX;
+    c->is_bad |= n > HDRS_MAX;
     for (uint64_t i = 0; i < n && !c->is_bad && r == 0; i++) {
         get_str(c, name, STRING_MAX + 1, true);
         get_str(c, value, STRING_MAX + 1, true);
@@ -256,13 +290,15 @@ static int decode(struct cursor *c, struct outrec *r, unsigned version)
     c->is_bad |= r->n_doubts > OUTREC_DOUBTS;
     for (unsigned i = 0; i < r->n_doubts && !c->is_bad; i++)
         get_mark(c, r->doubts[i]);
-    e = get_edits(c, &r->edits);
+    e = get_hdrs(c, &r->edits);
     if (e == 0)
         e = get_extents(c, r);
     if (version >= REC_WITHOUT_RDEV)
         r->order = get_u64(c);
-    if (version >= REC_VERSION)
+    if (version >= REC_WITHOUT_HDRS)
         r->attr.rdev = get_u64(c);
+    if (e == 0 && version >= REC_VERSION)
+        e = get_hdrs(c, &r->hdrs);
     check(c, r);
     return e;
 }
@@ -291,5 +327,6 @@ void outrec_done(struct outrec *r)
 {
     data_state_done(&r->bytes);
     store_hdrs_done(&r->edits);
+    store_hdrs_done(&r->hdrs);
     *r = (struct outrec){0};
 }

@@ -33,6 +33,7 @@ struct outrec {
     uint64_t tail_off, tail_end;
     struct data_state bytes;
     struct store_hdrs edits;
+    struct store_hdrs hdrs; /* of that version, as far as they are known: none are as good */
     char mark[UPLOAD_MARK_SIZE];                  /* of its commit */
     char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE]; /* of earlier ones that may have taken effect */
     unsigned n_doubts;

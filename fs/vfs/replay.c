@@ -136,6 +136,11 @@ void replay_fill_locked(struct inode *i, struct outrec *rec, struct data_file *f
     i->attr_set = rec->attr_set;
     i->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};
+    if (i->hdrs.n == 0) {
+        store_hdrs_done(&i->hdrs);
+        i->hdrs = rec->hdrs;
+        rec->hdrs = (struct store_hdrs){0};
+    }
     i->dirty_since_ns = clock_boot_ns();
 }
 

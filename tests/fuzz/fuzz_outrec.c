@@ -4,6 +4,12 @@
 #include "fs/vfs/outrec.h"
 #include "fuzz.h"
 
+static void check_headers(const struct store_hdrs *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        CHECK(strpbrk(h->v[i].name, "\r\n") == NULL && strpbrk(h->v[i].value, "\r\n") == NULL);
+}
+
 static void check_whole(const struct outrec *r)
 {
     const struct data_state *b = &r->bytes;
@@ -16,9 +22,8 @@ static void check_whole(const struct outrec *r)
         CHECK(b->ext[i].len > 0 && b->ext[i].off + b->ext[i].len <= b->size);
         CHECK(i == 0 || b->ext[i - 1].off + b->ext[i - 1].len < b->ext[i].off);
     }
-    for (size_t i = 0; i < r->edits.n; i++)
-        CHECK(strpbrk(r->edits.v[i].name, "\r\n") == NULL &&
-              strpbrk(r->edits.v[i].value, "\r\n") == NULL);
+    check_headers(&r->edits);
+    check_headers(&r->hdrs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
