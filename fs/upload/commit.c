@@ -172,11 +172,18 @@ static const char *name_of(int r)
                : "the condition failed though it holds";
 }
 
-static int weak_first(struct job *j, struct store_obj *ret)
+/* Attributes alone do not change the ETag of a PUT, so the condition holds also where an earlier try took effect, and others
+ * have set theirs since. */
+static bool may_be_there_unseen(struct job *j)
 {
-    if (!j->is_weak || j->plan.n > 0) /* a multipart upload looks before its Complete */
-        return LOOK_UNCHANGED;
-    return look(j, ret);
+    const struct marks none = {0};
+    return j->is_same && (j->is_doubtful || doubt_find(j, &none) != DOUBT_NONE);
+}
+
+static int look_first(struct job *j, struct store_obj *ret)
+{
+    bool is_weak = j->is_weak && j->plan.n == 0; /* a multipart upload looks before its Complete */
+    return is_weak || may_be_there_unseen(j) ? look(j, ret) : LOOK_UNCHANGED;
 }
 
 static int send(struct job *j, struct store_obj *ret)
@@ -200,7 +207,7 @@ static int commit(struct job *j, struct store_obj *ret)
 {
     const int64_t began_ns = clock_boot_ns();
     for (unsigned tries = 0;; tries++) {
-        int w = weak_first(j, ret);
+        int w = look_first(j, ret);
         if (w != LOOK_UNCHANGED)
             return outcome_of(w);
         int r = send(j, ret);
@@ -257,6 +264,8 @@ static int choose_way(struct job *j)
     if (r != 0)
         return r;
     in.dirty = dirty;
+    j->is_same = j->cond.kind == STORE_IF_MATCH && in.n_dirty == 0 && in.base_valid == j->size &&
+                 !data_is_cut(j->req->file);
     if (j->req->other_etag)
         choose_other_etag(j, &in);
     j->is_copy = copy_is_the_way(j, &in);

@@ -36,6 +36,7 @@ struct job {
     const char *src_key;
     struct store_cond cond;
     bool is_copy; /* within the bucket, by one COPY */
+    bool is_same; /* the bytes of the version that it goes over: attributes alone */
     bool is_weak; /* the server will not look at the condition: we do, just before */
     struct store_hdrs hdrs;
     char mark[MARK_SIZE];

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "fold.h"
 #include "makedir.h"
+#include "stored.h"
 
 /* The root has no name that a lookup would ask for. Best effort: it is what it was. */
 static void see_root(struct vfs *v, struct inode *root)
@@ -215,7 +216,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
         return outbox_commit(v, i);
     if (waits && !v->conf.sync_writes)
         return 0;
-    r = commit_inode(v, i);
+    r = stored_commit(v, i);
     if (r == 0)
         return 0;
     if (is_closed)
@@ -248,6 +249,8 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
     if (r == 0 && h != NULL && (mask & VFS_SET_SIZE) != 0)
         fold_before_change(v, i);
     if (r == 0) {
+        uint64_t room = outroom_take_change(v, i);
+
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);
         if (inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0)
@@ -256,6 +259,7 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
             r = set_file(v, i, h, &allowed, mask);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        outroom_give(v, i, room);
         inode_tell_kernel(v, i);
         writeback_wake(v);
     }

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "fold.h"
 #include "keep.h"
-#include "outbox.h"
+#include "stored.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 {
@@ -64,12 +64,14 @@ static bool keeps_pages(struct vfs *v, struct inode *i, bool is_ours)
 static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
                           bool *ret_keep)
 {
-    bool is_ours, is_believed, is_trunc = (flags & O_TRUNC) != 0;
+    bool is_ours, is_believed, is_attr, is_trunc = (flags & O_TRUNC) != 0;
+    const bool wants_bytes = (flags & O_ACCMODE) != O_WRONLY && !is_trunc;
     int r = 0;
 
     lock_take(&v->tree);
     is_believed = v->conf.nocto && inode_is_fresh_locked(v, i);
-    is_ours = i->is_new || i->is_dirty || i->parent == NULL;
+    is_attr = stored_attr_waits_locked(i);
+    is_ours = i->is_new || (i->is_dirty && !is_attr) || i->parent == NULL;
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
     else if (is_trunc && (flags & O_ACCMODE) == O_RDONLY && handle_is_executed_locked(i))
@@ -78,7 +80,7 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
     /* Also who truncates: what he replaces must be the file that is there now, not one that another
      * client has removed meanwhile, or its commit would have no place to go (protocol 2d). */
     if (r == 0 && !is_ours && !is_believed)
-        r = inode_check(v, i, (flags & O_ACCMODE) != O_WRONLY && !is_trunc);
+        r = is_attr ? stored_check(v, i, wants_bytes) : inode_check(v, i, wants_bytes);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
     if (r == 0)
@@ -98,7 +100,8 @@ static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle 
     int r;
 
     lock_take(&v->tree);
-    is_unsent = outbox_waits(i) && i->data != NULL && !inode_is_stale_locked(v, i);
+    is_unsent = outbox_waits(i) && i->data != NULL && !inode_is_stale_locked(v, i) &&
+                (v->conf.nocto || !stored_attr_waits_locked(i));
     lock_drop(&v->tree);
     if (!is_unsent || (flags & O_TRUNC) != 0)
         return 1;

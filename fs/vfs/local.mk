@@ -62,3 +62,5 @@ libvfs_a_SOURCES += %D%/grown.c
 libvfs_a_SOURCES += %D%/grown.h
 libvfs_a_SOURCES += %D%/fold.c
 libvfs_a_SOURCES += %D%/fold.h
+libvfs_a_SOURCES += %D%/stored.c
+libvfs_a_SOURCES += %D%/stored.h

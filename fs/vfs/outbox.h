@@ -99,6 +99,8 @@ bool outroom_is(struct vfs *v);
 /* Before a close that may make one more: waits for room, with no lock held. The ticket goes back when the close is
  * over: the entry counts by itself. */
 _must_check_ uint64_t outroom_take(struct vfs *v, struct inode *i);
+/* The same before a change of a file by its name (stored.h). */
+_must_check_ uint64_t outroom_take_change(struct vfs *v, struct inode *i);
 void outroom_give(struct vfs *v, struct inode *i, uint64_t ticket);
 
 /* --- with no lock held --- */

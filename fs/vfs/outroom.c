@@ -26,14 +26,14 @@ void outroom_count_locked(struct vfs *v, struct inode *i)
     i->out->counted = now;
 }
 
-uint64_t outroom_take(struct vfs *v, struct inode *i)
+static uint64_t take(struct vfs *v, struct inode *i, bool will_owe)
 {
     uint64_t bytes = 0;
 
     if (v->conf.journal == NULL || v->conf.unsent_max == 0)
         return 0;
     lock_take(&v->tree);
-    if (i->out == NULL && inode_is_owed_locked(v, i) && outbox_can_wait_locked(v, i)) {
+    if (i->out == NULL && (will_owe || inode_is_owed_locked(v, i)) && outbox_can_wait_locked(v, i)) {
         idle_charge_locked(v, i); /* it was written to */
         bytes = i->charged + OUTROOM_ENTRY;
         i->n_closing++;
@@ -44,6 +44,21 @@ uint64_t outroom_take(struct vfs *v, struct inode *i)
         budget_take(&v->unsent, bytes);
     }
     return bytes;
+}
+
+uint64_t outroom_take(struct vfs *v, struct inode *i)
+{
+    return take(v, i, false);
+}
+
+uint64_t outroom_take_change(struct vfs *v, struct inode *i)
+{
+    bool is_due;
+
+    lock_take(&v->tree);
+    is_due = v->conf.commit != VFS_COMMIT_CLOSE && i->n_writers == 0 && !i->is_new && i->parent != NULL;
+    lock_drop(&v->tree);
+    return is_due ? take(v, i, true) : 0;
 }
 
 bool outroom_is(struct vfs *v)

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "keep.h"
 #include "makedir.h"
+#include "stored.h"
 #include "xattr_code.h"
 
 #define USER "user."
@@ -302,7 +303,7 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
         return outbox_commit(v, i);
     if (r < 0 || (waits && !v->conf.sync_writes))
         return r;
-    r = commit_inode(v, i);
+    r = stored_commit(v, i);
     if (r < 0 && is_closed)
         (void)commit_give_up(v, i, r, "changing extended attributes");
     lock_take(&v->tree);
@@ -360,11 +361,14 @@ static int change(struct vfs *v, uint64_t node, const struct change *c)
     if (r == 0)
         r = enforce(v, i, ACCESS_W);
     if (r == 0) {
+        uint64_t room = outroom_take_change(v, i);
+
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);
         r = inode_is_dir(i) ? change_dir(v, i, c) : change_file(v, i, c);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
+        outroom_give(v, i, room);
         inode_tell_kernel(v, i);
         writeback_wake(v);
     }

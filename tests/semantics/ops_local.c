@@ -114,6 +114,18 @@ int do_local_anew(struct rig *r)
     return x < 0 ? x : vfs_drain(r->vfs);
 }
 
+int do_local_chmod_only(struct rig *r)
+{
+    return rig_chmod(r, "f", 0600);
+}
+
+int do_local_attributes(struct rig *r)
+{
+    int x = rig_chown(r, "f", 1, 1);
+
+    return x < 0 ? x : do_local_chmod(r);
+}
+
 int do_local_chmod(struct rig *r)
 {
     int x = rig_chmod(r, "f", 0600);

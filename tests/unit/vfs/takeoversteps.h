@@ -28,6 +28,7 @@ enum what {
     FLUSH,
     FSYNC,
     CUT,
+    CHMOD,
     MKDIR,
     SYMLINK,
     LINK,
@@ -188,6 +189,9 @@ static int run_call(const struct step *c, struct vfs_entry *e, struct answer *re
         return vfs_fsync(rig.vfs, t.fh);
     case CUT:
         return vfs_setattr(rig.vfs, &rig.ctx, t.node, t.fh, &st, VFS_SET_SIZE, &st, &ns);
+    case CHMOD:
+        st.st_mode = 0600;
+        return vfs_setattr(rig.vfs, &rig.ctx, t.node, 0, &st, VFS_SET_MODE, &st, &ns);
     case MKDIR:
         return vfs_mkdir(rig.vfs, &rig.ctx, VFS_ROOT, c->name, 0755, e);
     case SYMLINK:

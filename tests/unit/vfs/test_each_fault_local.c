@@ -37,7 +37,7 @@ static int set_up(void **state)
 }
 
 static const int closes[] = {CREATE, OVERWRITE, APPEND, CHMOD, RENAME, UNLINK, MKDIR};
-static const int unsent[] = {CREATE, OVERWRITE, APPEND, UNLINK, MKDIR};
+static const int unsent[] = {CREATE, OVERWRITE, APPEND, CHMOD, UNLINK, MKDIR};
 
 /* What the unsent ones need to be there. */
 static void seed_files(void)
@@ -46,6 +46,8 @@ static void seed_files(void)
     seed();
     only = APPEND;
     seed_file(APPEND, "log", "line 1\n");
+    only = CHMOD;
+    seed_file(CHMOD, "mode", "same bytes");
     only = UNLINK;
     seed_file(UNLINK, "gone", "doomed");
     only = STEPS;

@@ -328,9 +328,6 @@ static void what_asks_the_bucket_ends_it(void **state)
     put_text("f.tmp", "text");
     assert_int_equal(rig_rename(&rig, "old", "new", 0), 0);
     send_all(1);
-    put_text("g.tmp", "text");
-    assert_int_equal(rig_chmod(&rig, "new", 0600), 0);
-    send_all(1);
     put_text("h.tmp", "text");
     assert_int_equal(rig_link(&rig, "new", "other"), 0);
     send_all(1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* commit=local and several names: renames over what is unsent, stored, or both, unlinks, names that
- * come back, directories; and the mount dies (the disk is kept) before and after each of its
+ * come back, directories, modes; and the mount dies (the disk is kept) before and after each of its
  * requests and at each sync of its disk. Then the tree, and the bucket when all is sent, is what it
  * was after the last call that was answered, or after the one under way: no name without its bytes,
  * none with another's, none twice. */
@@ -15,12 +15,12 @@
 #define NAMES 12u
 #define STEPS 14u
 
-enum op { END, PUT, APPEND, RENAME, UNLINK, MKDIR, RMDIR, SEND };
-static const char *const ops[] = {"end",    "put",   "append", "rename",
+enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, SEND };
+static const char *const ops[] = {"end",    "put",   "append", "chmod", "rename",
                                   "unlink", "mkdir", "rmdir",  "send"};
 struct step {
     enum op op;
-    char a[16], b[16]; /* put, append: b is the text */
+    char a[16], b[16]; /* put, append: b is the text; chmod: the mode */
 };
 static const char *const scenarios[] = {
     "put a A, put b B, put c C, rename a c, unlink b, send",
@@ -40,6 +40,9 @@ static const char *const scenarios[] = {
     "mkdir d, put d/f F, send, unlink d/f, put d/f G, unlink d/f, rmdir d, put d D, send",
     "mkdir d, mkdir d/f, rmdir d/f, put d/f F, send, mkdir e, rename d/f e/f, rmdir d, mkdir d, send",
     "mkdir d, mkdir e, mkdir e/f, rmdir d, rename e d, mkdir e, rmdir e, put e E, send",
+    "put a A, send, chmod a 600, append a B, chmod a 640, send, chmod a 600, unlink a, put a C, send",
+    "put a A, put b B, send, chmod a 600, rename a b, chmod b 640, put c C, rename c b, chmod b 600, send",
+    "put a A, put b B, send, chmod a 600, chmod b 640, chmod a 640, put a C, send, chmod a 600",
     "put a A, send, mkdir d, rename a d/f, mkdir e, put e/g G, rename e/g a, rmdir e, send",
 };
 
@@ -67,6 +70,7 @@ static void parse(const char *script, struct step steps[STEPS])
 struct world {
     struct {
         char name[16], text[32]; /* a directory has "/" */
+        mode_t mode;
     } v[NAMES];
     size_t n;
 };
@@ -85,7 +89,10 @@ static void set(struct world *w, const char *name, const char *text)
     size_t k = find(w, name);
 
     assert_true(k < NAMES);
-    w->n += k == w->n;
+    if (k == w->n) {
+        w->n++;
+        w->v[k].mode = 0644;
+    }
     snprintf(w->v[k].name, sizeof(w->v[k].name), "%s", name);
     snprintf(w->v[k].text, sizeof(w->v[k].text), "%s", text);
 }
@@ -113,6 +120,11 @@ static void move(struct world *w, const char *from, const char *to)
     }
 }
 
+static mode_t mode_of(const struct step *s)
+{
+    return (mode_t)strtoul(s->b, NULL, 8);
+}
+
 static void apply(struct world *w, const struct step *s)
 {
     char text[32];
@@ -123,6 +135,8 @@ static void apply(struct world *w, const struct step *s)
         snprintf(text, sizeof(text), "%.14s%.14s", w->v[find(w, s->a)].text, s->b);
         set(w, s->a, text);
     }
+    if (s->op == CHMOD)
+        w->v[find(w, s->a)].mode = mode_of(s);
     if (s->op == RENAME)
         move(w, s->a, s->b);
     if (s->op == UNLINK || s->op == RMDIR)
@@ -235,6 +249,8 @@ static int run_step(const struct step *s)
         if (r == 0 && vfs_write(rig.vfs, &rig.ctx, fh, 0, s->b, strlen(s->b)) < 0)
             r = -EIO;
         return r == 0 ? rig_shut(&rig, fh) : r;
+    case CHMOD:
+        return rig_chmod(&rig, s->a, mode_of(s));
     case RENAME:
         return rig_rename(&rig, s->a, s->b, 0);
     case UNLINK:
@@ -257,6 +273,13 @@ static bool same_text(const char *got, size_t n, const char *want)
     return n == strlen(want) && memcmp(got, want, n) == 0;
 }
 
+static bool has_mode(const struct store_obj *obj, mode_t mode)
+{
+    const char *value = store_hdrs_get(&obj->hdrs, STORE_USER_META "file-permissions");
+
+    return value != NULL && (strtoul(value, NULL, 8) & 07777) == mode;
+}
+
 /* What differs between the mount (or, when all is sent, the bucket) and w; NULL: nothing. */
 static const char *compare(const struct world *w, bool in_bucket)
 {
@@ -275,7 +298,8 @@ static const char *compare(const struct world *w, bool in_bucket)
         if (in_bucket) {
             r = memstore_get(gate.inner, all[k], &obj, &data);
             ok = want == NULL || is_dir ? r == STORE_NOT_FOUND
-                                        : r == 0 && same_text(data, (size_t)obj.size, want);
+                                        : r == 0 && same_text(data, (size_t)obj.size, want) &&
+                                              has_mode(&obj, w->v[at].mode);
             store_obj_done(&obj);
             free(data);
             snprintf(buf, sizeof(buf), "%s/", all[k]);
@@ -287,7 +311,8 @@ static const char *compare(const struct world *w, bool in_bucket)
             ssize_t n = rig_get(&rig, all[k], buf, sizeof(buf));
 
             r = (int)n;
-            ok = n >= 0 && same_text(buf, (size_t)n, want);
+            ok = n >= 0 && same_text(buf, (size_t)n, want) && rig_stat(&rig, all[k], &st) == 0 &&
+                 (st.st_mode & 07777) == w->v[at].mode;
         }
         if (!ok)
             return all[k];
@@ -465,7 +490,7 @@ static void make_script(unsigned *seed, char script[512])
         struct step s = {.op = END};
 
         snprintf(s.a, sizeof(s.a), "%s", name);
-        switch ((unsigned)rand_r(seed) % 12) {
+        switch ((unsigned)rand_r(seed) % 14) {
         case 0:
         case 1:
             s.op = is_there ? UNLINK : PUT;
@@ -478,6 +503,10 @@ static void make_script(unsigned *seed, char script[512])
             break;
         case 4:
             s.op = SEND;
+            break;
+        case 12:
+        case 13:
+            s.op = is_there ? CHMOD : SEND;
             break;
         case 5:
         case 6:
@@ -493,6 +522,8 @@ static void make_script(unsigned *seed, char script[512])
             snprintf(s.b, sizeof(s.b), "%s", to);
         else if (s.op == PUT || s.op == APPEND) /* also the same bytes again: the same ETag */
             snprintf(s.b, sizeof(s.b), "%u", (unsigned)rand_r(seed) % 3);
+        else if (s.op == CHMOD)
+            snprintf(s.b, sizeof(s.b), "%o", 0600 | (unsigned)rand_r(seed) % 8);
         apply(&w, &s);
         if (s.op == SEND)
             say(script, "send, ");

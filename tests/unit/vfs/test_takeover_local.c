@@ -139,6 +139,37 @@ static void local_removals(void **state)
     t.is_local = false;
 }
 
+static void attributes_are_as_wanted(void)
+{
+    struct store_obj obj = {0};
+
+    assert_object("log", "zero\n");
+    assert_int_equal(memstore_get(rig.store, "log", &obj, NULL), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, STORE_USER_META "file-permissions"), "0100600");
+    assert_non_null(store_hdrs_get(&obj.hdrs, STORE_USER_META "s3efs-xattr"));
+    store_obj_done(&obj);
+}
+
+/* Of a stored file that nobody has open any more: alone, while it is sent, and again. */
+static void local_attributes(void **state)
+{
+    static const struct step calls[] = {
+        {.what = OPEN, .name = "log"},
+        {.what = FLUSH, .name = ""},
+        {.what = RELEASE, .name = ""},
+        {.what = SETXATTR, .name = "user.color"},
+        {.what = SEND, .name = ""},
+        {.what = CHMOD, .name = ""},
+        {.what = SETXATTR, .name = "user.shape"},
+        {.what = SEND, .name = ""},
+    };
+
+    (void)state;
+    t.is_local = true;
+    at_each_step(calls, ARRAY_LEN(calls), old_log, attributes_are_as_wanted);
+    t.is_local = false;
+}
+
 /* One that a mount without the option has left in the journal: the option makes none (symlink(2)). */
 static void a_symbolic_link_of_an_earlier_mount(void **state)
 {
@@ -177,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_symbolic_link_of_an_earlier_mount),
         cmocka_unit_test(local_stored),
         cmocka_unit_test(local_removals),
+        cmocka_unit_test(local_attributes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

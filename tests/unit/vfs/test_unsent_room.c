@@ -123,6 +123,54 @@ static void closes_wait_for_room(void **state)
         assert_object(name_of(i), name_of(i));
 }
 
+static void *chmod_all(void *arg)
+{
+    int r = 0;
+
+    (void)arg;
+    for (unsigned i = 0; i < FILES && r == 0; i++)
+        r = rig_chmod(&rig, name_of(i), 0600);
+    lock_take(&t.lock);
+    t.error = r;
+    t.is_done = true;
+    lock_drop(&t.lock);
+    return NULL;
+}
+
+/* Attributes of stored files are entries, too. */
+static void attributes_wait_for_room(void **state)
+{
+    unsigned waits = 0;
+    pthread_t thread;
+    struct stat st;
+
+    (void)state;
+    for (unsigned i = 0; i < FILES; i++) {
+        put_text(name_of(i), name_of(i));
+        send_all(1);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, chmod_all, NULL), 0);
+    while (!is_done()) {
+        if (stats().closes_waiting == 0) {
+            usleep(1000);
+            continue;
+        }
+        waits++;
+        assert_true(stats().unsent_memory <= ROOM + ONE);
+        assert_true(outbox_run(rig.vfs) > 0);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(t.error, 0);
+    assert_true(waits > 0);
+    outbox_run(rig.vfs);
+    assert_int_equal(stats().unsent_memory, 0);
+    assert_int_equal(rig_remount(&rig), 0);
+    for (unsigned i = 0; i < FILES; i++) {
+        assert_int_equal(rig_stat(&rig, name_of(i), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+}
+
 /* Appends, renames and removals of what is unsent, at the limit. */
 static void who_makes_none_does_not_wait(void **state)
 {
@@ -303,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         U(closes_wait_for_room),
+        U(attributes_wait_for_room),
         U(who_makes_none_does_not_wait),
         U(open_files_do_not_count),
         U(what_a_start_finds_counts),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See stored.h. */
+#include "stored.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+bool stored_attr_waits_locked(const struct inode *i)
+{
+    return outbox_waits(i) && !i->is_new && store_etag_is_set(&i->etag) && !i->is_replacing &&
+           i->data != NULL && !data_is_dirty(i->data);
+}
+
+int stored_commit(struct vfs *v, struct inode *i)
+{
+    const bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
+                          (v->conf.commit == VFS_COMMIT_FSYNC && !v->conf.sync_writes);
+
+    return is_local ? outbox_commit(v, i) : commit_inode(v, i);
+}
+
+/* Is the version that the entry is a change of the newest one? 1: it is; 0; -errno. */
+static int is_newest(struct vfs *v, struct inode *i, bool wants_bytes)
+{
+    char key[VFS_KEY_MAX + 2];
+    struct store_obj obj = {0};
+    struct store_etag known;
+    uint64_t size;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, i, NULL, key);
+    known = i->etag;
+    size = wants_bytes ? i->attr.size : UINT64_MAX;
+    lock_drop(&v->tree);
+    if (r < 0)
+        return r;
+    r = data_fetch(v->data, key, &known, size, &obj);
+    if (r == STORE_NOT_MODIFIED || (r == 0 && store_etag_equal(&obj.etag, &known)))
+        r = 1;
+    else if (r > 0)
+        r = 0;
+    store_obj_done(&obj);
+    return r;
+}
+
+int stored_check(struct vfs *v, struct inode *i, bool wants_bytes)
+{
+    int r = is_newest(v, i, wants_bytes);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = outbox_send(v, i);
+    if (r < 0 && outbox_waits(i))
+        return r;
+    return inode_check(v, i, wants_bytes); /* also where the entry was given up, and told */
+}
