@@ -101,7 +101,7 @@ void baddisk_read_only(bool on)
     bad_disk.read_only = on;
 }
 
-void baddisk_on_sync(void (*fn)(void *arg, const char *path), void *arg)
+void baddisk_on_sync(int (*fn)(void *arg, const char *path), void *arg)
 {
     pthread_mutex_lock(&bad_disk_mutex);
     bad_disk.on_sync = fn;

@@ -45,8 +45,8 @@ void baddisk_quick_syncs(bool on);
 void baddisk_read_only(bool on);
 /* How many syncs of files (or O_DSYNC writes to them) whose path ends in `tail` were seen. */
 uint64_t baddisk_syncs(const char *tail);
-/* Before each sync, in its thread, no lock held. */
-void baddisk_on_sync(void (*fn)(void *arg, const char *path), void *arg);
+/* Before each sync, in its thread, no lock held. What it says is the sync's error, and no other thread's call; 0: none. */
+void baddisk_on_sync(int (*fn)(void *arg, const char *path), void *arg);
 
 /* A sync that is as if it had not been called, to see that a test notices. */
 enum baddisk_lie { BADDISK_LIE_NONE, BADDISK_LIE_BYTES, BADDISK_LIE_FOLDER, BADDISK_LIE_INDEX };

@@ -290,11 +290,11 @@ int ioctl(int fd, unsigned long request, ...)
 
 static int any_sync(int fd, int (*real)(int))
 {
-    void (*on_sync)(void *arg, const char *path);
+    int (*on_sync)(void *arg, const char *path);
     void *on_sync_arg;
+    int r, error = 0;
     bool failing;
     size_t upto;
-    int r;
 
     if (!bad_disk_sees(fd))
         return bad_disk.quick ? 0 : real(fd);
@@ -303,13 +303,15 @@ static int any_sync(int fd, int (*real)(int))
     on_sync_arg = bad_disk.on_sync_arg;
     pthread_mutex_unlock(&bad_disk_mutex);
     if (on_sync != NULL)
-        on_sync(on_sync_arg, bad_disk.fds[fd].path);
+        error = on_sync(on_sync_arg, bad_disk.fds[fd].path);
     pthread_mutex_lock(&bad_disk_mutex);
     bad_disk_at(AT_SYNC);
     failing = bad_disk_fails();
     upto = baddisk_steps.n;
     pthread_mutex_unlock(&bad_disk_mutex);
-    if (failing)
+    if (error != 0)
+        errno = error;
+    if (failing || error != 0)
         return -1;
     r = bad_disk.quick ? 0 : real(fd);
     pthread_mutex_lock(&bad_disk_mutex);

@@ -23,7 +23,7 @@ struct bad_disk {
     uint64_t calls, fail_at, kill_at;
     int err, each_err;
     enum baddisk_lie lie;
-    void (*on_sync)(void *arg, const char *path);
+    int (*on_sync)(void *arg, const char *path);
     void *on_sync_arg;
     void (*at)(enum bad_disk_at what); /* locked; of each call that changes */
     char boot_id[PATH_MAX];            /* read in the place of the kernel's */

@@ -274,11 +274,10 @@ static void test_start_fails(void **state)
 
 /* --- a sync that failed once --- */
 
-static void fail_bytes(void *arg, const char *path)
+static int fail_bytes(void *arg, const char *path)
 {
     (void)arg;
-    if (strncmp(path, "stage/", 6) == 0)
-        baddisk_fail(1, EIO, false);
+    return strncmp(path, "stage/", 6) == 0 ? EIO : 0;
 }
 
 /* The kernel takes the pages for clean after it: a second sync would say that all is well. */
@@ -323,13 +322,13 @@ struct closers {
 };
 
 /* The first batch waits at its sync of the index until all others are in the queue. */
-static void hold_first(void *arg, const char *path)
+static int hold_first(void *arg, const char *path)
 {
     struct closers *x = arg;
     size_t n = strlen(path), waiting;
 
     if (x->open || n < 6 || strcmp(path + n - 6, "/index") != 0)
-        return;
+        return 0;
     do {
         usleep(1000);
         lock_take(&x->j->lock);
@@ -337,6 +336,7 @@ static void hold_first(void *arg, const char *path)
         lock_drop(&x->j->lock);
     } while (waiting < CLOSERS);
     x->open = true;
+    return 0;
 }
 
 static void *close_one(void *arg)

@@ -185,12 +185,13 @@ static void gate_submit(struct store *s, struct store_req *req, struct store_rsp
 
 static const struct store_ops gate_ops = {.submit = gate_submit};
 
-static void on_sync(void *arg, const char *path)
+static int on_sync(void *arg, const char *path)
 {
     (void)arg;
     (void)path;
     if (!atomic_load(&gate.is_dead) && atomic_fetch_add(&gate.syncs, 1) + 1 == gate.at_sync)
         die();
+    return 0;
 }
 
 struct death {
