@@ -466,6 +466,179 @@ static void an_fsync_waits_for_the_bucket(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
+/* --- directories --- */
+
+/* rsync -a, when it leaves one: its times come last. */
+static void of_a_directory(void **state)
+{
+    struct vfs_entry held; /* as the kernel has it, until the crash */
+    struct stat st;
+
+    (void)state;
+    mkdir_stored("d");
+    put_stored("d/f", "text");
+    assert_int_equal(rig_walk(&rig, "d", &held), 0);
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    set_mtime("d", 1234567890);
+    assert_int_equal(n_asked(), 0);
+    assert_int_equal(entries(), 1);
+    assert_mode("d", 0700);
+    clock_fake_add(600 * NS_PER_S);
+    assert_mode("d", 0700); /* the bucket does not know better */
+    assert_int_equal(n_asked(), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_stat(&rig, "d", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(st.st_mtim.tv_sec, 1234567890);
+    assert_int_equal(n_asked(), 0);
+    assert_file("d/f", "text");
+    send_all(1);
+    assert_int_equal(n_puts(), 1);
+    assert_header("d/", MODE, "040700");
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_int_equal(rig_stat(&rig, "d", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(st.st_mtim.tv_sec, 1234567890);
+    assert_int_equal(rig_chmod(&rig, "d", 0711), 0);
+    memstore_count_reset(rig.store);
+    send_all(1);
+    assert_int_equal(n_asked(), 1); /* it was just seen */
+    assert_header("d/", MODE, "040711");
+}
+
+/* A reply that is lost, and what another mount sets then. */
+static void of_a_directory_and_not_twice(void **state)
+{
+    struct vfs_entry held;
+
+    (void)state;
+    mkdir_stored("d");
+    assert_int_equal(rig_walk(&rig, "d", &held), 0);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    memstore_lose(rig.store, STORE_PUT, 1, 1, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    memstore_clear_faults(rig.store);
+    assert_header("d/", MODE, "040700");
+    clock_fake_add(2 * NS_PER_S); /* what was seen is still believed */
+    others_chmod("d", 0750);
+    memstore_count_reset(rig.store);
+    send_all(1);
+    assert_int_equal(n_puts(), 0);
+    assert_header("d/", MODE, "040750");
+    clock_fake_add(100 * NS_PER_S);
+    assert_mode("d", 0750);
+}
+
+/* Another mount has changed something else of it meanwhile. */
+static void of_a_directory_of_others(void **state)
+{
+    struct rig other;
+    struct stat st;
+
+    (void)state;
+    mkdir_stored("d");
+    join_other(&other);
+    assert_int_equal(rig_chown(&other, "d", 7, 8), 0);
+    rig_close(&other);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    send_all(1);
+    assert_header("d/", MODE, "040700");
+    assert_header("d/", "x-amz-meta-file-owner", "7");
+    assert_int_equal(rig_stat(&rig, "d", &st), 0);
+    assert_int_equal(st.st_uid, 7);
+}
+
+static void of_a_directory_that_is_gone(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        mkdir_stored("d");
+        assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+        assert_int_equal(memstore_delete(rig.store, "d/"), 0);
+        if (dies == 1)
+            assert_int_equal(rig_crash(&rig), 0);
+        assert_int_equal(vfs_drain(rig.vfs), -ESTALE);
+        assert_int_equal(entries(), 0);
+        assert_no_object("d/");
+        assert_int_equal(rig_stat(&rig, "d", &st), -ENOENT);
+    }
+    mkdir_stored("e"); /* its marker alone is */
+    put_stored("e/f", "text");
+    assert_int_equal(rig_chmod(&rig, "e", 0700), 0);
+    assert_int_equal(memstore_delete(rig.store, "e/"), 0);
+    send_all(1);
+    assert_header("e/", MODE, "040700");
+}
+
+static void of_a_directory_refused(void **state)
+{
+    struct vfs_entry held;
+    struct stat st;
+
+    (void)state;
+    mkdir_stored("d");
+    assert_int_equal(rig_walk(&rig, "d", &held), 0);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    set_mtime("d", 2000000000);
+    memstore_fail(rig.store, STORE_PUT, 1, 1, -EACCES);
+    assert_int_equal(vfs_drain(rig.vfs), -EACCES);
+    memstore_clear_faults(rig.store);
+    assert_int_equal(entries(), 0);
+    assert_mode("d", 0755);
+    assert_int_equal(rig_stat(&rig, "d", &st), 0);
+    assert_true(st.st_mtim.tv_sec > 0 && st.st_mtim.tv_sec < 2000000000);
+    assert_int_equal(rig_chmod(&rig, "d", 0711), 0);
+    send_all(1);
+    assert_header("d/", MODE, "040711");
+    vfs_forget(rig.vfs, held.node, 1);
+}
+
+/* Who removes, renames or makes something in it. */
+static void of_a_directory_and_then(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    mkdir_stored("d");
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    assert_int_equal(rig_rename(&rig, "d", "e", 0), 0);
+    assert_int_equal(entries(), 0);
+    assert_header("e/", MODE, "040700");
+    assert_int_equal(rig_chmod(&rig, "e", 0711), 0);
+    put_text("e/f", "text");
+    assert_int_equal(entries(), 2);
+    assert_int_equal(outbox_run(rig.vfs), 2);
+    assert_header("e/", MODE, "040711");
+    assert_int_equal(rig_unlink(&rig, "e/f"), 0);
+    assert_int_equal(rig_chmod(&rig, "e", 0700), 0);
+    assert_int_equal(rig_rmdir(&rig, "e"), 0);
+    assert_int_equal(entries(), 0);
+    assert_no_object("e/");
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(rig_stat(&rig, "e", &st), -ENOENT);
+}
+
+/* What can't be journaled: the mount's root, a directory that only its keys imply, a full disk. */
+static void of_a_directory_at_once(void **state)
+{
+    (void)state;
+    foreign_put("implied/f", "text");
+    assert_int_equal(rig_chmod(&rig, "implied", 0700), 0);
+    assert_int_equal(entries(), 0);
+    assert_header("implied/", MODE, "040700");
+    mkdir_stored("d");
+    disk_is_full(true);
+    assert_int_equal(rig_chmod(&rig, "d", 0700), 0);
+    disk_is_full(false);
+    assert_header("d/", MODE, "040700");
+    assert_int_equal(entries(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +658,13 @@ int main(void)
         L(under_a_writer),
         L(a_hard_link_goes_at_once),
         L(a_disk_that_is_full),
+        L(of_a_directory),
+        L(of_a_directory_and_not_twice),
+        L(of_a_directory_of_others),
+        L(of_a_directory_that_is_gone),
+        L(of_a_directory_refused),
+        L(of_a_directory_and_then),
+        L(of_a_directory_at_once),
         cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_bucket, fsync_setup, teardown),
     };
 
