@@ -35,7 +35,13 @@ static int check(const char *key, const struct store_obj *base, struct cache_sta
     return 0;
 }
 
-static int fill(struct data_file *f, const struct data_state *s)
+/* Nothing but attributes was changed: the file is its base. */
+static bool is_base(const struct store_obj *base, const struct data_state *s)
+{
+    return base && s->n == 0 && !s->whole && s->base_valid == base->size && s->size == base->size;
+}
+
+static int fill(struct data_file *f, const struct store_obj *base, const struct data_state *s)
 {
     int r = extents_reserve(&f->dirty, s->n);
     if (r == 0)
@@ -47,7 +53,7 @@ static int fill(struct data_file *f, const struct data_state *s)
     f->size = s->size;
     f->base_valid = s->base_valid;
     f->whole = s->whole;
-    f->change = f->committed + 1;
+    f->change = f->committed + (is_base(base, s) ? 0 : 1);
     f->stage_impure = true; /* what was written after the entry, outside of its ranges, may be in there */
     return r;
 }
@@ -64,7 +70,7 @@ int data_file_restore(struct data *d, const char *key, const struct store_obj *b
         return r;
     }
     f->stage = stage;
-    r = fill(f, state);
+    r = fill(f, base, state);
     if (r != 0) {
         data_file_unref(f);
         return r;

@@ -73,7 +73,7 @@ static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
         i->attr.gid = theirs.gid;
     if ((i->attr_set & VFS_SET_ATIME) == 0)
         i->attr.atime_ns = theirs.atime_ns;
-    if ((i->attr_set & VFS_SET_MTIME) == 0 && !data_is_dirty(i->data))
+    if ((i->attr_set & (VFS_SET_MTIME | VFS_SET_SIZE)) == 0 && !data_is_dirty(i->data))
         i->attr.mtime_ns = theirs.mtime_ns;
 }
 

@@ -106,7 +106,7 @@ void data_state_done(struct data_state *s); /* idempotent; legal on a zeroed str
  * may fail with -ENOSPC; writes elsewhere, appends above all, go on in the same staged file. */
 _must_check_ int data_journal(struct data_file *f, struct journal *j, const void *rec, size_t len,
                               uint64_t replaces, uint64_t *ret_seq);
-/* The file as it was at data_journal, dirty, its ranges frozen. stage: of journal_stage, NULL if the entry has no file;
+/* The file as it was at data_journal, its ranges frozen, and dirty, unless it is as its base. stage: of journal_stage, NULL if the entry has no file;
  * consumed, also on failure. -EBADMSG: state, base and stage do not fit together. */
 _must_check_ int data_file_restore(struct data *d, const char *key, const struct store_obj *base,
                                    struct cache_stage *stage, const struct data_state *state, struct data_file **ret);

@@ -271,6 +271,9 @@ static void an_open_sees_a_newer_version(void **state)
     assert_header("f", MODE, "0100600");
     assert_int_equal(rig_chmod(&rig, "f", 0640), 0);
     others_append("f", ", yet more");
+    assert_int_equal(rig_crash(&rig), 0); /* after a start, too */
+    assert_file("f", "text, more, yet more");
+    assert_int_equal(entries(), 0);
     assert_int_equal(append_text("f", ", mine"), 0);
     send_all(1);
     assert_object("f", "text, more, yet more, mine");
@@ -299,19 +302,23 @@ static void removed_by_another_client(void **state)
     struct vfs_stats s;
 
     (void)state;
-    put_stored("f", "text");
-    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
-    assert_int_equal(memstore_delete(rig.store, "f"), 0);
-    assert_int_equal(vfs_drain(rig.vfs), -ESTALE);
-    assert_int_equal(entries(), 0);
-    assert_no_object("f");
-    vfs_stats_get(rig.vfs, &s);
-    assert_true(s.commit_errors > 0);
-    assert_non_null(strstr(s.last_error, "f: "));
-    assert_int_equal(kept(), 0);
-    clock_fake_add(100 * NS_PER_S);
-    assert_int_equal(rig_chmod(&rig, "f", 0600), -ENOENT);
-    assert_int_equal(vfs_drain(rig.vfs), 0);
+    for (unsigned dies = 0; dies < 2; dies++) {
+        put_stored("f", "text");
+        assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+        assert_int_equal(memstore_delete(rig.store, "f"), 0);
+        if (dies == 1)
+            assert_int_equal(rig_crash(&rig), 0);
+        assert_int_equal(vfs_drain(rig.vfs), -ESTALE);
+        assert_int_equal(entries(), 0);
+        assert_no_object("f");
+        vfs_stats_get(rig.vfs, &s);
+        assert_true(s.commit_errors > 0);
+        assert_non_null(strstr(s.last_error, "f: "));
+        assert_int_equal(kept(), 0); /* there were no bytes */
+        clock_fake_add(100 * NS_PER_S);
+        assert_int_equal(rig_chmod(&rig, "f", 0600), -ENOENT);
+        assert_int_equal(vfs_drain(rig.vfs), 0);
+    }
 }
 
 static void refused_for_good(void **state)
