@@ -6,6 +6,7 @@ libcache_a_SOURCES = %D%/attr.c %D%/blockmap.c %D%/blocks.c %D%/crc.c %D%/crc.h 
 	%D%/stage.c %D%/stage.h %D%/stats.c %D%/sweep.c %D%/touch.c include/cache/cache.h
 libcache_a_SOURCES += %D%/apart.c %D%/apart.h
 libcache_a_SOURCES += %D%/health.c
+libcache_a_SOURCES += %D%/listafter.c
 libcache_a_SOURCES += %D%/listing.c
 libcache_a_SOURCES += %D%/jbatch.c
 libcache_a_SOURCES += %D%/jfiles.c

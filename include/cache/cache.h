@@ -107,6 +107,18 @@ _must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_l
  * bytes (0: any; else CACHE_LONGER). */
 _must_check_ int cache_list_get_within(struct cache *c, const char *dir, int64_t since_ns, uint64_t most,
                                        struct cache_listing *ret);
+/* The names behind this one ("": all), in their order, of a directory that is completely known and was listed after
+ * since_ns, in this boot: tells fn of each until it returns false. Within a read of the index: fn does memory work
+ * only. 0, CACHE_MISS (also where a damaged entry ends it: those before it were told). */
+struct cache_list_name {
+    const char *name; /* NUL-terminated; fn's for the call */
+    size_t len;
+    bool is_prefix, has_hdrs;
+    int64_t checked_ns; /* CLOCK_BOOTTIME; 0: in an earlier boot */
+};
+typedef bool cache_list_fn(void *arg, const struct cache_list_name *n);
+_must_check_ int cache_list_after(struct cache *c, const char *dir, int64_t since_ns, const char *name,
+                                  cache_list_fn *fn, void *arg);
 void cache_list_drop(struct cache *c, const char *dir); /* not complete any more; entries stay known */
 
 /* --- blocks of one object version --- */
