@@ -13,6 +13,7 @@
 #include "idle.h"
 #include "keep.h"
 #include "outbox.h"
+#include "statahead.h"
 #include "validate.h"
 
 static uint64_t name_hash(const struct inode *dir, const char *name)
@@ -175,6 +176,7 @@ void dentry_abandon_locked(struct vfs *v, struct dentry *d)
     if (d->other == NULL && i->names == d)
         i->is_stale = true;
     i->checked_ns = 0;
+    statahead_forget_locked(v, d->parent, d->name);
     dentry_detach_locked(v, d);
 }
 

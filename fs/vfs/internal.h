@@ -158,6 +158,7 @@ struct vfs {
     struct coord *coord;
     struct locktable *locks;
     struct keep *keep; /* NULL: nobody takes this mount over */
+    struct statahead *ahead;
     pthread_rwlock_t names;
     struct lock tree;
     struct {

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "link.h"
 #include "removal.h"
+#include "statahead.h"
 
 void found_done(struct found *f)
 {
@@ -283,6 +284,9 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = -ENOENT; /* its PUT decides */
     } else if (!anew && ask_cache(v, key, &f) && !link_is_doubtful(v, key, &f)) {
         r = 0;
+    } else if (!anew && statahead_answer(v, dir, name, &f)) {
+        r = 0;
+        keep_answer(v, &a, key, &f);
     } else {
         intents_glance(v);
         asked = clock_boot_ns();

@@ -12,6 +12,7 @@
 #include "keep.h"
 #include "outbox.h"
 #include "removal.h"
+#include "statahead.h"
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
  * there is no prefix. */
@@ -108,6 +109,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
         r = map_init(&v->locked.removals);
     if (r == 0)
         r = locktable_new(&v->locks);
+    if (r == 0)
+        r = statahead_new(&v->ahead);
     if (r == 0 && conf->table != NULL)
         r = keep_new(v, conf->table);
     if (r == 0)
@@ -206,6 +209,7 @@ void vfs_stop(struct vfs *v)
     if (v->is_stopped)
         return;
     v->is_stopped = true;
+    statahead_stop(v);
     intents_done(v);
     if (v->locks != NULL)
         vfs_lock_stop(v);
@@ -228,6 +232,7 @@ void vfs_free(struct vfs *v)
         free_inodes_locked(v);
         lock_drop(&v->tree);
     }
+    statahead_free(v->ahead);
     locktable_free(v);
     map_done(&v->locked.by_node);
     map_done(&v->locked.by_ino);

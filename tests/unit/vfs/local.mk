@@ -315,6 +315,7 @@ tests_unit_vfs_test_local_fold_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_fold_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 vfs_tests += tests/unit/vfs/test_local_listed
 vfs_tests += tests/unit/vfs/test_local_stored
+vfs_tests += tests/unit/vfs/test_statahead
 tests_unit_vfs_test_local_listed_SOURCES = %D%/test_local_listed.c %D%/localmount.h
 tests_unit_vfs_test_local_listed_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_listed_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=cache_list_put -Wl,--wrap=cache_list_get_within
@@ -322,3 +323,6 @@ tests_unit_vfs_test_local_listed_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CM
 tests_unit_vfs_test_local_stored_SOURCES = %D%/test_local_stored.c %D%/localmount.h
 tests_unit_vfs_test_local_stored_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_stored_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_statahead_SOURCES = %D%/test_statahead.c
+tests_unit_vfs_test_statahead_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_statahead_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
