@@ -140,11 +140,54 @@ static int head(struct data *d, const char *key, const struct store_etag *known,
     return 0;
 }
 
-static bool is_cached(struct data *d, const char *key, const struct store_etag *etag, uint64_t size)
+bool data_is_here(struct data *d, const char *key, const struct store_etag *etag, uint64_t size)
 {
     struct cache_id id = {.key = key, .etag = etag, .size = size};
     uint64_t off, len;
     return !cache_missing(d->cache, &id, 0, size, &off, &len);
+}
+
+/* The answer to a GET of the first `most` bytes is what it must be. */
+static int check_first(const char *key, const struct store_rsp *rsp, const struct body *b, uint64_t most)
+{
+    uint64_t want = rsp->obj.size < most ? rsp->obj.size : most;
+    if (rsp->body_len != want || (want > 0 && b->len != want))
+        return err_set(-EIO, "%s: %ju bytes came instead of %ju", key, (uintmax_t)rsp->body_len, (uintmax_t)want);
+    return store_etag_is_set(&rsp->obj.etag) ? 0 : err_set(-EIO, "%s: the bucket sent no ETag", key);
+}
+
+int data_first(struct data *d, const char *key, uint64_t most, struct store_obj *ret, bool *ret_is_ready)
+{
+    if (most > d->conf.whole_max)
+        most = d->conf.whole_max;
+    most = most / CACHE_BLOCK * CACHE_BLOCK;
+    *ret = (struct store_obj){0};
+    *ret_is_ready = false;
+    if (most == 0 || !budget_try(&d->memory, most, d->conf.mem_limit / 2))
+        return err_set(-ENOBUFS, "no memory to fetch more than is needed");
+    _cleanup_(body_done) struct body b = {.d = d, .ticket = most, .first = CACHE_BLOCK, .max = (size_t)most};
+    struct store_sink sink = {.write = body_write, .ctx = &b};
+    struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink, .range = {.off = 0, .len = most}};
+    _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
+    int r = store_call(d->store, &req, &rsp);
+    if (r == STORE_NOT_FOUND)
+        return r;
+    if (r > 0) /* of an empty object there is no range */
+        return err_set(-ERANGE, "%s: the bucket would not send its first bytes", key);
+    if (r == 0)
+        r = check_first(key, &rsp, &b, most);
+    if (r != 0)
+        return r;
+    if (rsp.obj.size <= most) {
+        keep_bytes(d, key, &rsp.obj, &b);
+    } else {
+        struct cache_id id = {.key = key, .etag = &rsp.obj.etag, .size = rsp.obj.size};
+        cache_write(d->cache, &id, 0, b.data, b.len);
+    }
+    *ret_is_ready = rsp.obj.size <= most || rsp.obj.size > d->conf.whole_max;
+    *ret = rsp.obj;
+    rsp.obj = (struct store_obj){0};
+    return 0;
 }
 
 static int fetch_now(struct data *d, const char *key, const struct store_etag *known,
@@ -152,7 +195,7 @@ static int fetch_now(struct data *d, const char *key, const struct store_etag *k
 {
     bool is_small = size_hint <= d->conf.whole_max;
     /* With the bytes: unconditional where they are not here, since "not modified" would bring none. */
-    bool is_here = is_small && known && is_cached(d, key, known, size_hint);
+    bool is_here = is_small && known && data_is_here(d, key, known, size_hint);
     int r = is_small ? get_whole(d, key, is_here ? known : NULL, (size_t)size_hint, ret) : -EFBIG;
     if (r == -EFBIG) {
         bool had_memory = is_small && !is_here;

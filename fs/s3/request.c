@@ -224,9 +224,9 @@ static int build_read(struct message *m, const struct s3_conf *conf, const struc
         r = sse_c_headers(m, conf, "");
     if (r != 0 || req->op == STORE_HEAD)
         return r;
-    if (req->range.off == 0 && req->range.len == 0)
-        return message_header(m, "x-amz-checksum-mode", "ENABLED");
-    return range_header(m, "range", req, true);
+    if (req->range.off == 0) /* a range from the start on may turn out to be all of it */
+        r = message_header(m, "x-amz-checksum-mode", "ENABLED");
+    return r != 0 ? r : range_header(m, "range", req, true);
 }
 
 static int build_put(struct message *m, const struct s3_conf *conf, const struct store_req *req,

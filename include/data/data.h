@@ -52,6 +52,14 @@ void data_file_unref(struct data_file *f); /* NULL is fine; the last one frees, 
 _must_check_ int data_fetch(struct data *d, const char *key, const struct store_etag *known,
                             uint64_t size_hint, struct store_obj *ret);
 
+/* A lookup's question that brings the bytes that will be read: what is there now, and up to `most` (whole CACHE_BLOCKs, at
+ * most whole_max) of its first bytes are here when this returns. *ret_is_ready: data_fetch() would bring nothing
+ * more, all of it is here or it is above whole_max. Never waits for memory.
+ * 0 and *ret; STORE_NOT_FOUND; -errno: ask by HEAD (-ENOBUFS: no memory now; -ERANGE: it may be empty). */
+_must_check_ int data_first(struct data *d, const char *key, uint64_t most, struct store_obj *ret, bool *ret_is_ready);
+/* Every byte of that version is in the cache. */
+bool data_is_here(struct data *d, const char *key, const struct store_etag *etag, uint64_t size);
+
 _must_check_ ssize_t data_read(struct data_file *f, uint64_t off, void *buf, size_t len); /* short only at the end */
 _must_check_ int data_write(struct data_file *f, uint64_t off, const void *buf, size_t len);
 _must_check_ int data_truncate(struct data_file *f, uint64_t size);
