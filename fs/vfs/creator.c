@@ -171,13 +171,12 @@ static bool is_component(const char *at, size_t n, const char *name)
     return n == strlen(name) && memcmp(at, name, n) == 0;
 }
 
-bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const char *name)
+/* Is name, in the directory dir_name, what the path leads to? In doubt not. */
+static bool is_last(const char *path, const char *dir_name, const char *name)
 {
     const char *end = path + strlen(path), *last = end, *p = path, *before = NULL;
     size_t before_len = 0;
 
-    if (flags != CREATOR_RENAMES && ((flags & O_CREAT) == 0 || (flags & (O_EXCL | O_TRUNC)) == 0))
-        return false; /* an existing file would be opened: the answer matters */
     while (last > path && last[-1] != '/')
         last--;
     if (!is_component(last, (size_t)(end - last), name))
@@ -198,16 +197,35 @@ bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const
            is_component(before, before_len, dir_name);
 }
 
+bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const char *name)
+{
+    if (flags != CREATOR_RENAMES && ((flags & O_CREAT) == 0 || (flags & (O_EXCL | O_TRUNC)) == 0))
+        return false; /* an existing file would be opened: the answer matters */
+    return is_last(path, dir_name, name);
+}
+
+bool creator_reads(const char *path, uint64_t flags, const char *dir_name, const char *name)
+{
+    if (flags == CREATOR_RENAMES || (flags & O_ACCMODE) != O_RDONLY ||
+        (flags & (O_CREAT | O_TRUNC | O_PATH | O_DIRECTORY)) != 0)
+        return false;
+    return is_last(path, dir_name, name);
+}
+
 enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name,
                            const char *name)
 {
     char path[CREATOR_PATH];
     uint64_t flags;
+    int r;
 
     if (x->pid <= 0)
-        return CREATES_NOT;
-    if ((v->conf.proc_open != NULL ? v->conf.proc_open : creator_call)(x->pid, path, &flags) < 0)
-        return CREATES_NOT;
+        return CREATES_UNSEEN;
+    r = (v->conf.proc_open != NULL ? v->conf.proc_open : creator_call)(x->pid, path, &flags);
+    if (r < 0)
+        return r == -EOPNOTSUPP ? CREATES_NOT : CREATES_UNSEEN;
+    if (creator_reads(path, flags, dir_name, name))
+        return READS_ONLY;
     if (!creator_makes(path, flags, dir_name, name))
         return CREATES_NOT;
     if (flags == CREATOR_RENAMES)

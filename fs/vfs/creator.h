@@ -31,5 +31,7 @@ struct creator_open {
 int creator_decode(const struct creator_regs *regs, struct creator_open *ret);
 /* Does a call with this path and flags make name, looked up in the directory dir_name ("": the mount's root)? */
 bool creator_makes(const char *path, uint64_t flags, const char *dir_name, const char *name);
+/* And: does it open name, if it is a file that exists, for reading alone? */
+bool creator_reads(const char *path, uint64_t flags, const char *dir_name, const char *name);
 
 #endif

@@ -60,8 +60,8 @@ static bool keeps_pages(struct vfs *v, struct inode *i, bool is_ours)
     return keeps;
 }
 
-/* With names (read) and i->io held. */
-static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct handle **ret,
+/* With names (read) and i->io held. is_asked: its lookup has asked the bucket (READ-1). */
+static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_asked, struct handle **ret,
                           bool *ret_keep)
 {
     bool is_ours, is_believed, is_attr, is_trunc = (flags & O_TRUNC) != 0;
@@ -69,8 +69,8 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, struct hand
     int r = 0;
 
     lock_take(&v->tree);
-    is_believed = v->conf.nocto && inode_is_fresh_locked(v, i);
     is_attr = stored_attr_waits_locked(i);
+    is_believed = (is_asked && !is_attr) || (v->conf.nocto && inode_is_fresh_locked(v, i));
     is_ours = i->is_new || (i->is_dirty && !is_attr) || i->parent == NULL;
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
@@ -116,13 +116,13 @@ static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle 
 }
 
 /* With names (read) and i->io taken. */
-static int open_checked(struct vfs *v, struct inode *i, int flags, struct handle **ret, bool *ret_keep)
+static int open_checked(struct vfs *v, struct inode *i, int flags, bool is_asked, struct handle **ret, bool *ret_keep)
 {
     int r;
 
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
-    r = open_locked_io(v, i, flags, ret, ret_keep);
+    r = open_locked_io(v, i, flags, is_asked, ret, ret_keep);
     inode_io_drop(v, i);
     pthread_rwlock_unlock(&v->names);
     return r;
@@ -133,14 +133,15 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
 {
     struct handle *h = NULL;
     struct inode *i = NULL;
+    bool is_asked;
     int r;
 
-    (void)x;
     if (v->conf.read_only && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0))
         return err_set(-EROFS, "mounted read-only");
     r = pin_file(v, node, &i);
     if (r < 0)
         return r;
+    is_asked = reading_was_asked(v, x, i, flags);
     r = enforce_open(v, i, flags);
     if (r < 0) {
         inode_unref(v, i);
@@ -150,7 +151,7 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
         fold_before_change(v, i);
     r = open_unsent(v, i, flags, &h, ret_keep_cache);
     if (r == 1)
-        r = open_checked(v, i, flags, &h, ret_keep_cache);
+        r = open_checked(v, i, flags, is_asked, &h, ret_keep_cache);
     if (r == 0) {
         *ret_fh = h->fh;
         inode_tell_kernel(v, i); /* it believes in the old size until then (T1) */

@@ -25,6 +25,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "objattr.h"
+#include "reading.h"
 #include "vfs/vfs.h"
 
 /* A name in a directory. */
@@ -196,6 +197,7 @@ struct vfs {
             int64_t next_ns, wait_ns;
             bool is_busy;
         } unread;
+        struct reading reading;
         struct map removals; /* removal.h */
         struct removal *removal_first, *removal_last;
     } locked;
@@ -286,6 +288,7 @@ struct found {
     bool is_dir;
     bool has_obj; /* the object itself, or the directory's marker */
     struct store_obj obj;
+    bool is_ready; /* reading.h: nor need an open ask for its bytes */
     int64_t checked_ns;
     unsigned nlink; /* a hard link (link.h); else 0 */
     int64_t link_ctime_ns;
@@ -295,6 +298,8 @@ struct found {
 int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret);
 /* The same, for a name that is most likely free (askboth.c). */
 int name_ask_new(struct vfs *v, const char *key, struct found *ret);
+/* A directory of that name only. 0, STORE_NOT_FOUND, -errno. */
+int name_ask_dir(struct vfs *v, const char *key, struct found *ret);
 /* Its object only. 0, STORE_NOT_FOUND, -errno. */
 int name_head(struct vfs *v, const char *key, struct found *ret);
 void found_done(struct found *f);
@@ -525,8 +530,9 @@ int winner_adopt(struct vfs *v, struct inode *i, const char *key, const struct s
 
 /* --- creator.c --- */
 /* Is name looked up in the directory dir_name by who will create it whatever we say: by a rename, over what there is, or
- * with O_EXCL? In doubt: not. */
-enum creating { CREATES_NOT, CREATES_BY_RENAME, CREATES_OVER, CREATES_NEW };
+ * with O_EXCL? In doubt: not. Or by who opens it for reading alone; or can nobody say (UNSEEN)? lookup.c's KNOWN: nobody
+ * has looked. */
+enum creating { CREATES_NOT, READS_ONLY, CREATES_UNSEEN, CREATES_KNOWN, CREATES_BY_RENAME, CREATES_OVER, CREATES_NEW };
 enum creating creator_asks(struct vfs *v, const struct vfs_ctx *x, const char *dir_name, const char *name);
 
 /* --- proc.c --- */

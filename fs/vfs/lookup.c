@@ -44,7 +44,7 @@ int name_head(struct vfs *v, const char *key, struct found *ret)
 
 /* Is there a directory: a marker, or any key below? One LIST for the first key, and a HEAD for the
  * marker's attributes. 0, STORE_NOT_FOUND, -errno. */
-static int ask_dir(struct vfs *v, const char *key, struct found *ret)
+int name_ask_dir(struct vfs *v, const char *key, struct found *ret)
 {
     char dir_key[VFS_KEY_MAX + 2];
     struct store_req req = {.op = STORE_LIST, .prefix = dir_key, .max_keys = 1};
@@ -78,11 +78,11 @@ int name_ask(struct vfs *v, const char *key, bool dir_first, struct found *ret)
 
     found_done(ret);
     if (dir_first)
-        r = ask_dir(v, key, ret);
+        r = name_ask_dir(v, key, ret);
     if (r == STORE_NOT_FOUND && strlen(key) <= VFS_KEY_MAX)
         r = name_head(v, key, ret);
     if (r == STORE_NOT_FOUND && !dir_first)
-        r = ask_dir(v, key, ret);
+        r = name_ask_dir(v, key, ret);
     if (r == STORE_NOT_FOUND)
         return -ENOENT;
     return err_fold(r);
@@ -222,25 +222,29 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     return 0;
 }
 
-/* What the caller's system call says that it will do with a name of which nothing is known; one that the cache knows of,
- * from a listing for one, is there as a rule. */
-static enum creating how_creates(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
-                                 const char *name, const char *key)
+/* What the caller's system call says that it will do with a name. */
+static enum creating what_for(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name)
 {
     char dir_name[VFS_NAME_MAX + 1];
-    struct cache_obj known = {0};
     int r;
 
     if (x == NULL)
-        return CREATES_NOT;
-    r = cache_obj_get(v->cache, key, &known);
-    cache_obj_done(&known);
-    if (r == 0)
         return CREATES_NOT;
     lock_take(&v->tree);
     r = str_copy(dir_name, sizeof(dir_name), dir->name);
     lock_drop(&v->tree);
     return r < 0 ? CREATES_NOT : creator_asks(v, x, dir_name, name);
+}
+
+/* The same of one of which nothing is known; one that the cache knows of, from a listing for one, is there as a rule. */
+static enum creating how_creates(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
+                                 const char *name, const char *key)
+{
+    struct cache_obj known = {0};
+    int r = cache_obj_get(v->cache, key, &known);
+
+    cache_obj_done(&known);
+    return r == 0 ? CREATES_KNOWN : what_for(v, x, dir, name);
 }
 
 /* VFS-4 for what the disk cache remembers: a change of the name that came before the entry is seen
@@ -255,6 +259,18 @@ static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
         key_forget(v, key);
 }
 
+/* Asks the bucket about a name that no inode here has. */
+static int ask_unknown(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name,
+                       const char *key, enum creating how, struct found *ret)
+{
+    struct asker a;
+
+    if (how >= CREATES_BY_RENAME)
+        return name_ask_new(v, key, ret);
+    a = reading_expect(v, x, dir, how == CREATES_KNOWN ? what_for(v, x, dir, name) : how);
+    return reading_ask(v, &a, key, ret);
+}
+
 /* x: of whom the kernel asks for; NULL: we ask ourselves. */
 static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
                        struct inode **ret, bool *ret_again)
@@ -265,12 +281,13 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     struct asking a;
     uint64_t since = 0;
     int64_t asked = 0; /* and it was not there */
-    bool was_dir = false;
+    bool was_dir = false, is_asked = false;
     enum creating how;
     int r;
 
     *ret_again = false;
     lock_take(&v->tree);
+    reading_forget_locked(v, x);
     r = lookup_known_locked(v, dir, name, anew, key, &was_dir, ret);
     is_known = inode_child_locked(v, dir, name) != NULL;
     if (r == 1)
@@ -290,7 +307,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     } else {
         intents_glance(v);
         asked = clock_boot_ns();
-        r = how != CREATES_NOT ? name_ask_new(v, key, &f) : name_ask(v, key, was_dir, &f);
+        is_asked = true;
+        r = is_known ? name_ask(v, key, was_dir, &f) : ask_unknown(v, x, dir, name, key, how, &f);
         if (r != -ENOENT)
             asked = 0;
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
@@ -311,6 +329,8 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = apply_locked(v, dir, name, key, &f, ret);
     else if (r == -ENOENT)
         r = gone_locked(v, dir, name, id, ret);
+    if (r == 0 && is_asked && !*ret_again)
+        reading_found_locked(v, x, dir, *ret, &f);
     if (r == -ENOENT && x != NULL && asked != 0 && !*ret_again)
         absent_note_locked(v, dir, name, asked);
     lock_drop(&v->tree);
@@ -364,6 +384,8 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     lock_take(&v->tree);
     if (r == 0) {
         inode_entry_locked(v, i, ret);
+        if (reading_is_due_locked(v, x, i)) /* READ-1 */
+            ret->entry_ns = 0;
         inode_unref_locked(v, i);
     }
     inode_unref_locked(v, dir);

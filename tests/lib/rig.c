@@ -62,6 +62,21 @@ static void count_invalidation(void *arg, uint64_t node)
         on_invalidation(r, node);
 }
 
+static bool are_unseen;
+
+void rig_set_unseen(bool are)
+{
+    are_unseen = are;
+}
+
+static int default_open(pid_t tid, char path[4096], uint64_t *ret_flags)
+{
+    (void)tid;
+    (void)path;
+    (void)ret_flags;
+    return are_unseen ? -EACCES : -EOPNOTSUPP;
+}
+
 static int start(struct rig *r)
 {
     struct cache_conf cc = {.dir = r->dir, .source = "mem://bucket", .max_bytes = 64 << 20};
@@ -90,6 +105,8 @@ static int start(struct rig *r)
         x = upload_new(&uc, r->store, &r->upload);
     if (x == 0)
         x = coord_new(&oc, r->store, &r->coord);
+    if (r->conf.proc_open == NULL)
+        r->conf.proc_open = default_open;
     r->conf.journal = r->journal;
     r->conf.table = r->table;
     if (x == 0)

@@ -52,6 +52,8 @@ void rig_close(struct rig *r);             /* asserts nothing; removes the cache
 /* The kernel's answer to /proc questions: what process has a descriptor of ino (default: none
  * does). */
 void rig_set_has_fd(int (*fn)(pid_t pid, uint64_t ino));
+/* May the callers' system calls be seen (the default; none of them is an open(2) then), or not? */
+void rig_set_unseen(bool are);
 /* Called, after it was counted, where the kernel would be told to drop what it has. NULL: nothing. */
 void rig_set_on_invalidation(void (*fn)(struct rig *r, uint64_t node));
 

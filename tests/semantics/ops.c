@@ -319,6 +319,22 @@ static int with_seen(struct rig *r)
     return mount_with(r, VFS_EXCL_OPEN);
 }
 
+static int reads_f(pid_t tid, char path[4096], uint64_t *ret_flags)
+{
+    (void)tid;
+    snprintf(path, 4096, "/images/f");
+    *ret_flags = O_RDONLY;
+    return 0;
+}
+
+static int with_reader(struct rig *r)
+{
+    int x = foreign(r, "f");
+
+    r->conf.proc_open = reads_f;
+    return x < 0 ? x : rig_remount(r);
+}
+
 static int with_close(struct rig *r)
 {
     r->conf.proc_open = creates_f;
@@ -512,6 +528,7 @@ const struct op costs_ops[] = {
     {"ls -l of 10 files not known here", have_10_elsewhere, do_ls_l},
     {"ls -l of 10 files after a restart", have_10_restarted, do_ls_l},
     {"open, read, close of a file not known here", have_foreign, do_read},
+    {"the same, where the reader's call can be seen", with_reader, do_read},
     {"open, read, close of a cached file", have_foreign_known, do_read},
     {"open, read, close of a file written here", have_file, do_read},
     {"the same under nocto, within acregmin", with_nocto, do_read},

@@ -142,6 +142,33 @@ static void which_component(void **state)
             fail_msg("row %zu: %s", i, rows[i].path);
 }
 
+static void who_reads(void **state)
+{
+    static const struct {
+        const char *path;
+        uint64_t flags;
+        const char *dir, *name;
+        bool reads;
+    } rows[] = {
+        {"f", O_RDONLY, "", "f", true},
+        {"/images/d/f", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, "d", "f", true},
+        {"f", O_RDONLY | O_EXCL, "", "f", true},
+        {"f", O_RDWR, "", "f", false},
+        {"f", O_WRONLY, "", "f", false},
+        {"f", O_RDONLY | O_CREAT, "", "f", false},
+        {"f", O_RDONLY | O_TRUNC, "", "f", false},
+        {"f", O_PATH, "", "f", false}, /* no OPEN comes of it */
+        {"f", O_RDONLY | O_DIRECTORY, "", "f", false},
+        {"/images/d/f", O_RDONLY, "", "d", false},
+        {"d/f", O_RDONLY, "other", "f", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (creator_reads(rows[i].path, rows[i].flags, rows[i].dir, rows[i].name) != rows[i].reads)
+            fail_msg("row %zu: %s", i, rows[i].path);
+}
+
 enum how { OPENAT, OPENAT2, OPEN, CREAT, STAT_THEN_SLEEP };
 
 /* A fifo without a reader: an open for writing waits. */
@@ -245,6 +272,7 @@ int main(void)
         cmocka_unit_test(text_of_proc),
         cmocka_unit_test(which_calls),
         cmocka_unit_test(which_component),
+        cmocka_unit_test(who_reads),
         cmocka_unit_test(real_calls),
         cmocka_unit_test(other_calls_and_ourselves),
     };
