@@ -183,11 +183,12 @@ def requests(rig, func):
     return {k: n for k, n in rig.proxy.counts().items() if n}
 
 
-@check("excl=open: an existing name is EEXIST at open; a new one without O_EXCL costs HEAD, LIST and PUT")
+@check("excl=open: an existing name is EEXIST at open; one that O_TRUNC would make costs one LIST and its PUT, too")
 def excl_open(rig):
     m = rig.mount(actimeo=600)  # what is looked at now and then is not looked at again here, however slow the machine is
     write_file(m.path("o0"), b"x")  # the mount has looked at what other mounts are doing
-    equal(requests(rig, lambda: write_file(m.path("o1"), b"x")), {"HEAD": 1, "LIST": 1, "PUT": 1})
+    got = requests(rig, lambda: write_file(m.path("o1"), b"x"))
+    true(got in ({"LIST": 1, "PUT": 1}, {"HEAD": 1, "LIST": 1, "PUT": 1}), f"{got}")  # seen in time, or not
     rig.s3.put(rig.bucket, "o2", b"theirs")
     with fails_with(errno.EEXIST):
         os.open(m.path("o2"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
