@@ -289,6 +289,8 @@ struct found {
     bool has_obj; /* the object itself, or the directory's marker */
     struct store_obj obj;
     bool is_ready; /* reading.h: nor need an open ask for its bytes */
+    bool is_asked; /* of the bucket; and the name was not there then: */
+    int64_t absent_ns;
     int64_t checked_ns;
     unsigned nlink; /* a hard link (link.h); else 0 */
     int64_t link_ctime_ns;

@@ -259,16 +259,40 @@ static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
         key_forget(v, key);
 }
 
-/* Asks the bucket about a name that no inode here has. */
+/* Asks the bucket about a name that was no directory when last seen. */
 static int ask_unknown(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name,
                        const char *key, enum creating how, struct found *ret)
 {
+    int64_t asked = clock_boot_ns();
     struct asker a;
+    int r;
 
-    if (how >= CREATES_BY_RENAME)
-        return name_ask_new(v, key, ret);
-    a = reading_expect(v, x, dir, how == CREATES_KNOWN ? what_for(v, x, dir, name) : how);
-    return reading_ask(v, &a, key, ret);
+    intents_glance(v);
+    if (how >= CREATES_BY_RENAME) {
+        r = name_ask_new(v, key, ret);
+    } else {
+        a = reading_expect(v, x, dir, how == CREATES_KNOWN ? what_for(v, x, dir, name) : how);
+        r = reading_ask(v, &a, key, ret);
+    }
+    ret->is_asked = true;
+    ret->absent_ns = r == -ENOENT ? asked : 0;
+    return r;
+}
+
+static int ask_dir_anew(struct vfs *v, const char *key, struct found *ret)
+{
+    intents_glance(v);
+    return name_ask(v, key, true, ret);
+}
+
+/* What the answer is good for in the rest of the caller's system call. */
+static void note_asked_locked(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name,
+                              int r, const struct inode *i, const struct found *f)
+{
+    if (r == 0 && f->is_asked)
+        reading_found_locked(v, x, dir, i, f);
+    if (r == -ENOENT && x != NULL && f->absent_ns != 0)
+        absent_note_locked(v, dir, name, f->absent_ns);
 }
 
 /* x: of whom the kernel asks for; NULL: we ask ourselves. */
@@ -280,8 +304,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     struct found f = {0};
     struct asking a;
     uint64_t since = 0;
-    int64_t asked = 0; /* and it was not there */
-    bool was_dir = false, is_asked = false;
+    bool was_dir = false;
     enum creating how;
     int r;
 
@@ -305,12 +328,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = 0;
         keep_answer(v, &a, key, &f);
     } else {
-        intents_glance(v);
-        asked = clock_boot_ns();
-        is_asked = true;
-        r = is_known ? name_ask(v, key, was_dir, &f) : ask_unknown(v, x, dir, name, key, how, &f);
-        if (r != -ENOENT)
-            asked = 0;
+        r = was_dir ? ask_dir_anew(v, key, &f) : ask_unknown(v, x, dir, name, key, how, &f);
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
             keep_answer(v, &a, key, &f);
     }
@@ -329,10 +347,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = apply_locked(v, dir, name, key, &f, ret);
     else if (r == -ENOENT)
         r = gone_locked(v, dir, name, id, ret);
-    if (r == 0 && is_asked && !*ret_again)
-        reading_found_locked(v, x, dir, *ret, &f);
-    if (r == -ENOENT && x != NULL && asked != 0 && !*ret_again)
-        absent_note_locked(v, dir, name, asked);
+    note_asked_locked(v, x, dir, name, *ret_again ? -EAGAIN : r, *ret, &f);
     lock_drop(&v->tree);
     if (id[0] != '\0')
         link_lost_name(v, id, key);
