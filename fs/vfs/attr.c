@@ -109,26 +109,18 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     return 0;
 }
 
-/* Under commit=local: true, and they are journaled, of one that waits, or of one that is stored. */
-static bool set_dir_here(struct vfs *v, struct inode *i, const struct stat *st, int mask)
+/* Of a directory that waits: true, and they are journaled. */
+static bool set_unsent_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
 {
     struct objattr before;
-    bool waits;
     unsigned set;
     int r;
 
-    if (v->conf.commit == VFS_COMMIT_CLOSE)
-        return false;
-    waits = makedir_claim(v, i);
-    if (!waits && !stored_dir_can_wait(v, i))
+    if (v->conf.commit == VFS_COMMIT_CLOSE || !makedir_claim(v, i))
         return false;
     lock_take(&v->tree);
     before = i->attr;
     set = i->attr_set;
-    if (!waits) {
-        i->attr_set = 0;
-        i->dirty_since_ns = clock_boot_ns();
-    }
     apply_attr_locked(i, st, mask);
     lock_drop(&v->tree);
     r = outbox_put(v, i);
@@ -136,14 +128,9 @@ static bool set_dir_here(struct vfs *v, struct inode *i, const struct stat *st, 
         lock_take(&v->tree);
         i->attr = before;
         i->attr_set = set;
-        if (!waits)
-            i->dirty_since_ns = 0;
         lock_drop(&v->tree);
     }
-    if (waits)
-        makedir_release(v, i);
-    else
-        outbox_wake(v);
+    makedir_release(v, i);
     return r == 0;
 }
 
@@ -154,7 +141,7 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
     struct objattr before;
     int r;
 
-    if (set_dir_here(v, i, st, mask))
+    if (set_unsent_dir(v, i, st, mask))
         return 0;
     r = makedir_ready(v, i);
     if (r == 0)

@@ -409,7 +409,7 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
 {
     (void)v;
-    if (i->is_new || i->is_dirty || (inode_is_dir(i) && outbox_waits(i)))
+    if (i->is_new || i->is_dirty)
         return true;
     return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
 }

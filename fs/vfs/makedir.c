@@ -149,19 +149,6 @@ static int put_new(struct vfs *v, struct inode *dir, const char *key)
     return r == -EEXIST ? adopt(v, dir, key) : r;
 }
 
-/* The marker of a directory that was there is not any more. With nothing below it, neither is the directory. */
-static int check_gone(struct vfs *v, const char *key)
-{
-    struct store_req req = {.op = STORE_LIST, .prefix = key, .max_keys = 1};
-    struct store_rsp rsp = {0};
-    int r = err_fold(store_call(v->store, &req, &rsp));
-
-    if (r == 0 && rsp.list.n == 0)
-        r = err_set(-ESTALE, "%s was removed by another client", key);
-    store_rsp_done(&rsp);
-    return r;
-}
-
 /* One that was seen in its place is not there any more. */
 static void forget_version(struct vfs *v, struct inode *dir)
 {
@@ -176,24 +163,16 @@ static void forget_version(struct vfs *v, struct inode *dir)
 static int put(struct vfs *v, struct inode *dir)
 {
     char key[VFS_KEY_MAX + 2];
-    bool may_be_there, is_new, is_known;
+    bool may_be_there;
     int r;
 
     lock_take(&v->tree);
     r = inode_key_locked(v, dir, NULL, key);
-    is_new = dir->is_new;
     may_be_there = dir->out->is_tried || dir->out->is_replayed;
-    is_known = !is_new && !may_be_there && clock_boot_ns() - dir->checked_ns < v->conf.acregmin_ns;
-    if (is_known)
-        dir->out->is_tried = true;
     lock_drop(&v->tree);
     if (r < 0)
         return r;
-    r = is_known ? marker_put(v, dir) : is_new && !may_be_there ? STORE_NOT_FOUND : adopt(v, dir, key);
-    if (is_known && r == -EEXIST)
-        r = adopt(v, dir, key);
-    if (r == STORE_NOT_FOUND && !is_new)
-        r = check_gone(v, key) ?: STORE_NOT_FOUND;
+    r = may_be_there ? adopt(v, dir, key) : STORE_NOT_FOUND;
     if (r == STORE_NOT_FOUND) {
         forget_version(v, dir);
         r = put_new(v, dir, key);
@@ -205,16 +184,12 @@ static int put(struct vfs *v, struct inode *dir)
 
 static void end_locked(struct vfs *v, struct inode *dir, bool is_there)
 {
-    bool was_new = dir->is_new;
-
     dir->is_new = dir->is_blank = dir->is_sent = false;
     dir->attr_set = 0;
     dir->dirty_since_ns = 0;
     if (!is_there)
         dir->checked_ns = 0;
-    if (!is_there && !was_new) /* or these would stay, as those of names that came and went do */
-        dir->attr.mtime_ns = dir->attr.ctime_ns = 0;
-    if (dir->parent != NULL && was_new)
+    if (dir->parent != NULL)
         names_changed_locked(v, dir->parent, dir->name, is_there, true);
 }
 
@@ -223,18 +198,15 @@ static void end_locked(struct vfs *v, struct inode *dir, bool is_there)
 static void is_there(struct vfs *v, struct inode *dir)
 {
     struct inode *up;
-    bool was_new;
 
     lock_take(&v->tree);
-    was_new = dir->is_new;
-    up = was_new ? dir->parent : NULL;
+    up = dir->parent;
     if (up != NULL)
         up->refs++;
     lock_drop(&v->tree);
     if (up != NULL)
         listing_forget(v, up);
-    if (was_new)
-        listing_forget(v, dir);
+    listing_forget(v, dir);
     outbox_sent(v, dir);
     lock_take(&v->tree);
     end_locked(v, dir, true);
@@ -248,19 +220,16 @@ static void give_up(struct vfs *v, struct inode *dir, int r)
 {
     char key[VFS_KEY_MAX + 2];
     struct err_copy cause;
-    bool is_new;
 
     err_copy(&cause);
     lock_take(&v->tree);
-    is_new = dir->is_new;
     if (inode_key_locked(v, dir, NULL, key) < 0)
         memcpy(key, "?", 2);
     lock_drop(&v->tree);
     err_restore(&cause);
-    log_error("mkdir.refused", "key=%s error=%d cause=%s effect=\"%s\"", LOG_Q(key), -r,
-              LOG_Q(err_text()), is_new ? "it is not there" : "its attributes are the bucket's");
-    vfs_set_error(v, "%s: when it was sent after its %s: %s", key, is_new ? "mkdir" : "change",
-                  err_text());
+    log_error("mkdir.refused", "key=%s error=%d cause=%s effect=\"it is not there\"", LOG_Q(key),
+              -r, LOG_Q(err_text()));
+    vfs_set_error(v, "%s: when it was sent after its mkdir: %s", key, err_text());
     atomic_fetch_add(&v->commit_errors, 1);
     if (outbox_forget(v, dir) < 0) {
         log_warn("journal.drop", "cause=%s", LOG_Q(err_text()));
@@ -411,13 +380,7 @@ void makedir_replay_locked(struct vfs *v, struct inode *dir, struct outrec *rec,
     store_hdrs_done(&dir->edits);
     dir->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};
-    dir->is_new = rec->is_new;
-    if (!rec->is_new) { /* stored.h */
-        dir->etag = rec->etag;
-        store_hdrs_done(&dir->hdrs);
-        dir->hdrs = rec->hdrs;
-        rec->hdrs = (struct store_hdrs){0};
-    }
+    dir->is_new = true;
     dir->is_guessed = false;
     dir->dirty_since_ns = clock_boot_ns();
     dir->ac_ns = v->conf.acdirmin_ns;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* commit=local: directories that were made here and whose markers the bucket does not have yet; and stored ones whose
- * attributes were changed here (they are not new: MKD-2 is not about them).
+/* commit=local: directories that were made here and whose markers the bucket does not have yet.
  * Each has an entry in the outbox (outbox.h), of which this is what is not as for a file: there are
  * no bytes, and no version to be based on.
  *

@@ -78,7 +78,7 @@ int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns)
     int r;
 
     lock_take(&v->tree);
-    is_due = !dir->is_new && !outbox_waits(dir) && (dir->parent != NULL || dir == v->locked.root) &&
+    is_due = !dir->is_new && (dir->parent != NULL || dir == v->locked.root) &&
              (dir->checked_ns <= 0 || asked - dir->checked_ns >= older_ns);
     r = marker_key_locked(v, dir, key);
     lock_drop(&v->tree);

@@ -12,26 +12,12 @@ bool stored_attr_waits_locked(const struct inode *i)
            i->data != NULL && !data_is_dirty(i->data);
 }
 
-static bool is_local(const struct vfs *v)
-{
-    return v->conf.commit == VFS_COMMIT_LOCAL ||
-           (v->conf.commit == VFS_COMMIT_FSYNC && !v->conf.sync_writes);
-}
-
-bool stored_dir_can_wait(struct vfs *v, const struct inode *dir)
-{
-    bool can;
-
-    lock_take(&v->tree);
-    can = is_local(v) && v->conf.journal != NULL && v->keep == NULL && dir->parent != NULL &&
-          !dir->is_new && store_etag_is_set(&dir->etag) && dir->out == NULL;
-    lock_drop(&v->tree);
-    return can && outroom_is(v);
-}
-
 int stored_commit(struct vfs *v, struct inode *i)
 {
-    return is_local(v) ? outbox_commit(v, i) : commit_inode(v, i);
+    const bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
+                          (v->conf.commit == VFS_COMMIT_FSYNC && !v->conf.sync_writes);
+
+    return is_local ? outbox_commit(v, i) : commit_inode(v, i);
 }
 
 /* Is the version that the entry is a change of the newest one? 1: it is; 0; -errno. */

@@ -20,9 +20,6 @@ bool stored_attr_waits_locked(const struct inode *i);
 /* The inode, which nobody's close brings there, is changed: into the journal, or where that is not
  * to be, the bucket. 0 or what the bucket says. */
 _must_check_ int stored_commit(struct vfs *v, struct inode *i);
-/* Can a directory that is stored have an entry for its attributes (makedir.h)? One without a marker
- * can't, and so that an unanswered call is run again as ever, none with option takeover. */
-bool stored_dir_can_wait(struct vfs *v, const struct inode *dir);
 /* Who opens a file whose attributes alone wait: as inode_check(). */
 _must_check_ int stored_check(struct vfs *v, struct inode *i, bool wants_bytes);
 

@@ -28,8 +28,6 @@ int do_local_mkdir(struct rig *r);
 int do_local_mkdir_only(struct rig *r);
 int do_local_unlink_only(struct rig *r);
 int do_local_anew(struct rig *r);
-int have_sent_dir(struct rig *r);
-int do_local_chmod_dir(struct rig *r);
 int do_local_chmod_only(struct rig *r);
 int do_local_attributes(struct rig *r);
 int do_local_chmod(struct rig *r);

@@ -581,7 +581,6 @@ const struct op costs_ops[] = {
     {"unlink of a stored file and creat, write, close of that name, and what is sent", have_sent, do_local_anew},
     {"chmod of a stored file under commit=local", have_sent, do_local_chmod_only},
     {"chown and chmod of a stored file, and what is sent", have_sent, do_local_attributes},
-    {"chmod of a stored directory under commit=local, and what is sent", have_sent_dir, do_local_chmod_dir},
     {"the first lock of a mount, unlock", have_open, do_lock_unlock},
     {"lock, unlock", have_locked_once, do_lock_unlock},
     {"a lock that a process of the same mount holds", have_lock, do_lock_held_here},

@@ -114,26 +114,6 @@ int do_local_anew(struct rig *r)
     return x < 0 ? x : vfs_drain(r->vfs);
 }
 
-/* In use, so that it is known here. */
-int have_sent_dir(struct rig *r)
-{
-    struct vfs_entry e;
-    int x = with_local(r);
-
-    if (x == 0)
-        x = rig_mkdir(r, "d", 0755);
-    if (x == 0)
-        x = vfs_drain(r->vfs);
-    return x < 0 ? x : rig_walk(r, "d", &e);
-}
-
-int do_local_chmod_dir(struct rig *r)
-{
-    int x = rig_chmod(r, "d", 0700);
-
-    return x < 0 ? x : vfs_drain(r->vfs);
-}
-
 int do_local_chmod_only(struct rig *r)
 {
     return rig_chmod(r, "f", 0600);
