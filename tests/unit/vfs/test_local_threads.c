@@ -104,6 +104,8 @@ static int one_round(struct worker *w, int k)
     snprintf(text, sizeof(text), "%u/%d\n", w->id, k);
     strcat(w->log, text);
     r = k == 0 ? put_named(log, text) : append_line(log, text);
+    if (r == 0) /* of what is sent, or is not, or is being sent */
+        r = rig_chmod(&rig, log, 0600 | (mode_t)k % 8);
     if (r == 0)
         r = put_named(tmp, text);
     pthread_mutex_lock(&names);
@@ -162,11 +164,15 @@ static void all_at_once(void **state)
     assert_int_equal(vfs_drain(rig.vfs), 0);
     assert_int_equal(entries(), 0);
     assert_int_equal(kept(), 0);
+    assert_int_equal(rig_remount(&rig), 0); /* what the bucket has */
     for (unsigned k = 0; k < THREADS; k++) {
         char path[32], text[48];
+        struct stat st;
 
         snprintf(path, sizeof(path), "log%u", k);
         assert_object(path, w[k].log);
+        assert_int_equal(rig_stat(&rig, path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600 | (ROUNDS - 1) % 8);
         snprintf(path, sizeof(path), "f%u", k);
         snprintf(text, sizeof(text), "%u/%d\n", k, ROUNDS - 1);
         assert_object(path, text);
