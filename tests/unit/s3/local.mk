@@ -46,6 +46,7 @@ tests_unit_s3_test_response_LDADD = $(s3_test_libs)
 tests_unit_s3_test_rfc2047_SOURCES = %D%/test_rfc2047.c %D%/check.h
 tests_unit_s3_test_rfc2047_LDADD = $(s3_test_libs)
 tests_unit_s3_test_turn_SOURCES = %D%/test_turn.c %D%/check.h %D%/rig.c %D%/rig.h
+tests_unit_s3_test_turn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_s3_test_turn_LDADD = libtesthttpd.a -lssl $(s3_test_libs)
 tests_unit_s3_test_xml_SOURCES = %D%/test_xml.c %D%/check.h
 tests_unit_s3_test_xml_LDADD = $(s3_test_libs)
