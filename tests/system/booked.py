@@ -37,7 +37,8 @@ def calls(rig):
     equal(made_by(a, lambda: write_file(a.path("d/f"), b"x" * 1000))["close"], {"PUT": 1})
     os.stat(b.path("d"))
     made = made_by(b, lambda: read_file(b.path("d/f")))
-    equal(made["open"], {"GET": 1})
+    asked = (made["lookup"], made.get("open"))  # the last: a reader that was not seen in time
+    true(asked in (({"GET": 1}, None), ({"HEAD": 1}, {"GET": 1})), made)
     equal(made_by(b, lambda: os.listdir(b.path("d")))["opendir"], {"LIST": 1})
     equal(made_by(a, lambda: os.unlink(a.path("d/f")))["unlink"], {"DELETE": 1})
 
