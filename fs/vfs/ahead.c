@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#define SLOWER 8 /* times what a LIST took, until the next */
+
 void ahead_names_begin(struct ahead_walk *w)
 {
     for (size_t i = 0; i < w->n; i++)
@@ -70,6 +72,21 @@ bool ahead_is_short(const struct ahead_walk *w)
     size_t next = w->window < AHEAD_MOST ? 2 * w->window : AHEAD_MOST; /* if this lookup is a hit */
 
     return w->window > 0 && !w->is_end && w->n - w->at < next;
+}
+
+bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns)
+{
+    if (w->window < AHEAD_LIST || (w->listed_ns != 0 && now_ns - w->listed_ns < every_ns))
+        return false;
+    w->listed_ns = now_ns;
+    return true;
+}
+
+void ahead_listed(struct ahead_walk *w, int64_t began_ns, int64_t now_ns)
+{
+    w->listed_ns = now_ns + SLOWER * (now_ns - began_ns);
+    ahead_names_begin(w);
+    w->is_end = false;
 }
 
 struct ahead_name *ahead_next(struct ahead_walk *w)

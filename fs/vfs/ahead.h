@@ -19,6 +19,7 @@
 #define AHEAD_FIRST 2
 #define AHEAD_MOST 32
 #define AHEAD_GAP 2
+#define AHEAD_LIST 8   /* a window from which on a LIST may be taken instead */
 #define AHEAD_LOOK 8   /* names to look for the second lookup among */
 #define AHEAD_NAMES 64 /* that a walk knows at once */
 
@@ -32,7 +33,8 @@ struct ahead_walk {
     uint64_t dir;  /* its node; 0: nobody */
     uint64_t used; /* the caller's clock, at its last lookup */
     char last[VFS_NAME_MAX + 1];
-    unsigned window; /* 0: nothing is asked ahead */
+    unsigned window;   /* 0: nothing is asked ahead */
+    int64_t listed_ns; /* when it was last thought of a LIST; later than now: of a slow one */
     struct ahead_name v[AHEAD_NAMES];
     size_t n, at; /* v[at] is the first behind `last` */
     bool is_end;  /* the directory ends with them */
@@ -47,6 +49,11 @@ bool ahead_step(struct ahead_walk *w, const char *name);
 void ahead_hit(struct ahead_walk *w, bool is_answer);
 /* Too few names are known to fill the window. */
 bool ahead_is_short(const struct ahead_walk *w);
+/* Is it time to see whether a LIST costs less? At most once in every_ns. */
+bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns);
+/* One was taken, from then till now: what is known of the names behind is not so any more. One that
+ * takes long is not taken again soon. */
+void ahead_listed(struct ahead_walk *w, int64_t began_ns, int64_t now_ns);
 /* The names behind `last`, one after the other. false: no more are taken. */
 void ahead_names_begin(struct ahead_walk *w);
 bool ahead_names_add(struct ahead_walk *w, const char *name, bool is_wanted);

@@ -375,6 +375,9 @@ void writeback_stop(struct vfs *v);
 
 /* --- listing.c --- */
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret); /* listroom.h */
+/* Lists the bucket for what the cache knows of the directory's names: those that are as they were hold for acregmin
+ * from now on, as after any listing. */
+int listing_renew(struct vfs *v, struct inode *dir);
 /* What is under a file's key is not known any more, nor whether anything is: the next one who wants
  * to know, or lists its directory, asks. (Where nothing is there for sure: cache_obj_drop().) */
 void key_forget(struct vfs *v, const char *key);

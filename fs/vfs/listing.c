@@ -303,14 +303,12 @@ static bool take_cached(struct vfs *v, const char *key, struct listroom *room,
     return r == 0;
 }
 
-/* From the cache, or with room for a page of the bucket's; once more if that was not enough. */
-static int take(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
-                struct asking *a, struct cache_listing *ret)
+/* With room for a page; once more if that was not enough. */
+static int take_bucket(struct vfs *v, struct inode *dir, const char *key, struct listroom *room,
+                       struct asking *a, struct cache_listing *ret)
 {
     int r;
 
-    if (take_cached(v, key, room, ret))
-        return 0;
     listroom_begin(v, room);
     r = take_fresh(v, dir, key, room, a, ret);
     if (r == NO_ROOM) {
@@ -318,6 +316,29 @@ static int take(struct vfs *v, struct inode *dir, const char *key, struct listro
         listroom_begin_alone(v, room);
         r = take_fresh(v, dir, key, room, a, ret);
     }
+    return r;
+}
+
+int listing_renew(struct vfs *v, struct inode *dir)
+{
+    struct listroom room = {.v = v};
+    struct cache_listing list = {0};
+    char key[VFS_KEY_MAX + 2];
+    struct asking a;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, NULL, key);
+    asking_begin_locked(v, &a, dir, NULL);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = take_bucket(v, dir, key, &room, &a, &list);
+    lock_take(&v->tree);
+    asking_end_locked(v, &a);
+    lock_drop(&v->tree);
+    asking_done(&a);
+    cache_listing_done(&list);
+    listroom_end(&room);
     return r;
 }
 
@@ -345,8 +366,8 @@ int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret)
     lock_drop(&v->tree);
     if (is_blank)
         s->list.listed_ns = clock_boot_ns();
-    if (r == 0 && !is_blank)
-        r = take(v, dir, key, &room, &a, &s->list);
+    if (r == 0 && !is_blank && !take_cached(v, key, &room, &s->list))
+        r = take_bucket(v, dir, key, &room, &a, &s->list);
     lock_take(&v->tree);
     if (r == 0)
         removal_hide_locked(v, key, &s->list);

@@ -12,7 +12,10 @@
 #include "validate.h"
 
 #define WALKS 8
-#define IDLE_WALKS 2  /* in one directory, that got nowhere so far */
+#define IDLE_WALKS 2 /* in one directory, that got nowhere so far */
+#define LIST_PAGES 4
+#define PAGE_NAMES 1000 /* of a LIST */
+#define LIST_KNOWN 16
 #define LOOK_MOST 512 /* names of a listing, at once */
 
 /* One HEAD, from its sending until somebody took the answer or nobody wants it any more. */
@@ -270,6 +273,7 @@ static bool go_on(struct vfs *v, struct inode *dir, const char *name)
     if (w != NULL && is_short) {
         more.dir = w->dir;
         more.window = w->window;
+        more.listed_ns = w->listed_ns;
         memcpy(more.last, w->last, sizeof(more.last));
         memcpy(was_at, w->last, sizeof(was_at));
     }
@@ -377,6 +381,56 @@ static struct question *next_question(struct vfs *v, struct inode *dir, const ch
     return q;
 }
 
+/* A LIST in the place of HEADs: where it is at most LIST_PAGES long, and for each of them at least
+ * so many of the names behind this one were known, which is what it may confirm. */
+struct weighing {
+    const struct vfs *v;
+    const char *name;
+    int64_t now;
+    unsigned all, known;
+};
+
+static bool weigh(void *arg, const struct cache_list_name *n)
+{
+    struct weighing *g = arg;
+
+    g->known += n->has_hdrs && strcmp(n->name, g->name) >= 0 &&
+                !validate_is_fresh(g->now, n->checked_ns, g->v->conf.acregmin_ns);
+    return ++g->all <= LIST_PAGES * PAGE_NAMES;
+}
+
+static bool list_pays(struct vfs *v, const char *dir_key, const char *name)
+{
+    struct weighing g = {.v = v, .name = name, .now = clock_boot_ns()};
+
+    if (cache_list_after(v->cache, dir_key, 0, "", weigh, &g) != 0)
+        return false;
+    return g.all <= LIST_PAGES * PAGE_NAMES && g.known >= LIST_KNOWN * (1 + g.all / PAGE_NAMES);
+}
+
+/* Of the walk that is at this name now. true: the directory was listed. */
+static bool list_instead(struct vfs *v, struct inode *dir, const char *name)
+{
+    int64_t began = clock_boot_ns();
+    char dir_key[VFS_KEY_MAX + 2];
+    struct ahead_walk *w;
+    bool may;
+
+    lock_take(&v->tree);
+    w = walk_at_locked(v->ahead, dir->node, name);
+    may = w != NULL && inode_key_locked(v, dir, NULL, dir_key) == 0 &&
+          ahead_may_list(w, began, v->conf.acregmin_ns);
+    lock_drop(&v->tree);
+    if (!may || !list_pays(v, dir_key, name) || listing_renew(v, dir) != 0)
+        return false;
+    lock_take(&v->tree);
+    w = walk_at_locked(v->ahead, dir->node, name);
+    if (w != NULL)
+        ahead_listed(w, began, clock_boot_ns());
+    lock_drop(&v->tree);
+    return true;
+}
+
 static void send_more(struct vfs *v, struct inode *dir, const char *name)
 {
     struct question *q;
@@ -466,7 +520,7 @@ bool statahead_answer(struct vfs *v, struct inode *dir, const char *name, struct
     if (mine != NULL && w != NULL)
         ahead_hit(w, true);
     lock_drop(&v->tree);
-    if (is_walk)
+    if (is_walk && !list_instead(v, dir, name))
         send_more(v, dir, name);
     return mine != NULL && take_answer(v, dir, mine, ret);
 }

@@ -398,6 +398,65 @@ static void listed_and_seen_to_be_gone(void **state)
     vfs_forget(rig.vfs, node, 1);
 }
 
+static uint64_t lists(void)
+{
+    return memstore_count(store, STORE_LIST);
+}
+
+/* What was known before costs a LIST for all, and the HEADs that went out before it. */
+static void a_list_instead_of_many_heads(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    list();
+    before = lists();
+    walk(0, FILES - 1);
+    assert_int_equal(gate.n, FILES);
+    assert_int_equal(lists(), before); /* nothing was known that it could confirm */
+    clock_fake_add(5 * NS_PER_S);
+    foreign(50, "longer");
+    walk(0, 49);
+    assert_int_equal(size_of(50), 6);
+    walk(51, FILES - 1);
+    assert_int_equal(lists(), before + 1);
+    assert_int_equal(gate.of[50], 2);
+    assert_int_equal(gate.n, FILES + 7 + 1);
+    clock_fake_add(2 * NS_PER_S);
+    foreign(60, "longer"); /* seen when acregmin after the LIST is over, not before */
+    clock_fake_add(NS_PER_S - 1);
+    assert_int_equal(size_of(60), 3);
+    clock_fake_add(1);
+    assert_int_equal(size_of(60), 6);
+}
+
+static void a_list_must_pay(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    list();
+    before = lists();
+    walk(80, FILES - 1);
+    clock_fake_add(5 * NS_PER_S);
+    walk(82, FILES - 1); /* 15 names behind the one that might have it taken */
+    assert_int_equal(lists(), before);
+    assert_int_equal(gate.n, 20 + 18);
+}
+
+/* One that can't be had: everybody asks. */
+static void a_list_that_fails(void **state)
+{
+    (void)state;
+    list();
+    walk(0, FILES - 1);
+    clock_fake_add(5 * NS_PER_S);
+    memstore_fail(store, STORE_LIST, 1, 1000, -EIO);
+    walk(0, FILES - 1);
+    memstore_clear_faults(store);
+    assert_int_equal(gate.n, 2 * FILES);
+}
+
 static void each_lookup_asks_where_it_must(void **state)
 {
     (void)state;
@@ -467,6 +526,9 @@ int main(void)
         P(a_failed_one_is_asked_again),
         P(the_directory_is_renamed),
         P(seen_to_be_gone),
+        P(a_list_instead_of_many_heads),
+        P(a_list_must_pay),
+        P(a_list_that_fails),
         P(listed_and_seen_to_be_gone),
         cmocka_unit_test_setup_teardown(each_lookup_asks_where_it_must, begin_always, end),
         P(booked_to_the_lookup),
