@@ -258,21 +258,23 @@ static void keep_answer(struct vfs *v, const struct asking *a, const char *key,
         key_forget(v, key);
 }
 
+/* What the lookup shall bring beside the attributes: bytes, where it is a reader's and no inode here has the name. */
+static struct asker asker_of(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name,
+                             enum creating how)
+{
+    if (how >= CREATES_BY_RENAME)
+        return (struct asker){0};
+    return reading_expect(v, x, dir, how == CREATES_KNOWN ? what_for(v, x, dir, name) : how);
+}
+
 /* Asks the bucket about a name that was no directory when last seen. */
-static int ask_unknown(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir, const char *name,
-                       const char *key, enum creating how, struct found *ret)
+static int ask_unknown(struct vfs *v, const char *key, enum creating how, const struct asker *a, struct found *ret)
 {
     int64_t asked = clock_boot_ns();
-    struct asker a;
     int r;
 
     intents_glance(v);
-    if (how >= CREATES_BY_RENAME) {
-        r = name_ask_new(v, key, ret);
-    } else {
-        a = reading_expect(v, x, dir, how == CREATES_KNOWN ? what_for(v, x, dir, name) : how);
-        r = reading_ask(v, &a, key, ret);
-    }
+    r = how >= CREATES_BY_RENAME ? name_ask_new(v, key, ret) : reading_ask(v, a, key, ret);
     ret->is_asked = true;
     ret->absent_ns = r == -ENOENT ? asked : 0;
     return r;
@@ -305,6 +307,7 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
     uint64_t since = 0;
     bool was_dir = false;
     enum creating how;
+    struct asker asker;
     int r;
 
     *ret_again = false;
@@ -323,11 +326,12 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
         r = -ENOENT; /* its PUT decides */
     } else if (!anew && ask_cache(v, key, &f) && !link_is_doubtful(v, key, &f)) {
         r = 0;
-    } else if (!anew && statahead_answer(v, dir, name, &f)) {
+    } else if ((asker = asker_of(v, x, dir, name, how)).window == 0 && !anew &&
+               statahead_answer(v, dir, name, &f)) {
         r = 0;
         keep_answer(v, &a, key, &f);
     } else {
-        r = was_dir ? ask_dir_anew(v, key, &f) : ask_unknown(v, x, dir, name, key, how, &f);
+        r = was_dir ? ask_dir_anew(v, key, &f) : ask_unknown(v, key, how, &asker, &f);
         if (r == 0 && f.has_obj && !f.is_dir) /* a marker is no entry of what it marks */
             keep_answer(v, &a, key, &f);
     }
