@@ -9,15 +9,35 @@
 #include "base/err.h"
 #include "internal.h"
 
-static struct reader *reader_of(struct vfs *v, pid_t tid)
+#define PROBES 8 /* threads whose numbers fall on one place */
+
+/* What the thread has, or (NULL: nothing) where it may put that: over what is oldest. */
+static struct reader *find(struct reading *all, pid_t tid, struct reader **ret_free)
 {
-    return &v->locked.reading.v[(unsigned)tid % READERS];
+    struct reader *free_one = NULL;
+
+    for (unsigned n = 0; n < PROBES; n++) {
+        struct reader *e = &all->v[((unsigned)tid + n) % READERS];
+
+        if (e->tid == tid)
+            return e;
+        if (free_one == NULL ||
+            (free_one->tid != 0 && (e->tid == 0 || e->asked_ns < free_one->asked_ns)))
+            free_one = e;
+    }
+    *ret_free = free_one;
+    return NULL;
 }
 
 void reading_forget_locked(struct vfs *v, const struct vfs_ctx *x)
 {
-    if (x != NULL && x->pid > 0 && reader_of(v, x->pid)->tid == x->pid)
-        reader_of(v, x->pid)->tid = 0;
+    struct reader *e, *unused;
+
+    if (x == NULL || x->pid <= 0)
+        return;
+    e = find(&v->locked.reading, x->pid, &unused);
+    if (e != NULL)
+        e->tid = 0;
 }
 
 struct asker reading_expect(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
@@ -107,9 +127,14 @@ int reading_ask(struct vfs *v, const struct asker *a, const char *key, struct fo
 void reading_found_locked(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
                           const struct inode *i, const struct found *f)
 {
+    struct reader *e, *to;
+
     if (x == NULL || x->pid <= 0 || f->is_dir || !f->has_obj)
         return;
-    *reader_of(v, x->pid) = (struct reader){
+    e = find(&v->locked.reading, x->pid, &to);
+    if (e == NULL)
+        e = to;
+    *e = (struct reader){
         .tid = x->pid,
         .is_ready = f->is_ready && f->nlink == 0 && S_ISREG(i->attr.mode),
         .node = i->node,
@@ -118,26 +143,26 @@ void reading_found_locked(struct vfs *v, const struct vfs_ctx *x, const struct i
     };
 }
 
-bool reading_is_due_locked(const struct vfs *v, const struct vfs_ctx *x, const struct inode *i)
+bool reading_is_due_locked(struct vfs *v, const struct vfs_ctx *x, const struct inode *i)
 {
-    const struct reader *e;
+    struct reader *e, *unused;
 
     if (x == NULL || x->pid <= 0)
         return false;
-    e = &v->locked.reading.v[(unsigned)x->pid % READERS];
-    return e->tid == x->pid && e->node == i->node && e->is_ready;
+    e = find(&v->locked.reading, x->pid, &unused);
+    return e != NULL && e->node == i->node && e->is_ready;
 }
 
 bool reading_was_asked(struct vfs *v, const struct vfs_ctx *x, const struct inode *i, int flags)
 {
-    struct reader *e;
+    struct reader *e, *unused;
     bool is = false;
 
     if (x == NULL || x->pid <= 0)
         return false;
     lock_take(&v->tree);
-    e = reader_of(v, x->pid);
-    if (e->tid == x->pid && e->node == i->node && (flags & O_ACCMODE) == O_RDONLY &&
+    e = find(&v->locked.reading, x->pid, &unused);
+    if (e != NULL && e->node == i->node && (flags & O_ACCMODE) == O_RDONLY &&
         (flags & O_TRUNC) == 0) {
         readhist_read(&v->locked.reading.hist, e->dir);
         is = e->is_ready && i->checked_ns >= e->asked_ns && i->attr.link_gen == 0 &&

@@ -55,7 +55,7 @@ int reading_ask(struct vfs *v, const struct asker *a, const char *key, struct fo
 void reading_found_locked(struct vfs *v, const struct vfs_ctx *x, const struct inode *dir,
                           const struct inode *i, const struct found *f);
 /* May the kernel not keep the name that it is told now? */
-bool reading_is_due_locked(const struct vfs *v, const struct vfs_ctx *x, const struct inode *i);
+bool reading_is_due_locked(struct vfs *v, const struct vfs_ctx *x, const struct inode *i);
 /* At an open: has its own lookup just asked, so that this need not? */
 bool reading_was_asked(struct vfs *v, const struct vfs_ctx *x, const struct inode *i, int flags);
 

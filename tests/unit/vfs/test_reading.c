@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "fs/vfs/readhist.h"
+#include "fs/vfs/reading.h"
 
 #define FILES 100
 #define KIB 1024u
@@ -200,6 +200,32 @@ static void an_open_asks_for_itself(void **state)
     assert_true(entry_ns > 0);
     open_and_read(node, RIG_PID, "three");
     vfs_forget(rig.vfs, node, 2);
+}
+
+/* Threads whose numbers fall on one place of the table do not take it from each other. */
+static void many_threads(void **state)
+{
+    uint64_t nodes[4];
+    int64_t entry_ns;
+    char name[8];
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        foreign_put(name, name);
+    }
+    begin();
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        calls(READS, name);
+        nodes[i] = look_up(name, RIG_PID + (pid_t)(i * READERS), &entry_ns);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        open_and_read(nodes[i], RIG_PID + (pid_t)(i * READERS), name);
+        vfs_forget(rig.vfs, nodes[i], 1);
+    }
+    assert_asked(4, 0, 0);
 }
 
 static void late_opens_ask(void **state)
@@ -401,6 +427,7 @@ int main(void)
         F(unseen_readers_are_learned),
         F(others_ask_again),
         F(an_open_asks_for_itself),
+        F(many_threads),
         F(late_opens_ask),
         F(writers_ask),
         F(empty),
