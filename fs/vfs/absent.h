@@ -3,9 +3,10 @@
  * then asks for the rename, within one system call that holds the directory's lock: the second look
  * would be the first one's HEAD and LIST again.
  *
- * ABS-1  Good once, for acregmin, and only while nothing of that name changed on this mount: what a
- *        rename finds out about a name that another client made meanwhile, its conditional PUT does,
- *        as with a look of its own. A second try of the rename asks.
+ * ABS-1  Good once, for acregmin, and only while nothing of that name changed on this mount. What
+ *        another client makes under the name meanwhile the PUT's condition finds, as it does after a
+ *        look of the rename's own; and it is replaced whole (or, with RENAME_NOREPLACE, refused). A
+ *        second try of the rename asks.
  *
  * Few are kept, the newest; one that is not there is asked for. Threads: any, with v->tree. */
 #ifndef S3EFS_VFS_ABSENT_H

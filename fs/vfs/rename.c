@@ -157,7 +157,7 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     place = (struct outbox_place){.key = to,
                                   .etag = there.etag,
                                   .obj_size = there.size,
-                                  .is_trunc = i->is_trunc || r == 0, /* all of what stands there */
+                                  .is_trunc = true, /* all of what stands there, then too */
                                   .is_replacing = r == 0,
                                   .is_excl = (flags & RENAME_NOREPLACE) != 0, /* not the old name */
                                   .over = over};

@@ -118,6 +118,28 @@ static void made_meanwhile(void **state)
     assert_int_equal(memstore_get(a.store, "f", NULL, NULL), STORE_NOT_FOUND);
 }
 
+/* The same for a file that is not in the bucket yet, made between the calls or after them: all of its bytes, and none of
+ * theirs, which are more. */
+static void made_before_the_put(void **state)
+{
+    uint64_t fh, gh;
+
+    (void)state;
+    assert_int_equal(rig_creat(&a, "f", O_WRONLY | O_EXCL, 0600, &fh), 0);
+    write_text(&a, fh, 0, "text");
+    look_for("g");
+    put_text(&b, "g", "0123456789");
+    assert_int_equal(renamed("f", "g", 0), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("g", "text");
+    assert_int_equal(rig_creat(&a, "f", O_WRONLY | O_EXCL, 0600, &gh), 0);
+    write_text(&a, gh, 0, "text");
+    assert_int_equal(rig_rename(&a, "f", "h", 0), 0);
+    put_text(&b, "h", "0123456789");
+    assert_int_equal(rig_shut(&a, gh), 0);
+    assert_object("h", "text");
+}
+
 /* A name that another mount's rename hides may be there. */
 static void a_name_that_is_there(void **state)
 {
@@ -141,6 +163,7 @@ int main(void)
         T(not_without_attribute_times),
         T(not_after_a_change_here),
         T(made_meanwhile),
+        T(made_before_the_put),
         T(a_name_that_is_there),
     };
 
