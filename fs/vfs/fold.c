@@ -209,17 +209,19 @@ static void send_now(struct vfs *v, struct inode *i)
 
 void fold_before_change(struct vfs *v, struct inode *i)
 {
-    bool holds;
+    bool holds, had_sender;
 
     if (!fold_any(v))
         return;
     lock_take(&v->tree);
     holds = holds_locked(v, i);
+    had_sender = v->locked.out_senders - v->locked.out_idle < VFS_SENDERS;
     if (holds)
         fold_end_locked(v);
     lock_drop(&v->tree);
     if (!holds)
         return;
     outbox_wake(v);
-    send_now(v, i);
+    if (had_sender)
+        send_now(v, i);
 }

@@ -11,7 +11,8 @@
  *         asks the bucket at once (a rename of a stored file, a link, an fsync under commit=fsync)
  *         makes all that wait due.
  * FOLD-3  What a fold keeps from being sent is sent before its writer changes it again: half of a
- *         new file is never sent, so else it would wait for the next close.
+ *         new file is never sent, so else it would wait for the next close. Not where every sender is
+ *         at work: none would have taken it by now, and a writer waits for no outage but its own file's.
  * FOLD-4  A fold ends with the rename to another name, with a drain, and when a close waits for
  *         room. An fsync under commit=local is the journal's: who writes a file, its fsync and its
  *         rename gets one PUT, too. */

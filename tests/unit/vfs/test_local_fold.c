@@ -484,6 +484,92 @@ static void who_waits_for_room_ends_it(void **state)
     assert_int_equal(memstore_user_objects(rig.store), 20);
 }
 
+static struct {
+    struct lock lock;
+    struct cond changed;
+    unsigned n; /* PUTs under way */
+    bool ends;
+} outage;
+
+static void hang(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op != STORE_PUT)
+        return;
+    lock_take(&outage.lock);
+    outage.n++;
+    cond_broadcast(&outage.changed);
+    while (!outage.ends)
+        cond_wait(&outage.changed, &outage.lock);
+    lock_drop(&outage.lock);
+}
+
+/* The end of a file that is being sent waits for that. */
+static void *put_and_hang(void *arg)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "f%u", *(unsigned *)arg);
+    *(unsigned *)arg = (unsigned)rig_put(&rig, name, "text", 4);
+    return NULL;
+}
+
+static pthread_t putters[SENDERS];
+static unsigned put_results[SENDERS];
+
+static void all_senders_hang(void)
+{
+    lock_init(&outage.lock, LOCK_LEAF);
+    cond_init(&outage.changed);
+    outage.n = 0;
+    outage.ends = false;
+    memstore_set_hooks(rig.store, hang, NULL, NULL);
+    for (unsigned k = 0; k < SENDERS; k++) {
+        put_results[k] = k;
+        assert_int_equal(pthread_create(&putters[k], NULL, put_and_hang, &put_results[k]), 0);
+        lock_take(&outage.lock);
+        while (outage.n <= k)
+            cond_wait(&outage.changed, &outage.lock);
+        lock_drop(&outage.lock);
+    }
+}
+
+static void the_outage_ends(void)
+{
+    lock_take(&outage.lock);
+    outage.ends = true;
+    cond_broadcast(&outage.changed);
+    lock_drop(&outage.lock);
+    for (int k = 0; k < SENDERS; k++) {
+        pthread_join(putters[k], NULL);
+        assert_int_equal(put_results[k], 0);
+    }
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    cond_done(&outage.changed);
+    lock_done(&outage.lock);
+}
+
+/* Nobody would have sent it before it was written to again. (Else the write here is never over.) */
+static void a_write_waits_for_no_outage(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    with_senders();
+    all_senders_hang();
+    put_text("f.tmp", "text");
+    fh = open_text("f.tmp", O_WRONLY | O_APPEND);
+    write_text(fh, 4, "more");
+    assert_no_object("f.tmp");
+    the_outage_ends();
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_object("f.tmp", "textmore");
+}
+
 #define F(f) cmocka_unit_test_setup_teardown(f, fold_setup, teardown)
 
 int main(void)
@@ -506,6 +592,7 @@ int main(void)
         F(the_senders_wait),
         F(a_burst_has_all_senders),
         F(who_waits_for_room_ends_it),
+        F(a_write_waits_for_no_outage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
