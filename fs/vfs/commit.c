@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "aside.h"
 #include "fold.h"
 #include "grown.h"
 #include "idle.h"
@@ -213,8 +214,9 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
     return 0;
 }
 
-static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name,
-                     struct commit_way *way)
+/* a: what the readers of an older version keep. */
+static int commit_tries(struct vfs *v, struct inode *i, const char *key, const char *name,
+                        struct commit_way *way, struct aside *a)
 {
     struct store_cond cond = {store_etag_is_set(&i->etag) ? STORE_IF_MATCH : STORE_IF_ABSENT,
                               i->etag};
@@ -247,6 +249,8 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             crash_point("commit.ready");
             r = commit_upload(v, &req, &now);
         }
+        if (r == UPLOAD_CHANGED || r == UPLOAD_LANDED)
+            r = aside_begin(v, i, key, &now, a) ?: r;
         if (r == 0) {
             crash_point("commit.stored");
             r = went_up(v, i, key, name, cond.kind, &now, change)
@@ -267,6 +271,14 @@ static int commit_as(struct vfs *v, struct inode *i, const char *key, const char
             return r;
         change = data_change(i->data);
     }
+}
+
+static int commit_as(struct vfs *v, struct inode *i, const char *key, const char *name,
+                     struct commit_way *way)
+{
+    struct aside a = {0};
+
+    return aside_end(v, i, key, &a, commit_tries(v, i, key, name, way, &a));
 }
 
 /* Where the inode's bytes belong. */

@@ -45,6 +45,17 @@ static bool is_read_out_locked(const struct inode *i)
     return true;
 }
 
+bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *obj)
+{
+    const struct handle *h = i->handles;
+
+    while (h != NULL && (h->flags & O_ACCMODE) == O_WRONLY)
+        h = h->next;
+    if (h == NULL || i->locks != NULL || store_etag_equal(&i->etag, &obj->etag))
+        return true;
+    return is_read_out_locked(i) && grown_is_from(&i->hdrs, &i->etag, i->obj_size, obj);
+}
+
 /* Written down with the version: the next daemon finds that again, and nothing that has changed since. */
 void inode_kernel_behind_locked(struct vfs *v, struct inode *i)
 {

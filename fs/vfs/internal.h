@@ -336,6 +336,8 @@ void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
  * returns it has, whoever told it. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
 void inode_kernel_behind_locked(struct vfs *v, struct inode *i);
+/* Could none of those who have it open see a mixture, if it went to that version of its file? */
+bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *obj);
 
 /* --- merge.c: a commit that meets another version (protocol 2) --- */
 void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append); /* a write */

@@ -2,6 +2,7 @@
 /* See stored.h. */
 #include "stored.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -53,6 +54,13 @@ int stored_check(struct vfs *v, struct inode *i, bool wants_bytes)
         return r < 0 ? r : 0;
     r = outbox_send(v, i);
     if (r < 0 && outbox_waits(i))
+        return r;
+    lock_take(&v->tree);
+    r = 0;
+    if (inode_is_stale_locked(v, i)) /* who has it open stays on that version (aside.h) */
+        r = err_set(-ESTALE, "%s has a new version while an old one is open: look it up again", i->name);
+    lock_drop(&v->tree);
+    if (r < 0)
         return r;
     return inode_check(v, i, wants_bytes); /* also where the entry was given up, and told */
 }

@@ -315,6 +315,7 @@ tests_unit_vfs_test_local_fold_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_fold_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 vfs_tests += tests/unit/vfs/test_local_listed
 vfs_tests += tests/unit/vfs/test_local_stored
+vfs_tests += tests/unit/vfs/test_local_readers
 vfs_tests += tests/unit/vfs/test_statahead
 vfs_tests += tests/unit/vfs/test_readhist
 vfs_tests += tests/unit/vfs/test_reading
@@ -322,6 +323,9 @@ tests_unit_vfs_test_local_listed_SOURCES = %D%/test_local_listed.c %D%/localmoun
 tests_unit_vfs_test_local_listed_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_listed_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=cache_list_put -Wl,--wrap=cache_list_get_within
 tests_unit_vfs_test_local_listed_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_local_readers_SOURCES = %D%/test_local_readers.c %D%/localmount.h
+tests_unit_vfs_test_local_readers_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_readers_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_local_stored_SOURCES = %D%/test_local_stored.c %D%/localmount.h
 tests_unit_vfs_test_local_stored_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_stored_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
