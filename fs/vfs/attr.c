@@ -181,11 +181,12 @@ void attr_take_back_locked(struct inode *i, const struct objattr *before)
 }
 
 /* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one
- * that is not in the bucket yet, a change waits for the commit; otherwise it is committed now. */
+ * that is not in the bucket yet, a change waits for the commit; otherwise it is committed now. So it is where all
+ * that waits is acknowledged: no close need come to bring it there. */
 static int set_file(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st,
                     int mask)
 {
-    bool waits, is_closed, was_clean, is_cut_now = false;
+    bool waits, is_journaled, is_closed, was_clean, is_cut_now = false;
     struct objattr before;
     int r = 0;
 
@@ -193,14 +194,15 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     if (inode_is_stale_locked(v, i) && i->newer_key == NULL)
         r = err_set(-ESTALE, "%s is another file now", i->name);
     was_clean = !i->is_dirty && (mask & VFS_SET_SIZE) == 0;
-    waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer) ||
-            (i->is_dirty && i->n_writers > 0);
+    is_journaled = outbox_has_all_locked(i);
+    waits = i->parent == NULL || (h != NULL && h->is_writer) ||
+            ((i->is_new || (i->is_dirty && i->n_writers > 0)) && !is_journaled);
     lock_drop(&v->tree);
     if (r == 0 && (mask & VFS_SET_SIZE) != 0) {
         bool was_cut = i->data != NULL && data_is_cut(i->data);
 
         r = set_size(v, i, (uint64_t)st->st_size);
-        waits = i->is_new || i->parent == NULL || (h != NULL && h->is_writer);
+        waits = (i->is_new && !is_journaled) || i->parent == NULL || (h != NULL && h->is_writer);
         is_cut_now = !waits && !was_cut;
     }
     if (r < 0)

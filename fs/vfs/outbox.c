@@ -333,6 +333,11 @@ bool outbox_waits(const struct inode *i)
     return i->out != NULL && !i->out->is_done;
 }
 
+bool outbox_has_all_locked(const struct inode *i)
+{
+    return outbox_waits(i) && !i->out_is_behind;
+}
+
 int outbox_forget(struct vfs *v, struct inode *i)
 {
     int r;

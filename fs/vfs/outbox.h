@@ -50,6 +50,8 @@ struct outbox_place {
 /* What a close, or under commit=local an fsync, waits for: what is dirty is in the journal. What
  * can't be, and has no entry, is committed. 0, or the errno of the close. */
 int outbox_commit(struct vfs *v, struct inode *i);
+/* It waits, and nothing of it was changed since its entry was made: what is dirty is nobody's who has it open. */
+bool outbox_has_all_locked(const struct inode *i);
 /* The inode as it is now becomes its entry. For a directory: of makedir.c, with its claim if it has one already. */
 _must_check_ int outbox_put(struct vfs *v, struct inode *i);
 /* Before it is sent at the end of a mount: what a close that waits for room has yet to journal, so that it is safe

@@ -294,7 +294,8 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
     before = i->attr;
     was_clean = !i->is_dirty;
     is_closed = i->n_writers == 0;
-    waits = i->is_new || i->parent == NULL || (i->is_dirty && !is_closed);
+    waits = i->parent == NULL ||
+            ((i->is_new || (i->is_dirty && !is_closed)) && !outbox_has_all_locked(i));
     lock_drop(&v->tree);
     if (r == 0)
         r = begin(v, i, &edits);

@@ -413,6 +413,51 @@ static void under_a_writer(void **state)
     assert_header("f", MODE, "0100600");
 }
 
+/* What waits is acknowledged, so it is not his who has it open: each change has to be, too. */
+static void each_under_a_writer(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_stored("f", "text");
+    fh = open_text("f", O_WRONLY);
+    memstore_count_reset(rig.store);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    assert_int_equal(rig_chmod(&rig, "f", 0640), 0);
+    set_xattr("f", "user.colour", "red");
+    set_mtime("f", 12345);
+    assert_int_equal(rig_truncate(&rig, "f", 2), 0);
+    assert_int_equal(n_asked(), 0);
+    assert_int_equal(entries(), 1);
+    assert_int_equal(rig_snapshot(&rig), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_mode("f", 0640);
+    assert_xattr("f", "user.colour", "red");
+    send_all(1);
+    assert_object("f", "te");
+    assert_header("f", MODE, "0100640");
+}
+
+/* The same of a file that the bucket does not have. */
+static void each_under_a_writer_of_a_new_file(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text("f", "text");
+    fh = open_text("f", O_WRONLY);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    set_xattr("f", "user.colour", "red");
+    assert_int_equal(rig_snapshot(&rig), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_mode("f", 0600);
+    assert_xattr("f", "user.colour", "red");
+    send_all(1);
+    assert_object("f", "text");
+}
+
 /* The names of a hard link are not the journal's. */
 static void a_hard_link_goes_at_once(void **state)
 {
@@ -490,6 +535,8 @@ int main(void)
         L(an_unlink_takes_its_place),
         L(a_rename_sends_it_first),
         L(under_a_writer),
+        L(each_under_a_writer),
+        L(each_under_a_writer_of_a_new_file),
         L(a_hard_link_goes_at_once),
         L(a_disk_that_is_full),
         cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_bucket, fsync_setup, teardown),
