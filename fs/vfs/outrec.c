@@ -81,19 +81,18 @@ static bool is_plain(const char *s)
     return *p == '\0' && (size_t)((const char *)p - s) <= STRING_MAX;
 }
 
-/* Another client's headers may be such as no record would be read back with: the bucket has them. */
-static bool has_hdrs(const struct outrec *r)
+bool outrec_holds(const struct store_hdrs *hdrs)
 {
-    for (size_t i = 0; i < r->hdrs.n; i++)
-        if (r->hdrs.v[i].name[0] == '\0' || !is_plain(r->hdrs.v[i].name) || !is_plain(r->hdrs.v[i].value))
+    for (size_t i = 0; i < hdrs->n; i++)
+        if (hdrs->v[i].name[0] == '\0' || !is_plain(hdrs->v[i].name) || !is_plain(hdrs->v[i].value))
             return false;
-    return r->hdrs.n > 0 && r->hdrs.n <= HDRS_MAX;
+    return hdrs->n <= HDRS_MAX;
 }
 
 /* The oldest that can say it all: an older s3efs can read that, too. */
 static char version_of(const struct outrec *r)
 {
-    if (has_hdrs(r))
+    if (r->hdrs.n > 0 && outrec_holds(&r->hdrs)) /* else the bucket has them */
         return REC_VERSION;
     return r->attr.rdev != 0 || S_ISDIR(r->attr.mode) ? REC_WITHOUT_HDRS : REC_WITHOUT_RDEV;
 }

@@ -40,6 +40,8 @@ struct outrec {
     uint64_t order; /* the number of the first entry since the bucket had the file; 0: this one */
 };
 
+/* Another client's headers may be such as no record would be read back with. */
+bool outrec_holds(const struct store_hdrs *hdrs);
 /* Appends to out; -ENOMEM, -E2BIG. */
 _must_check_ int outrec_encode(const struct outrec *r, struct buf *out);
 /* 0 or -EBADMSG, -ENOMEM (then *ret is zeroed). What is given is whole: a key that a file can have, or a directory,

@@ -10,7 +10,7 @@
  * by the bucket. */
 #include "fold.h"
 #include "idle.h"
-#include "outbox.h"
+#include "stored.h"
 
 void outroom_count_locked(struct vfs *v, struct inode *i)
 {
@@ -56,7 +56,7 @@ uint64_t outroom_take_change(struct vfs *v, struct inode *i)
     bool is_due;
 
     lock_take(&v->tree);
-    is_due = v->conf.commit != VFS_COMMIT_CLOSE && i->n_writers == 0 && !i->is_new && i->parent != NULL;
+    is_due = stored_is_local_locked(v, i) && i->n_writers == 0 && !i->is_new && i->parent != NULL;
     lock_drop(&v->tree);
     return is_due ? take(v, i, true) : 0;
 }

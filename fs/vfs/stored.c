@@ -13,11 +13,22 @@ bool stored_attr_waits_locked(const struct inode *i)
            i->data != NULL && !data_is_dirty(i->data);
 }
 
-int stored_commit(struct vfs *v, struct inode *i)
+bool stored_is_local_locked(const struct vfs *v, const struct inode *i)
 {
     const bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
                           (v->conf.commit == VFS_COMMIT_FSYNC && !v->conf.sync_writes);
 
+    /* A file's headers are asked for again before it is sent. */
+    return is_local && (S_ISREG(atomic_load(&i->type)) || outrec_holds(&i->hdrs));
+}
+
+int stored_commit(struct vfs *v, struct inode *i)
+{
+    bool is_local;
+
+    lock_take(&v->tree);
+    is_local = stored_is_local_locked(v, i);
+    lock_drop(&v->tree);
     return is_local ? outbox_commit(v, i) : commit_inode(v, i);
 }
 

@@ -15,6 +15,9 @@
 
 /* Attributes wait for their upload, and nothing else of it does. */
 bool stored_attr_waits_locked(const struct inode *i);
+/* A change of it by its name is the journal's, if that takes it: not where each write is to be in the bucket, nor where an
+ * entry could not say what headers the object has besides. */
+bool stored_is_local_locked(const struct vfs *v, const struct inode *i);
 
 /* --- with names (read) and i->io held --- */
 /* The inode, which nobody's close brings there, is changed: into the journal, or where that is not

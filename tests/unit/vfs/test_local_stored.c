@@ -20,6 +20,16 @@ static void put_stored(const char *path, const char *text)
     memstore_count_reset(rig.store);
 }
 
+/* The same where a close waits for the bucket. */
+static void put_stored_now(const char *path, const char *text)
+{
+    struct stat st;
+
+    put_text(path, text);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    assert_int_equal(rig_stat(&rig, path, &st), 0);
+}
+
 static uint64_t n_asked(void)
 {
     return memstore_count(rig.store, STORE_OPS);
@@ -518,6 +528,73 @@ static void an_fsync_waits_for_the_bucket(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
+static int synced_setup(void **state)
+{
+    struct vfs_conf conf;
+
+    (void)state;
+    clock_fake_set(1000 * NS_PER_S, INT64_C(1700000000) * NS_PER_S);
+    rig_set_has_fd(NULL);
+    rig_defaults(&conf);
+    conf.commit = VFS_COMMIT_FSYNC;
+    conf.sync_writes = true;
+    conf.unsent_max = 1 << 20;
+    return rig_open(&rig, &conf);
+}
+
+static void note_room(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)s;
+    (void)result;
+    if (req->op == STORE_PUT || req->op == STORE_COPY)
+        *(uint64_t *)arg = budget_used(&rig.vfs->unsent);
+}
+
+/* noac: nothing of it is the journal's, so it needs no room there. */
+static void what_goes_at_once_takes_no_room(void **state)
+{
+    uint64_t room = UINT64_MAX;
+
+    (void)state;
+    put_stored_now("f", "text");
+    memstore_set_hooks(rig.store, note_room, NULL, &room);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_int_equal(room, 0);
+    assert_header("f", MODE, "0100600");
+    assert_int_equal(entries(), 0);
+}
+
+/* Another tool has given it more headers than an entry can say, and of what is no file nobody asks again. */
+static void a_symlink_with_headers_past_number(void **state)
+{
+    struct stat st = {.st_uid = 7}, now;
+    struct store_obj obj = {0};
+    struct vfs_entry e;
+    char name[64];
+    int64_t ns;
+
+    (void)state;
+    assert_int_equal(vfs_symlink(rig.vfs, &rig.ctx, "target", VFS_ROOT, "l", &e), 0);
+    send_all(1);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(memstore_get(rig.store, "l", &obj, NULL), 0);
+    for (unsigned k = 0; k < 80; k++) {
+        snprintf(name, sizeof(name), "x-amz-meta-other-%u", k);
+        assert_int_equal(store_hdrs_set(&obj.hdrs, name, "x"), 0);
+    }
+    assert_int_equal(memstore_put(rig.store, "l", "target", 6, &obj.hdrs, NULL), 0);
+    store_obj_done(&obj);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_walk(&rig, "l", &e), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, 0, &st, VFS_SET_UID, &now, &ns), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    (void)outbox_run(rig.vfs);
+    assert_int_equal(entries(), 0);
+    assert_header("l", "x-amz-meta-file-owner", "7");
+    assert_header("l", "x-amz-meta-other-79", "x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +616,8 @@ int main(void)
         L(each_under_a_writer_of_a_new_file),
         L(a_hard_link_goes_at_once),
         L(a_disk_that_is_full),
+        L(a_symlink_with_headers_past_number),
+        cmocka_unit_test_setup_teardown(what_goes_at_once_takes_no_room, synced_setup, teardown),
         cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_bucket, fsync_setup, teardown),
     };
 
