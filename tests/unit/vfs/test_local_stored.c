@@ -290,6 +290,33 @@ static void an_open_sees_a_newer_version(void **state)
     assert_header("f", MODE, "0100640");
 }
 
+/* What a start finds changed in its attributes alone has no bytes of its own: theirs and their time count, an
+ * open sees that it went, and nothing of it is for lost+found. */
+static void after_a_start_the_bytes_are_theirs(void **state)
+{
+    struct stat st;
+    uint64_t fh;
+
+    (void)state;
+    put_stored("f", "text");
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    clock_fake_add(50 * NS_PER_S);
+    others_append("f", ", more");
+    assert_int_equal(rig_crash(&rig), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_file("f", "text, more");
+    assert_int_equal(rig_stat(&rig, "f", &st), 0);
+    assert_int_equal(st.st_mtime, 1700000050);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(rig_chmod(&rig, "f", 0640), 0);
+    assert_int_equal(rig_crash(&rig), 0);
+    assert_int_equal(memstore_delete(rig.store, "f"), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_open_file(&rig, "f", O_RDONLY, &fh), -ENOENT);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(kept(), 0);
+}
+
 /* An open one goes on in its version, which is the same bytes, whether it was sent or not. */
 static void readers_go_on(void **state)
 {
@@ -605,6 +632,7 @@ int main(void)
         L(a_lost_reply_alone),
         L(goes_onto_a_newer_version),
         L(an_open_sees_a_newer_version),
+        L(after_a_start_the_bytes_are_theirs),
         L(readers_go_on),
         L(removed_by_another_client),
         L(refused_for_good),
