@@ -44,6 +44,7 @@ int aside_begin(struct vfs *v, struct inode *i, const char *key, const struct st
                         .hdrs = hdrs,
                         .was_behind = i->is_kernel_behind};
     i->data = f;
+    i->aside = a;
     idle_charge_locked(v, i);
     lock_drop(&v->tree);
     return 0;
@@ -55,6 +56,7 @@ static struct data_file *restore_locked(struct vfs *v, struct inode *i, struct a
     struct data_file *f = i->data;
 
     i->data = a->data;
+    i->aside = NULL;
     i->etag = a->etag;
     i->kernel_etag = a->kernel_etag;
     i->obj_size = a->obj_size;

@@ -2,7 +2,7 @@
 /* Attributes alone go onto a version that another client has put over the one that is open here.
  *
  * ASI-1  The commit moves to that version with content of its own; the handles stay on the one they
- * read, which no newer byte gets into (VFS-5). ASI-2  Once it is there the name goes to the new
+ * read, which no newer byte gets into (VFS-5), and are told that one's size (inode.aside). ASI-2  Once it is there the name goes to the new
  * version, which a lookup finds, and the node stays what it was for those who have it open; what
  * they write goes to the new one. Until then nothing has changed: the commit is tried again. */
 #ifndef S3EFS_VFS_ASIDE_H

@@ -195,7 +195,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
         r = err_set(-ESTALE, "%s is another file now", i->name);
     was_clean = !i->is_dirty && (mask & VFS_SET_SIZE) == 0;
     is_journaled = outbox_has_all_locked(i);
-    waits = i->parent == NULL || (h != NULL && h->is_writer) ||
+    waits = (i->parent == NULL && !inode_goes_to_newer_locked(i)) || (h != NULL && h->is_writer) ||
             ((i->is_new || (i->is_dirty && i->n_writers > 0)) && !is_journaled);
     lock_drop(&v->tree);
     if (r == 0 && (mask & VFS_SET_SIZE) != 0) {

@@ -100,7 +100,7 @@ static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle 
     int r;
 
     lock_take(&v->tree);
-    is_unsent = outbox_waits(i) && i->data != NULL && !inode_is_stale_locked(v, i) &&
+    is_unsent = outbox_waits(i) && i->data != NULL && i->aside == NULL && !inode_is_stale_locked(v, i) &&
                 (v->conf.nocto || !stored_attr_waits_locked(i));
     lock_drop(&v->tree);
     if (!is_unsent || (flags & O_TRUNC) != 0)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "aside.h"
 #include "idle.h"
 #include "keep.h"
 #include "outbox.h"
@@ -199,6 +200,8 @@ void inode_io_drop(struct vfs *v, struct inode *i)
 
 static void inode_free(struct vfs *v, struct inode *i)
 {
+    if (inode_is_dir(i))
+        statahead_gone_locked(v, i);
     keep_gone_locked(v, i);
     inode_forget_locks_locked(v, i);
     idle_end_locked(v, i);
@@ -381,26 +384,27 @@ static struct timespec to_timespec(int64_t ns)
 
 void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *ret)
 {
-    uint64_t size = i->attr.size;
+    const struct objattr *attr = i->aside != NULL ? &i->aside->attr : &i->attr;
+    uint64_t size = attr->size;
 
     (void)v;
     if (inode_is_dir(i))
         size = 4096;
     *ret = (struct stat){
         .st_ino = i->ino,
-        .st_mode = i->attr.mode,
-        .st_nlink = i->attr.link_gen != 0                    ? i->nlink
+        .st_mode = attr->mode,
+        .st_nlink = attr->link_gen != 0                        ? i->nlink
                     : i->parent == NULL && i->node != VFS_ROOT ? 0
                                                                : 1,
-        .st_uid = i->attr.uid,
-        .st_gid = i->attr.gid,
-        .st_rdev = i->attr.rdev,
+        .st_uid = attr->uid,
+        .st_gid = attr->gid,
+        .st_rdev = attr->rdev,
         .st_size = (off_t)size,
         .st_blksize = 1 << 20,
         .st_blocks = (blkcnt_t)((size + 511) / 512),
-        .st_atim = to_timespec(i->attr.atime_ns),
-        .st_mtim = to_timespec(i->attr.mtime_ns),
-        .st_ctim = to_timespec(i->attr.ctime_ns),
+        .st_atim = to_timespec(attr->atime_ns),
+        .st_mtim = to_timespec(attr->mtime_ns),
+        .st_ctim = to_timespec(attr->ctime_ns),
     };
     if (inode_is_dir(i))
         ret->st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 2 + i->n_subdirs;
@@ -443,6 +447,8 @@ void inode_entry_locked(struct vfs *v, struct inode *i, struct vfs_entry *ret)
     keep_node_locked(v, i);
     *ret = (struct vfs_entry){.node = i->node, .attr_ns = inode_attr_ns_locked(v, i)};
     ret->entry_ns = v->conf.lookup_always ? 0 : ret->attr_ns;
+    if (ret->entry_ns > 0)
+        i->named_ns = clock_boot_ns();
     inode_stat_locked(v, i, &ret->st);
 }
 

@@ -73,6 +73,7 @@ struct inode {
     int64_t obj_mtime_ns; /* its Last-Modified; 0 unknown (our own PUT) */
     uint64_t obj_size;    /* its size; attr.size is what was written since */
     int64_t checked_ns, ac_ns;
+    int64_t named_ns; /* when the kernel was last told a name of it to keep */
     struct store_etag kernel_etag; /* whose pages the kernel may hold */
     struct data_file *data;        /* NULL until opened */
     uint64_t moved_change;         /* rename_dir: data_change() when its key was copied */
@@ -97,6 +98,7 @@ struct inode {
     bool is_dirty;                 /* bytes or attributes wait for a commit */
     bool is_busy;                  /* its io is held: content and version are in use */
     bool is_stale; /* another client's doing took the name: what is written has no place to go, */
+    const struct aside *aside; /* aside.h: what it is for those who have it open; NULL: what it says here */
     char *newer_key;       /* but here, where its file was seen in a newer version (NULL: nowhere) */
     bool is_kernel_behind; /* its pages and attributes, until inode_tell_kernel() has told it */
     unsigned kernel_change; /* counts what it is to be told */
@@ -336,6 +338,8 @@ void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
  * returns it has, whoever told it. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
 void inode_kernel_behind_locked(struct vfs *v, struct inode *i);
+/* It has no name any more, a newer version of its file has, and no writer's close will bring there what is set here? */
+bool inode_goes_to_newer_locked(const struct inode *i);
 /* Could none of those who have it open see a mixture, if it went to that version of its file? */
 bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *obj);
 

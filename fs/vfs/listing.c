@@ -331,8 +331,8 @@ int listing_renew(struct vfs *v, struct inode *dir)
     r = inode_key_locked(v, dir, NULL, key);
     asking_begin_locked(v, &a, dir, NULL);
     lock_drop(&v->tree);
-    if (r == 0)
-        r = take_bucket(v, dir, key, &room, &a, &list);
+    if (r == 0) /* who asks for one name waits for nobody's LIST */
+        r = listroom_begin_now(v, &room) ? take_fresh(v, dir, key, &room, &a, &list) : NO_ROOM;
     lock_take(&v->tree);
     asking_end_locked(v, &a);
     lock_drop(&v->tree);

@@ -14,6 +14,16 @@ void listroom_begin(struct vfs *v, struct listroom *ret)
     take(ret, v, &v->lists, LISTROOM_PAGE + LISTROOM_LIST);
 }
 
+bool listroom_begin_now(struct vfs *v, struct listroom *ret)
+{
+    *ret = (struct listroom){.v = v};
+    if (!budget_try(&v->lists, LISTROOM_PAGE + LISTROOM_LIST, UINT64_MAX))
+        return false;
+    ret->of = &v->lists;
+    ret->bytes = LISTROOM_PAGE + LISTROOM_LIST;
+    return true;
+}
+
 void listroom_begin_alone(struct vfs *v, struct listroom *ret)
 {
     take(ret, v, &v->lists_alone, LISTROOM_PAGE + LISTROOM_LIST);

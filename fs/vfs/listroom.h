@@ -26,6 +26,8 @@ struct listroom {
 };
 /* All begin with nothing, and may wait: for room for a page of a LIST, */
 void listroom_begin(struct vfs *v, struct listroom *ret);
+/* The same, but never waits: false, there is none now. */
+_must_check_ bool listroom_begin_now(struct vfs *v, struct listroom *ret);
 void listroom_begin_alone(struct vfs *v, struct listroom *ret); /* apart, */
 void listroom_begin_cached(struct vfs *v, uint64_t bytes, struct listroom *ret); /* or for what the cache has. */
 /* A LIST takes so much altogether. Never waits; false: there is no room, and another goes on apart. */

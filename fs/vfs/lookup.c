@@ -312,7 +312,6 @@ static int lookup_once(struct vfs *v, const struct vfs_ctx *x, struct inode *dir
 
     *ret_again = false;
     lock_take(&v->tree);
-    reading_forget_locked(v, x);
     r = lookup_known_locked(v, dir, name, anew, key, &was_dir, ret);
     is_known = inode_child_locked(v, dir, name) != NULL;
     if (r == 1)
@@ -394,6 +393,9 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
 
     if (r < 0)
         return r;
+    lock_take(&v->tree);
+    reading_forget_locked(v, x); /* whoever answers this one */
+    lock_drop(&v->tree);
     i = inode_follow_name(v, dir, name);
     if (i == NULL)
         r = enforce(v, dir, ACCESS_X);
@@ -401,9 +403,13 @@ int vfs_lookup(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
         r = look_up(v, x, dir, name, &i);
     lock_take(&v->tree);
     if (r == 0) {
+        int64_t named_ns = i->named_ns;
+
         inode_entry_locked(v, i, ret);
-        if (reading_is_due_locked(v, x, i)) /* READ-1 */
+        if (reading_is_due_locked(v, x, i)) { /* READ-1 */
             ret->entry_ns = 0;
+            i->named_ns = named_ns;
+        }
         inode_unref_locked(v, i);
     }
     inode_unref_locked(v, dir);

@@ -165,8 +165,8 @@ bool reading_was_asked(struct vfs *v, const struct vfs_ctx *x, const struct inod
     if (e != NULL && e->node == i->node && (flags & O_ACCMODE) == O_RDONLY &&
         (flags & O_TRUNC) == 0) {
         readhist_read(&v->locked.reading.hist, e->dir);
-        is = e->is_ready && i->checked_ns >= e->asked_ns && i->attr.link_gen == 0 &&
-             i->newer_key == NULL && clock_boot_ns() - e->asked_ns < v->conf.acregmin_ns;
+        is = e->is_ready && i->checked_ns >= e->asked_ns && i->named_ns < e->asked_ns &&
+             i->attr.link_gen == 0 && i->newer_key == NULL && clock_boot_ns() - e->asked_ns < v->conf.acregmin_ns;
     }
     reading_forget_locked(v, x);
     lock_drop(&v->tree);

@@ -4,8 +4,8 @@
  *
  * READ-1  An open asks nothing only if the lookup of this very open(2) has asked the bucket: the
  * kernel's LOOKUP and OPEN came from one thread with no other lookup of this thread in between, and
- * it may not keep the name that the LOOKUP told it (entry time 0), so whatever leads to this file
- * by a name later brings a LOOKUP of its own first. What is left are opens without a name
+ * it may not keep the name that the LOOKUP told it (entry time 0; nor has it been told one to keep since, by another's
+ * LOOKUP), so whatever leads to this file by a name later brings a LOOKUP of its own first. What is left are opens without a name
  * (/proc/self/fd) after an open(2) that failed: not believed either after acregmin. READ-2  Bytes
  * are asked for where the caller's system call opens the name for reading alone (creator.h), never
  * where it is seen to do something else; where it can't be seen, if the directory's history says so

@@ -146,6 +146,18 @@ void statahead_forget_locked(struct vfs *v, const struct inode *dir, const char 
             atomic_store(&q->asking.is_stale, true);
 }
 
+void statahead_gone_locked(struct vfs *v, const struct inode *dir)
+{
+    struct question **at = v->ahead != NULL ? &v->ahead->first : NULL;
+
+    while (at != NULL && *at != NULL) {
+        if ((*at)->asking.dir == dir)
+            leave_at_locked(v, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
 /* --- which names come next --- */
 
 /* The walk that was last at this name. */

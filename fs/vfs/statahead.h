@@ -30,5 +30,7 @@ void statahead_free(struct statahead *s); /* stopped, or never used */
 bool statahead_answer(struct vfs *v, struct inode *dir, const char *name, struct found *ret);
 /* Another client has taken the name, as was just seen: what was asked before is old. */
 void statahead_forget_locked(struct vfs *v, const struct inode *dir, const char *name);
+/* The directory is about to be freed: questions about its names are left. */
+void statahead_gone_locked(struct vfs *v, const struct inode *dir);
 
 #endif

@@ -207,9 +207,81 @@ static void at_once_too(void **state)
     assert_int_equal(rig_shut(&rig, fh), 0);
 }
 
+static struct {
+    uint64_t node;
+    unsigned puts;
+    off_t size;
+} seen;
+
+static void look_at_it(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    struct stat st;
+    int64_t ns;
+
+    (void)arg;
+    (void)s;
+    (void)result;
+    if ((req->op != STORE_PUT && req->op != STORE_COPY) || strcmp(req->key, "f") != 0)
+        return;
+    seen.puts++;
+    seen.size = vfs_getattr(rig.vfs, seen.node, 0, &st, &ns) == 0 ? st.st_size : -1;
+}
+
+/* Whoever has it open is told the size of what he reads while the attributes go onto another version. */
+static void its_size_meanwhile(void **state)
+{
+    struct vfs_entry e;
+    uint64_t fh;
+
+    (void)state;
+    memset(&seen, 0, sizeof(seen));
+    fh = open_half_read(O_RDONLY);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    seen.node = e.node;
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    others_put("b");
+    clock_fake_add(100 * NS_PER_S);
+    memstore_set_hooks(rig.store, look_at_it, NULL, NULL);
+    send_all(1);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_old(fh);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_true(seen.puts > 1);
+    assert_int_equal(seen.size, strlen(OLD));
+}
+
+/* What is set through the descriptor of a version that others have replaced goes onto theirs: no close will bring it. */
+static void set_through_an_old_one(void **state)
+{
+    struct stat st, set = {.st_mode = 0600};
+    struct store_obj obj = {0};
+    struct vfs_entry e;
+    int64_t ns;
+    uint64_t fh;
+
+    (void)state;
+    fh = open_half_read(O_RDONLY);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    others_put(NEW);
+    clock_fake_add(100 * NS_PER_S);
+    assert_int_equal(rig_stat(&rig, "f", &st), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, fh, &set, VFS_SET_MODE, &st, &ns), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(vfs_drain(rig.vfs), 0);
+    assert_int_equal(memstore_get(rig.store, "f", &obj, NULL), 0);
+    assert_string_equal(store_hdrs_get(&obj.hdrs, MODE), "0100600");
+    store_obj_done(&obj);
+    assert_object("f", NEW);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        L(its_size_meanwhile),
+        L(set_through_an_old_one),
+        cmocka_unit_test_setup_teardown(set_through_an_old_one, close_setup, teardown),
         L(a_sender_leaves_them),
         L(an_open_leaves_them),
         L(one_that_had_landed_leaves_them),

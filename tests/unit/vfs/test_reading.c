@@ -419,11 +419,32 @@ static void hard_links(void **state)
     assert_file("g", "two");
 }
 
+/* Another thread's lookup gives the kernel the name to keep: the first one's next open(2) may come without a lookup. */
+static void another_ones_lookup(void **state)
+{
+    int64_t entry_ns;
+    uint64_t node;
+
+    (void)state;
+    foreign_put("f", "one");
+    begin();
+    calls(READS, "f");
+    node = look_up("f", RIG_PID, &entry_ns);
+    assert_int_equal(entry_ns, 0);
+    calls(STATS, "f");
+    look_up("f", RIG_PID + 1, &entry_ns);
+    assert_true(entry_ns > 0);
+    foreign_put("f", "three");
+    open_and_read(node, RIG_PID, "three");
+    vfs_forget(rig.vfs, node, 2);
+}
+
 #define F(f) cmocka_unit_test_setup_teardown(f, setup_fake, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         F(seen_readers_get),
+        F(another_ones_lookup),
         F(unseen_readers_are_learned),
         F(others_ask_again),
         F(an_open_asks_for_itself),

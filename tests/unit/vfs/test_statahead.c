@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "fs/vfs/listroom.h"
 #include "tests/lib/memstore.h"
 #include "tests/lib/rig.h"
 
@@ -509,6 +510,53 @@ static void a_mount_ends_meanwhile(void **state)
     assert_int_equal(now_of(&gate.held), 0);
 }
 
+/* Nobody comes for what was asked ahead, and the kernel forgets the directory: what looks at all questions then (here a
+ * commit of a key that ends in such a name) finds none of a directory that is gone. */
+static void the_directory_is_forgotten(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(memstore_put(store, "e/xf010", "one", 3, NULL, NULL), 0);
+    list();
+    walk(0, 4);
+    vfs_forget(rig.vfs, d.node, 1);
+    assert_int_equal(rig_stat(&rig, "e/xf010", &st), 0);
+    assert_int_equal(rig_chmod(&rig, "e/xf010", 0600), 0);
+    lock_take(&rig.vfs->tree);
+    assert_null(rig.vfs->locked.asking);
+    lock_drop(&rig.vfs->tree);
+}
+
+static int begin_little_room(void **state)
+{
+    struct vfs_conf conf;
+
+    (void)state;
+    rig_defaults(&conf);
+    conf.lists_max = 1 << 20;
+    begin(&conf, 0);
+    return 0;
+}
+
+/* Others' LISTs, of a prefix that does not answer, have all the room: the walk goes on by HEADs. (Else it is never
+ * over.) */
+static void no_room_for_a_list(void **state)
+{
+    struct listroom room;
+
+    (void)state;
+    list();
+    walk(0, FILES - 1);
+    clock_fake_add(5 * NS_PER_S);
+    listroom_begin(rig.vfs, &room);
+    memstore_count_reset(store);
+    walk(0, FILES - 1);
+    assert_int_equal(memstore_count(store, STORE_LIST), 0);
+    assert_int_equal(memstore_count(store, STORE_HEAD), FILES);
+    listroom_end(&room);
+}
+
 #define P(f) cmocka_unit_test_setup_teardown(f, begin_plain, end)
 #define A(f) cmocka_unit_test_setup_teardown(f, begin_parallel, end)
 
@@ -516,6 +564,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         A(many_at_once_and_each_one_time),
+        P(the_directory_is_forgotten),
+        cmocka_unit_test_setup_teardown(no_room_for_a_list, begin_little_room, end),
         P(who_stops_wastes_a_window),
         P(who_is_no_walker_pays_for_himself),
         P(what_was_not_read_is_not_walked),
