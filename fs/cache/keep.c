@@ -121,6 +121,7 @@ static int move_there(struct cache_stage *s, const char *base, const char *note,
         r = write_note(note_path, note);
         if (r < 0) /* the bytes count for more than the note */
             log_warn("cache.keep.note", "file=%s cause=%s", LOG_Q(path), LOG_Q(strerror(-r)));
+        sync_folder(s->cache); /* names come to a disk in any order: the bytes are not there without what they are */
         r = sys_rename(s->path, path);
         if (r == 0)
             return 0;

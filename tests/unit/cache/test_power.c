@@ -5,8 +5,10 @@
  * taken out it finds a state that has not. S3EFS_RUNS=n: so many states; S3EFS_SEED. */
 #include "journaltest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "baddisk.h"
 
@@ -254,11 +256,78 @@ static void test_each_sync_counts(void **state)
     }
 }
 
+static void keep_some(const char *dir)
+{
+    struct cache *c = cache_open_at(dir, 0);
+
+    for (unsigned n = 0; n < 8; n++) {
+        struct cache_stage *s;
+        char *path;
+
+        assert_int_equal(cache_stage_new(c, &s), 0);
+        assert_int_equal(pwrite(cache_stage_fd(s), "bytes", 5, 0), 5);
+        assert_int_equal(cache_stage_keep(s, "key", "because", &path), 0);
+        free(path);
+    }
+    cache_close(c);
+}
+
+/* Whatever is in lost+found has its note beside it. */
+static unsigned kept_without_note(const char *dir)
+{
+    char folder[PATH_MAX + 32], note[2 * PATH_MAX];
+    unsigned bad = 0;
+    struct stat st;
+    struct dirent *e;
+    DIR *d;
+
+    snprintf(folder, sizeof(folder), "%s/lost+found", dir);
+    d = opendir(folder);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        snprintf(note, sizeof(note), "%s/%s.txt", folder, e->d_name);
+        if (e->d_name[0] != '.' && strstr(e->d_name, ".txt") == NULL)
+            bad += stat(note, &st) < 0 || st.st_size == 0;
+    }
+    if (d != NULL)
+        closedir(d);
+    return bad;
+}
+
+static void test_what_is_kept_says_what_it_is(void **state)
+{
+    char scratch[PATH_MAX], dir[PATH_MAX + 16], after[PATH_MAX + 16];
+    struct baddisk_replay *r;
+    unsigned bad = 0;
+    size_t steps;
+
+    (void)state;
+    scratch_make(scratch);
+    snprintf(dir, sizeof(dir), "%s/cache", scratch);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    cache_close(cache_open_at(dir, 0));
+    baddisk_watch(dir, true);
+    baddisk_quick_syncs(true);
+    keep_some(dir);
+    steps = baddisk_position();
+    r = baddisk_replay_new();
+    snprintf(after, sizeof(after), "%s/after", scratch);
+    for (unsigned i = 0; i < 100; i++) {
+        baddisk_crash(r, steps * (i + 1) / 100, 4711 + i, after);
+        bad += kept_without_note(after);
+        scratch_remove(after);
+    }
+    baddisk_replay_free(r);
+    baddisk_unwatch();
+    scratch_remove(scratch);
+    assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_lost),
         cmocka_unit_test(test_each_sync_counts),
+        cmocka_unit_test(test_what_is_kept_says_what_it_is),
     };
 
     scratch_in_memory();
