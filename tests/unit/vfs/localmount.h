@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cache/journal.h"
@@ -92,6 +94,37 @@ static inline void send_all(size_t n)
     assert_int_equal(outbox_run(rig.vfs), n);
     assert_int_equal(entries(), 0);
     assert_null(rig.vfs->locked.out_first);
+}
+
+static inline void set_xattr(const char *path, const char *name, const char *value)
+{
+    struct vfs_entry e;
+
+    assert_int_equal(rig_walk(&rig, path, &e), 0);
+    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, name, value, strlen(value), 0), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+static inline void assert_xattr(const char *path, const char *name, const char *value)
+{
+    char buf[64] = "";
+    struct vfs_entry e;
+
+    assert_int_equal(rig_walk(&rig, path, &e), 0);
+    assert_int_equal(vfs_getxattr(rig.vfs, e.node, name, buf, sizeof(buf)), strlen(value));
+    assert_string_equal(buf, value);
+    vfs_forget(rig.vfs, e.node, 1);
+}
+
+/* No file of this process can be written: the journal's index neither. */
+static inline void disk_is_full(bool is)
+{
+    struct rlimit lim;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
+    lim.rlim_cur = is ? 0 : lim.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
 }
 
 #define L(f) cmocka_unit_test_setup_teardown(f, local_setup, teardown)

@@ -3,8 +3,6 @@
  * sent and when, what another client's doing and a crash do to it. */
 #include "localmount.h"
 
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "fs/vfs/removal.h"
@@ -691,17 +689,6 @@ static void an_outage(void **state)
     assert_int_equal(vfs_drain(rig.vfs), 0);
     assert_int_equal(entries(), 0);
     assert_int_equal(memstore_user_objects(rig.store), 0);
-}
-
-/* No file of this process can be written: the journal's index neither. */
-static void disk_is_full(bool is)
-{
-    struct rlimit lim;
-
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
-    lim.rlim_cur = is ? 0 : lim.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
 }
 
 /* What can't be journaled is done in the bucket before unlink returns; what can't be dropped from the journal is tried

@@ -15,26 +15,6 @@ static void move_journal(const char *from, const char *to)
     assert_int_equal(rename(a, b), 0);
 }
 
-static void set_xattr(const char *path, const char *name, const char *value)
-{
-    struct vfs_entry e;
-
-    assert_int_equal(rig_walk(&rig, path, &e), 0);
-    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, name, value, strlen(value), 0), 0);
-    vfs_forget(rig.vfs, e.node, 1);
-}
-
-static void assert_xattr(const char *path, const char *name, const char *value)
-{
-    char buf[64] = "";
-    struct vfs_entry e;
-
-    assert_int_equal(rig_walk(&rig, path, &e), 0);
-    assert_int_equal(vfs_getxattr(rig.vfs, e.node, name, buf, sizeof(buf)), strlen(value));
-    assert_string_equal(buf, value);
-    vfs_forget(rig.vfs, e.node, 1);
-}
-
 /* The disk that refuses the newer version's entry says nothing about the bucket: that has it when
  * close returns, and a crash finds the older one done. */
 static void a_newer_version_that_cant_be_journaled(void **state)
@@ -202,16 +182,6 @@ static void attributes_given_up_under_a_writer(void **state)
 }
 
 /* From here on no file of this process can be written: the index neither. */
-static void disk_is_full(bool is)
-{
-    struct rlimit lim;
-
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
-    lim.rlim_cur = is ? 0 : lim.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
-}
-
 /* It is in the bucket, and its entry can't be dropped: no name goes before that one has. */
 static void no_name_goes_before_its_entry(void **state)
 {

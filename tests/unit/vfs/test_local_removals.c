@@ -3,8 +3,6 @@
  * to them what a lone test of the calls can't see. */
 #include "localmount.h"
 
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "fs/vfs/removal.h"
@@ -349,17 +347,6 @@ static void a_copy_under_that_name_waits_for_its_close(void **state)
 }
 
 /* --- the journal would not drop it --- */
-
-/* No file of this process can be written: the journal's index neither. */
-static void disk_is_full(bool is)
-{
-    struct rlimit lim;
-
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
-    lim.rlim_cur = is ? 0 : lim.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
-}
 
 /* When it does, later, the name is not told to be gone once more. */
 static void what_is_done_is_told_once(void **state)

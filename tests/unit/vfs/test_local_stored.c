@@ -4,8 +4,6 @@
  * where a reply is lost, and where another mount was at the file meanwhile. */
 #include "localmount.h"
 
-#include <sys/resource.h>
-#include <signal.h>
 
 #define MODE "x-amz-meta-file-permissions"
 
@@ -50,26 +48,6 @@ static void assert_mode(const char *path, mode_t mode)
 
     assert_int_equal(rig_stat(&rig, path, &st), 0);
     assert_int_equal(st.st_mode & 07777, mode);
-}
-
-static void set_xattr(const char *path, const char *name, const char *value)
-{
-    struct vfs_entry e;
-
-    assert_int_equal(rig_walk(&rig, path, &e), 0);
-    assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, name, value, strlen(value), 0), 0);
-    vfs_forget(rig.vfs, e.node, 1);
-}
-
-static void assert_xattr(const char *path, const char *name, const char *value)
-{
-    char buf[64] = "";
-    struct vfs_entry e;
-
-    assert_int_equal(rig_walk(&rig, path, &e), 0);
-    assert_int_equal(vfs_getxattr(rig.vfs, e.node, name, buf, sizeof(buf)), strlen(value));
-    assert_string_equal(buf, value);
-    vfs_forget(rig.vfs, e.node, 1);
 }
 
 static void set_mtime(const char *path, time_t at)
@@ -504,16 +482,6 @@ static void a_hard_link_goes_at_once(void **state)
     assert_int_equal(rig_chmod(&rig, "g", 0600), 0);
     assert_int_equal(entries(), 0);
     assert_header("f", MODE, "0100600");
-}
-
-static void disk_is_full(bool is)
-{
-    struct rlimit lim;
-
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
-    lim.rlim_cur = is ? 0 : lim.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
 }
 
 /* What can't be journaled is in the bucket when the call returns, or fails. */
