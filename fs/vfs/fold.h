@@ -5,7 +5,8 @@
  * FOLD-1  Likely is a name that looks temporary, and any name in a directory where one that did not
  *         was renamed or removed within a second of its last write, for a minute. They wait for
  *         fold_ns, or where renames came later (many callers take turns at a directory's lock) for
- *         twice what the last ones took, two seconds at most. Other files wait for nothing of their own; lock files (.lock) never do, as other clients look for them.
+ *         twice what the last ones took, two seconds at most. Other files wait for nothing of their
+ *         own; lock files (.lock) never do, as other clients look for them.
  * FOLD-2  What is closed or made while one waits is not sent before it: no name is seen elsewhere
  *         before the bytes that it stands for, and as a fold is short, nothing waits for long. What
  *         asks the bucket at once (a rename of a stored file, a link, an fsync under commit=fsync)
