@@ -38,8 +38,7 @@ bool absent_take_locked(struct vfs *v, const struct inode *dir, const char *name
     bool stands = is_of(a, dir, name) && clock_boot_ns() - a->asked_ns < v->conf.acregmin_ns &&
                   inode_child_locked(v, dir, name) == NULL;
 
-    if (is_of(a, dir, name))
-        a->asked_ns = 0;
+    absent_forget_locked(v, dir, name);
     return stands;
 }
 

@@ -180,6 +180,15 @@ void attr_take_back_locked(struct inode *i, const struct objattr *before)
     i->checked_ns = 0;
 }
 
+bool attr_waits_locked(const struct inode *i)
+{
+    /* A newer version of its file has its name, and no writer's close will bring the change there. */
+    bool goes_to_newer = i->is_stale && i->newer_key != NULL && i->n_writers == 0;
+
+    return (i->parent == NULL && !goes_to_newer) ||
+           ((i->is_new || (i->is_dirty && i->n_writers > 0)) && !outbox_has_all_locked(i));
+}
+
 /* With names (read) and i->io held. Through a descriptor of a file that is being written, or on one
  * that is not in the bucket yet, a change waits for the commit; otherwise it is committed now. So it is where all
  * that waits is acknowledged: no close need come to bring it there. */
@@ -195,8 +204,7 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
         r = err_set(-ESTALE, "%s is another file now", i->name);
     was_clean = !i->is_dirty && (mask & VFS_SET_SIZE) == 0;
     is_journaled = outbox_has_all_locked(i);
-    waits = (i->parent == NULL && !inode_goes_to_newer_locked(i)) || (h != NULL && h->is_writer) ||
-            ((i->is_new || (i->is_dirty && i->n_writers > 0)) && !is_journaled);
+    waits = (h != NULL && h->is_writer) || attr_waits_locked(i);
     lock_drop(&v->tree);
     if (r == 0 && (mask & VFS_SET_SIZE) != 0) {
         bool was_cut = i->data != NULL && data_is_cut(i->data);

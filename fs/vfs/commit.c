@@ -359,13 +359,15 @@ static int commit(struct vfs *v, struct inode *i, bool is_waited)
 
 int commit_inode(struct vfs *v, struct inode *i)
 {
-    bool is_owed;
+    if (fold_any(v)) {
+        bool is_owed;
 
-    lock_take(&v->tree);
-    is_owed = inode_is_owed_locked(v, i);
-    lock_drop(&v->tree);
-    if (is_owed)
-        fold_end(v);
+        lock_take(&v->tree);
+        is_owed = inode_is_owed_locked(v, i);
+        lock_drop(&v->tree);
+        if (is_owed)
+            fold_end(v);
+    }
     return commit(v, i, true);
 }
 

@@ -45,11 +45,6 @@ static bool is_read_out_locked(const struct inode *i)
     return true;
 }
 
-bool inode_goes_to_newer_locked(const struct inode *i)
-{
-    return i->parent == NULL && i->is_stale && i->newer_key != NULL && i->n_writers == 0;
-}
-
 bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *obj)
 {
     const struct handle *h = i->handles;

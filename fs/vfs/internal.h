@@ -338,8 +338,6 @@ void inode_replaced_locked(struct vfs *v, struct inode *i, const char *key,
  * returns it has, whoever told it. */
 void inode_tell_kernel(struct vfs *v, struct inode *i);
 void inode_kernel_behind_locked(struct vfs *v, struct inode *i);
-/* It has no name any more, a newer version of its file has, and no writer's close will bring there what is set here? */
-bool inode_goes_to_newer_locked(const struct inode *i);
 /* Could none of those who have it open see a mixture, if it went to that version of its file? */
 bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *obj);
 
@@ -450,6 +448,8 @@ void marker_keep(struct vfs *v, struct inode *dir);
 /* --- attr.c: what the caller was told has failed does not wait for the next commit, nor does it make
  * a close fail that has nothing else to send. --- */
 void attr_take_back_locked(struct inode *i, const struct objattr *before);
+/* Is a change of its attributes, or of its extended ones, left to a later commit? */
+bool attr_waits_locked(const struct inode *i);
 
 /* --- edits.c: changes of headers; an empty value removes one --- */
 int edits_apply(const struct store_hdrs *edits, struct store_hdrs *hdrs);

@@ -294,8 +294,7 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
     before = i->attr;
     was_clean = !i->is_dirty;
     is_closed = i->n_writers == 0;
-    waits = (i->parent == NULL && !inode_goes_to_newer_locked(i)) ||
-            ((i->is_new || (i->is_dirty && !is_closed)) && !outbox_has_all_locked(i));
+    waits = attr_waits_locked(i);
     lock_drop(&v->tree);
     if (r == 0)
         r = begin(v, i, &edits);
