@@ -189,7 +189,7 @@ int handover(const struct hold *h, struct front *f, const char *params)
 {
     static atomic_flag is_under_way = ATOMIC_FLAG_INIT;
     char token[HOLD_TOKEN_MAX] = "";
-    const char *program;
+    const char *program = NULL;
     uint64_t format;
     int r = take_params(params, &format, token, &program);
 
