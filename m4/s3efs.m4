@@ -107,3 +107,11 @@ AC_DEFUN([S3EFS_FUSE_FEATURES], [
   AC_CHECK_FUNCS([fuse_passthrough_open fuse_session_custom_io])
   CFLAGS="$s3efs_saved_cflags"; LIBS="$s3efs_saved_libs"
 ])
+
+# Expat 2.9 puts positions of 64 bits in place of those of a long.
+AC_DEFUN([S3EFS_EXPAT_FEATURES], [
+  s3efs_saved_cflags="$CFLAGS"
+  CFLAGS="$CFLAGS $EXPAT_CFLAGS"
+  AC_CHECK_DECLS([XML_GetCurrentByteIndex64], [], [], [[#include <expat.h>]])
+  CFLAGS="$s3efs_saved_cflags"
+])

@@ -61,11 +61,20 @@ static void on_start(void *arg, const XML_Char *name, _unused_ const XML_Char **
     p->text_at[p->depth] = p->text.len;
 }
 
+static int64_t position(const struct parse *p)
+{
+#if HAVE_DECL_XML_GETCURRENTBYTEINDEX64
+    return XML_GetCurrentByteIndex64(p->expat);
+#else
+    return XML_GetCurrentByteIndex(p->expat);
+#endif
+}
+
 /* What was sent where expat now read text of a document that had to be changed for it: the bytes
  * there if the text is those of the copy, or what a reference stands for. */
 static const char *as_sent(const struct parse *p, const char *text, size_t *len, char buf[3])
 {
-    XML_Index index = XML_GetCurrentByteIndex(p->expat);
+    int64_t index = position(p);
     size_t at, n;
 
     if (index < 0 || (size_t)index >= p->len)
