@@ -9,6 +9,9 @@
  * - LIST-3  A directory that is too large for one transaction is not complete until the last of
  *   them.
  *
+ * - LIST-4  A part of a listing (cache_list_confirm) adds and removes no name: what is known is known
+ *   anew, as of when it was asked for.
+ *
  * Steps: put the new entries, then remove the old ones that are not among them, then say that it is
  * complete. */
 #include "priv.h"
@@ -320,5 +323,44 @@ void cache_list_put(struct cache *c, const char *dir, const struct cache_listing
     cache_drop_set_done(&p.drops);
     buf_done(&p.out);
     free(p.gone);
+    free(p.v);
+}
+
+static int confirm_entry(struct meta_txn *t, struct list_put *p, const struct cache_dirent *e)
+{
+    struct cache_bytes val;
+    struct cache_name name = name_of(e);
+    struct cache_dent_key k = cache_dent_key(&p->dir, name.name, name.len, name.type);
+    int r = meta_get(t, META_DENT, CACHE_DENT_BYTES(k), &val);
+
+    if (r == 0)
+        return put_entry(t, p, e);
+    return r == META_NONE ? 0 : r;
+}
+
+static int confirm_all(struct meta_txn *t, void *arg)
+{
+    struct list_put *p = arg;
+    int r = check_outdated(t, p);
+
+    for (size_t i = 0; r == 0 && i < p->n; i++)
+        if (!p->v[i]->is_prefix)
+            r = confirm_entry(t, p, p->v[i]);
+    return r;
+}
+
+void cache_list_confirm(struct cache *c, const char *dir, const struct cache_listing *part,
+                        int64_t listed_ns, int64_t date_ns)
+{
+    struct list_put p = {
+        .c = c, .listed_ns = listed_ns, .date_ns = date_ns, .out = BUF_INIT(CACHE_REC_MAX)};
+
+    if (c->meta == NULL)
+        return;
+    cache_dir_key(dir, strlen(dir), &p.dir);
+    if (sort_entries(&p, part) == 0)
+        (void)!cache_index_write(c, confirm_all, &p);
+    cache_drop_set_done(&p.drops);
+    buf_done(&p.out);
     free(p.v);
 }

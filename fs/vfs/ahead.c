@@ -76,17 +76,24 @@ bool ahead_is_short(const struct ahead_walk *w)
 
 bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns)
 {
-    if (w->window < AHEAD_LIST || (w->listed_ns != 0 && now_ns - w->listed_ns < every_ns))
-        return false;
-    w->listed_ns = now_ns;
-    return true;
+    bool may = w->window >= AHEAD_LIST &&
+               (w->is_listed || w->listed_ns == 0 || now_ns - w->listed_ns >= every_ns);
+
+    if (may) {
+        w->listed_ns = now_ns;
+        w->is_listed = false;
+    }
+    return may;
 }
 
-void ahead_listed(struct ahead_walk *w, int64_t began_ns, int64_t now_ns)
+void ahead_listed(struct ahead_walk *w, const char *end, int64_t began_ns, int64_t now_ns, int64_t every_ns)
 {
-    w->listed_ns = now_ns + SLOWER * (now_ns - began_ns);
+    int64_t took = now_ns - began_ns;
+
     ahead_names_begin(w);
     w->is_end = false;
+    w->is_listed = end[0] != '\0' && took <= every_ns / 2 && str_copy(w->last, sizeof(w->last), end) == 0;
+    w->listed_ns = w->is_listed ? now_ns : now_ns + SLOWER * took;
 }
 
 struct ahead_name *ahead_next(struct ahead_walk *w)

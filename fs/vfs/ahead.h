@@ -19,7 +19,7 @@
 #define AHEAD_FIRST 2
 #define AHEAD_MOST 32
 #define AHEAD_GAP 2
-#define AHEAD_LIST 8   /* a window from which on a LIST may be taken instead */
+#define AHEAD_LIST 8   /* a window from which on a page of a LIST may be taken instead */
 #define AHEAD_LOOK 8   /* names to look for the second lookup among */
 #define AHEAD_NAMES 64 /* that a walk knows at once */
 
@@ -35,6 +35,7 @@ struct ahead_walk {
     char last[VFS_NAME_MAX + 1];
     unsigned window;   /* 0: nothing is asked ahead */
     int64_t listed_ns; /* when it was last thought of a LIST; later than now: of a slow one */
+    bool is_listed;    /* `last` is the end of a page: the next name is no page's yet */
     struct ahead_name v[AHEAD_NAMES];
     size_t n, at; /* v[at] is the first behind `last` */
     bool is_end;  /* the directory ends with them */
@@ -49,11 +50,12 @@ bool ahead_step(struct ahead_walk *w, const char *name);
 void ahead_hit(struct ahead_walk *w, bool is_answer);
 /* Too few names are known to fill the window. */
 bool ahead_is_short(const struct ahead_walk *w);
-/* Is it time to see whether a LIST costs less? At most once in every_ns. */
+/* Is it time to see whether a page of a LIST costs less? At most once in every_ns, and where the last
+ * page ended. */
 bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns);
-/* One was taken, from then till now: what is known of the names behind is not so any more. One that
- * takes long is not taken again soon. */
-void ahead_listed(struct ahead_walk *w, int64_t began_ns, int64_t now_ns);
+/* One was taken, from then till now, which ends with that name: the walk goes on there. "", or one that took longer
+ * than half of every_ns: what is known of the names behind is not so any more, and the next is not taken soon. */
+void ahead_listed(struct ahead_walk *w, const char *end, int64_t began_ns, int64_t now_ns, int64_t every_ns);
 /* The names behind `last`, one after the other. false: no more are taken. */
 void ahead_names_begin(struct ahead_walk *w);
 bool ahead_names_add(struct ahead_walk *w, const char *name, bool is_wanted);

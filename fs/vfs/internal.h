@@ -379,9 +379,12 @@ void writeback_stop(struct vfs *v);
 
 /* --- listing.c --- */
 int listing_take(struct vfs *v, struct inode *dir, struct dir_snapshot **ret); /* listroom.h */
-/* Lists the bucket for what the cache knows of the directory's names: those that are as they were hold for acregmin
- * from now on, as after any listing. */
-int listing_renew(struct vfs *v, struct inode *dir);
+/* One page of a LIST, of the names behind `after` ("": all): those that the cache knows and that are as they were hold for
+ * acregmin from when it was asked for. No name comes or goes. 0, or anything else: nothing is confirmed. */
+struct listing_page {
+    char last[VFS_NAME_MAX + 1]; /* the page ends with this name; "": that can't be said */
+};
+int listing_confirm(struct vfs *v, struct inode *dir, const char *after, struct listing_page *ret);
 /* What is under a file's key is not known any more, nor whether anything is: the next one who wants
  * to know, or lists its directory, asks. (Where nothing is there for sure: cache_obj_drop().) */
 void key_forget(struct vfs *v, const char *key);

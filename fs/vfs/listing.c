@@ -319,25 +319,94 @@ static int take_bucket(struct vfs *v, struct inode *dir, const char *key, struct
     return r;
 }
 
-int listing_renew(struct vfs *v, struct inode *dir)
+/* Where a page ends: its last entry's name. */
+static void note_end(const char *dir_key, const struct store_list *page, struct listing_page *ret)
+{
+    const char *key = page->n > 0 ? page->v[page->n - 1].key : "";
+    size_t n;
+
+    ret->last[0] = '\0';
+    if (!str_starts(key, dir_key))
+        return;
+    key += strlen(dir_key);
+    n = strcspn(key, "/");
+    if (n >= sizeof(ret->last))
+        return;
+    memcpy(ret->last, key, n);
+    ret->last[n] = '\0';
+}
+
+static int ask_page(struct vfs *v, const char *dir_key, const char *after, struct cache_listing *list,
+                    struct listing_page *ret, int64_t *ret_date)
+{
+    char start[VFS_KEY_MAX + VFS_NAME_MAX + 3];
+    struct store_req req = {
+        .op = STORE_LIST, .prefix = dir_key, .delimited = true, .start_after = start};
+    struct store_rsp rsp = {0};
+    int r;
+
+    snprintf(start, sizeof(start), "%s%s", dir_key, after);
+    lock_assert_may_block();
+    r = store_call(v->store, &req, &rsp);
+    if (r == 0) {
+        *ret_date = rsp.date_ns;
+        note_end(dir_key, &rsp.list, ret);
+        r = take_page(v, dir_key, list, &rsp.list);
+    }
+    store_rsp_done(&rsp);
+    return err_fold(r);
+}
+
+/* A page is of the moment when it was asked for: what changed here since is left out. */
+static int confirm_page(struct vfs *v, const char *dir_key, const char *after, struct asking *a,
+                        struct listing_page *ret)
+{
+    struct cache_listing list = {0};
+    int64_t listed = clock_boot_ns(), date = 0;
+    bool is_old;
+    int r;
+
+    intents_glance(v);
+    r = ask_page(v, dir_key, after, &list, ret, &date);
+    sort(&list);
+    lock_take(&v->tree);
+    for (const struct asking_change *c = a->changes; c != NULL; c = c->next)
+        remove_entry(&list, c->name, false);
+    asking_done(a);
+    is_old = a->is_stale;
+    removal_hide_locked(v, dir_key, &list);
+    lock_drop(&v->tree);
+    if (r == 0 && is_old)
+        r = -EAGAIN;
+    if (r == 0)
+        cache_list_confirm(v->cache, dir_key, &list, listed, date);
+    lock_take(&v->tree);
+    is_old = a->is_stale || a->changes != NULL;
+    lock_drop(&v->tree);
+    if (r == 0 && is_old)
+        cache_list_drop(v->cache, dir_key);
+    cache_listing_done(&list);
+    return r;
+}
+
+int listing_confirm(struct vfs *v, struct inode *dir, const char *after, struct listing_page *ret)
 {
     struct listroom room = {.v = v};
-    struct cache_listing list = {0};
     char key[VFS_KEY_MAX + 2];
     struct asking a;
     int r;
 
+    *ret = (struct listing_page){0};
     lock_take(&v->tree);
     r = inode_key_locked(v, dir, NULL, key);
     asking_begin_locked(v, &a, dir, NULL);
     lock_drop(&v->tree);
     if (r == 0) /* who asks for one name waits for nobody's LIST */
-        r = listroom_begin_now(v, &room) ? take_fresh(v, dir, key, &room, &a, &list) : NO_ROOM;
+        r = listroom_begin_now(v, &room) ? confirm_page(v, key, after, &a, ret) : NO_ROOM;
     lock_take(&v->tree);
     asking_end_locked(v, &a);
     lock_drop(&v->tree);
     asking_done(&a);
-    cache_listing_done(&list);
     listroom_end(&room);
     return r;
 }

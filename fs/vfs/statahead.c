@@ -13,9 +13,8 @@
 
 #define WALKS 8
 #define IDLE_WALKS 2 /* in one directory, that got nowhere so far */
-#define LIST_PAGES 4
 #define PAGE_NAMES 1000 /* of a LIST */
-#define LIST_KNOWN 16
+#define LIST_KNOWN 16   /* a LIST costs as much as 12.5 HEADs */
 #define LOOK_MOST 512 /* names of a listing, at once */
 
 /* One HEAD, from its sending until somebody took the answer or nobody wants it any more. */
@@ -286,6 +285,7 @@ static bool go_on(struct vfs *v, struct inode *dir, const char *name)
         more.dir = w->dir;
         more.window = w->window;
         more.listed_ns = w->listed_ns;
+        more.is_listed = w->is_listed;
         memcpy(more.last, w->last, sizeof(more.last));
         memcpy(was_at, w->last, sizeof(was_at));
     }
@@ -393,11 +393,10 @@ static struct question *next_question(struct vfs *v, struct inode *dir, const ch
     return q;
 }
 
-/* A LIST in the place of HEADs: where it is at most LIST_PAGES long, and for each of them at least
- * so many of the names behind this one were known, which is what it may confirm. */
+/* A page of a LIST in the place of HEADs: where so many of the names that it brings were known, which is what it may
+ * confirm. */
 struct weighing {
     const struct vfs *v;
-    const char *name;
     int64_t now;
     unsigned all, known;
 };
@@ -406,25 +405,24 @@ static bool weigh(void *arg, const struct cache_list_name *n)
 {
     struct weighing *g = arg;
 
-    g->known += n->has_hdrs && strcmp(n->name, g->name) >= 0 &&
-                !validate_is_fresh(g->now, n->checked_ns, g->v->conf.acregmin_ns);
-    return ++g->all <= LIST_PAGES * PAGE_NAMES;
+    g->known +=
+        n->has_hdrs && !validate_is_fresh(g->now, n->checked_ns, g->v->conf.acregmin_ns);
+    return g->known < LIST_KNOWN && ++g->all < PAGE_NAMES;
 }
 
 static bool list_pays(struct vfs *v, const char *dir_key, const char *name)
 {
-    struct weighing g = {.v = v, .name = name, .now = clock_boot_ns()};
+    struct weighing g = {.v = v, .now = clock_boot_ns()};
 
-    if (cache_list_after(v->cache, dir_key, 0, "", weigh, &g) != 0)
-        return false;
-    return g.all <= LIST_PAGES * PAGE_NAMES && g.known >= LIST_KNOWN * (1 + g.all / PAGE_NAMES);
+    return cache_list_after(v->cache, dir_key, 0, name, weigh, &g) == 0 && g.known >= LIST_KNOWN;
 }
 
-/* Of the walk that is at this name now. true: the directory was listed. */
+/* Of the walk that is at this name now. true: a page behind it was listed. */
 static bool list_instead(struct vfs *v, struct inode *dir, const char *name)
 {
     int64_t began = clock_boot_ns();
     char dir_key[VFS_KEY_MAX + 2];
+    struct listing_page page;
     struct ahead_walk *w;
     bool may;
 
@@ -433,12 +431,12 @@ static bool list_instead(struct vfs *v, struct inode *dir, const char *name)
     may = w != NULL && inode_key_locked(v, dir, NULL, dir_key) == 0 &&
           ahead_may_list(w, began, v->conf.acregmin_ns);
     lock_drop(&v->tree);
-    if (!may || !list_pays(v, dir_key, name) || listing_renew(v, dir) != 0)
+    if (!may || !list_pays(v, dir_key, name) || listing_confirm(v, dir, name, &page) != 0)
         return false;
     lock_take(&v->tree);
     w = walk_at_locked(v->ahead, dir->node, name);
     if (w != NULL)
-        ahead_listed(w, began, clock_boot_ns());
+        ahead_listed(w, page.last, began, clock_boot_ns(), v->conf.acregmin_ns);
     lock_drop(&v->tree);
     return true;
 }

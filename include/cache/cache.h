@@ -102,6 +102,10 @@ size_t cache_listing_memory(const struct cache_listing *l); /* bytes that it tak
  * over 255 bytes or have a '/' are left out. */
 void cache_list_put(struct cache *c, const char *dir, const struct cache_listing *entries,
                     int64_t listed_ns, int64_t date_ns);
+/* The same for a part of a listing, at most some thousand entries (one transaction): what is known of them is replaced
+ * or confirmed by the same rules, and no name comes or goes. */
+void cache_list_confirm(struct cache *c, const char *dir, const struct cache_listing *part,
+                        int64_t listed_ns, int64_t date_ns);
 _must_check_ int cache_list_get(struct cache *c, const char *dir, struct cache_listing *ret); /* 0, CACHE_MISS */
 /* The same of one that was listed after since_ns, in this boot (else CACHE_MISS), and takes no more than about `most`
  * bytes (0: any; else CACHE_LONGER). */

@@ -236,6 +236,71 @@ static void test_many_drops(void **state)
     clock_fake_off();
 }
 
+static int64_t checked(struct cache *c, const char *key)
+{
+    struct cache_obj o;
+    int64_t at;
+
+    assert_int_equal(cache_obj_get(c, key, &o), 0);
+    at = o.checked_ns;
+    cache_obj_done(&o);
+    return at;
+}
+
+static void add(struct cache_listing *l, const char *name, uint64_t n, int64_t mtime_ns)
+{
+    struct cache_dirent *d = cache_listing_add(l, name, strlen(name), n > 0 ? etag_of(n).s : "");
+
+    assert_non_null(d);
+    d->is_prefix = n == 0;
+    d->size = 10 * n;
+    d->mtime_ns = mtime_ns;
+}
+
+/* A page of a later listing: what is known of its names is so from then on, and no name comes or goes. */
+static void test_confirm(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_listing page = {0};
+
+    clock_fake_set(10, S(1));
+    put_obj(f->c, "d/a", 1, 10, S(50), 10);
+    put_obj(f->c, "d/b", 2, 20, S(50), 10);
+    put_obj(f->c, "d/gone", 3, 30, S(50), 10);
+    put_obj(f->c, "d/late", 4, 40, S(50), 10);
+    put_obj(f->c, "d/z", 5, 50, S(50), 10);
+    PUT_LIST(f->c, "d/", 20, S(1000), {"d/a", 1, S(50)}, {"d/b", 2, S(50)}, {"d/gone", 3, S(50)},
+             {"d/late", 4, S(50)}, {"d/sub/", 0, 0}, {"d/z", 5, S(50)});
+    clock_fake_set(150, S(1));
+    cache_obj_drop(f->c, "d/gone");
+    put_obj(f->c, "d/late", 6, 60, S(900), 150);
+    add(&page, "a", 1, S(50));
+    add(&page, "b", 7, S(60)); /* another's */
+    add(&page, "gone", 3, S(50));
+    add(&page, "late", 4, S(50));
+    add(&page, "new", 8, S(50));
+    add(&page, "other", 0, 0);
+    cache_list_confirm(f->c, "d/", &page, 100, S(1000));
+    cache_listing_done(&page);
+    check_names(f->c, "d/", "a b late sub/ z");
+    assert_true(has_hdrs(f->c, "d/a", 1));
+    assert_int_equal(checked(f->c, "d/a"), 100);
+    assert_false(has_hdrs(f->c, "d/b", 7));
+    assert_true(has_hdrs(f->c, "d/late", 6));
+    assert_int_equal(checked(f->c, "d/late"), 150);
+    assert_int_equal(checked(f->c, "d/z"), 20);
+    /* from before a listing that is kept */
+    add(&page, "z", 5, S(50));
+    PUT_LIST(f->c, "d/", 200, S(1000), {"d/a", 1, S(50)}, {"d/z", 5, S(50)});
+    cache_list_confirm(f->c, "d/", &page, 190, S(1000));
+    assert_int_equal(checked(f->c, "d/z"), 200);
+    /* racily clean: LIST-2 */
+    cache_list_confirm(f->c, "d/", &page, 300, S(51));
+    assert_false(has_hdrs(f->c, "d/z", 5));
+    cache_listing_done(&page);
+    clock_fake_off();
+}
+
 static void big_list(struct store_list *l, size_t n, unsigned step)
 {
     char key[64];
@@ -318,6 +383,7 @@ int main(void)
         TEST(test_prefix_object_stays),
         TEST(test_newer_changes_stay),
         TEST(test_many_drops),
+        TEST(test_confirm),
         TEST(test_memory),
         TEST(test_hundred_thousand),
     };

@@ -431,6 +431,117 @@ static void a_list_instead_of_many_heads(void **state)
     assert_int_equal(size_of(60), 6);
 }
 
+#define MANY 3500
+
+static int64_t list_takes_ns;
+
+static void slow_lists(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_LIST)
+        clock_fake_add(list_takes_ns);
+}
+
+static void stat_many(void)
+{
+    struct stat st;
+    char path[16];
+
+    for (int n = 0; n < MANY; n++) {
+        snprintf(path, sizeof(path), "m/g%04d", n);
+        assert_int_equal(rig_stat(&rig, path, &st), 0);
+    }
+}
+
+/* A directory of more names than a LIST brings before acregmin is over, known from before: *ret_lists and HEADs that
+ * a walk costs. Another walks it after what its listing says is not enough any more. */
+static void walk_many(int64_t takes_ns, uint64_t *ret_lists, uint64_t *ret_heads)
+{
+    static char names[MANY * 6 + 1];
+    struct vfs_entry m;
+    char key[16];
+
+    for (int n = 0; n < MANY; n++) {
+        snprintf(key, sizeof(key), "m/g%04d", n);
+        assert_int_equal(memstore_put(store, key, "one", 3, NULL, NULL), 0);
+    }
+    clock_fake_add(10 * NS_PER_S);
+    assert_int_equal(rig_walk(&rig, "m", &m), 0);
+    assert_int_equal(rig_ls(&rig, "m", names, sizeof(names)), 0);
+    stat_many();
+    clock_fake_add(40 * NS_PER_S);
+    list_takes_ns = takes_ns;
+    memstore_set_hooks(store, slow_lists, NULL, NULL);
+    assert_int_equal(rig_ls(&rig, "m", names, sizeof(names)), 0);
+    memstore_count_reset(store);
+    stat_many();
+    *ret_lists = lists();
+    *ret_heads = memstore_count(store, STORE_HEAD);
+    memstore_set_hooks(store, NULL, NULL, NULL);
+    vfs_forget(rig.vfs, m.node, 1);
+}
+
+static void a_large_one_is_confirmed_by_pages(void **state)
+{
+    uint64_t n_lists, n_heads;
+
+    (void)state;
+    walk_many(NS_PER_S, &n_lists, &n_heads);
+    assert_int_equal(n_lists, 4);
+    assert_int_equal(n_heads, 7 + 3); /* before the first page, and the name behind each */
+}
+
+static void *change_50(void *arg)
+{
+    (void)arg;
+    assert_int_equal(rig_put(&rig, "d/f050", "longer", 6), 0);
+    assert_int_equal(rig_unlink(&rig, "d/f060"), 0);
+    return NULL;
+}
+
+static void change_behind_a_list(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    pthread_t t;
+
+    (void)arg;
+    (void)result;
+    if (req->op != STORE_LIST || req->start_after == NULL)
+        return;
+    memstore_set_hooks(s, NULL, NULL, NULL);
+    assert_int_equal(pthread_create(&t, NULL, change_50, NULL), 0);
+    pthread_join(t, NULL);
+}
+
+/* What changes here between a page and its answer is as it is here. */
+static void what_changes_meanwhile_is_newer(void **state)
+{
+    (void)state;
+    list();
+    walk(0, FILES - 1);
+    clock_fake_add(5 * NS_PER_S);
+    memstore_set_hooks(store, NULL, change_behind_a_list, NULL);
+    walk(0, 49);
+    assert_int_equal(size_of(50), 6);
+    assert_int_equal(size_of(60), -ENOENT);
+    clock_fake_add(5 * NS_PER_S);
+    assert_int_equal(size_of(50), 6);
+    assert_int_equal(size_of(60), -ENOENT);
+    walk(61, FILES - 1);
+}
+
+/* Pages that are as good as old when they come are not taken one after the other. */
+static void pages_that_take_long(void **state)
+{
+    uint64_t n_lists, n_heads;
+
+    (void)state;
+    walk_many(3 * NS_PER_S, &n_lists, &n_heads);
+    assert_int_equal(n_lists, 1);
+    assert_true(n_heads > MANY - 1000);
+}
+
 static void a_list_must_pay(void **state)
 {
     uint64_t before;
@@ -577,6 +688,9 @@ int main(void)
         P(the_directory_is_renamed),
         P(seen_to_be_gone),
         P(a_list_instead_of_many_heads),
+        P(a_large_one_is_confirmed_by_pages),
+        P(pages_that_take_long),
+        P(what_changes_meanwhile_is_newer),
         P(a_list_must_pay),
         P(a_list_that_fails),
         P(listed_and_seen_to_be_gone),
