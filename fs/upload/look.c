@@ -17,6 +17,8 @@ static int judge_other(struct job *j, const struct marks *there)
 {
     bool reaches = j->base_marks.n > 0 ? marks_have(there, j->base_marks.v[0]) : !there->is_cut;
     enum doubt_outcome earlier = doubt_find(j, there);
+    if (earlier >= DOUBT_SAME && j->req->finds_tries)
+        return LOOK_CHANGED;
     if (earlier == DOUBT_SAME)
         return LOOK_LANDED;
     if (earlier == DOUBT_OTHER)
@@ -59,6 +61,13 @@ int look(struct job *j, struct store_obj *ret)
         rsp.obj = (struct store_obj){0};
     }
     return r;
+}
+
+bool upload_has_mark(const struct store_hdrs *hdrs, const char *mark)
+{
+    struct marks there;
+    marks_parse(store_hdrs_get(hdrs, COMMIT_HDR), &there);
+    return marks_have(&there, mark);
 }
 
 int upload_is_below(const struct store_obj *now, const struct store_obj *there)

@@ -82,6 +82,7 @@ static void apply_attr_locked(struct inode *i, const struct stat *st, int mask)
         i->attr.mtime_ns = time_of(&st->st_mtim, now);
     i->attr.ctime_ns = now;
     i->attr_set |= (unsigned)mask;
+    i->attr_new |= (unsigned char)mask;
 }
 
 static int set_size(struct vfs *v, struct inode *i, uint64_t size)
@@ -172,7 +173,7 @@ void attr_take_back_locked(struct inode *i, const struct objattr *before)
 
     i->attr = *before;
     i->attr.size = size;
-    i->attr_set = 0;
+    i->attr_set = i->attr_new = 0;
     store_hdrs_done(&i->edits);
     i->is_dirty = false;
     i->dirty_since_ns = 0;

@@ -25,6 +25,7 @@
 #include "mime.h"
 #include "outbox.h"
 #include "removal.h"
+#include "stored.h"
 
 void vfs_set_error(struct vfs *v, const char *fmt, ...)
 {
@@ -244,6 +245,7 @@ static int commit_tries(struct vfs *v, struct inode *i, const char *key, const c
                 .other_etag = way->is_link,
                 .mark = mark,
                 .is_retry = is_retry,
+                .finds_tries = stored_finds_tries(v, i),
                 .cond = cond};
 
             crash_point("commit.ready");
@@ -414,7 +416,7 @@ bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
         i->data = NULL;
     i->is_dirty = i->is_trunc = i->is_replacing = false;
     i->dirty_since_ns = 0;
-    i->attr_set = 0;
+    i->attr_set = i->attr_new = 0;
     i->tail = (struct tail){0};
     i->failed = i->torn = 0;
     if (i->is_new) {

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "xattr_code.h"
+
 #define TYPE_SET STORE_USER_META "s3efs-type"
 
 static int put(struct store_hdrs *hdrs, const struct store_hdr *h)
@@ -39,6 +41,13 @@ int edits_add(struct store_hdrs *edits, const struct store_hdrs *more)
     store_hdrs_done(edits);
     *edits = sum;
     return 0;
+}
+
+void edits_drop(struct store_hdrs *edits, bool users, bool objects)
+{
+    for (size_t n = edits->n; n-- > 0;)
+        if (strcmp(edits->v[n].name, XATTR_CODE_HDR) == 0 ? users : objects)
+            store_hdrs_remove(edits, edits->v[n].name);
 }
 
 int edits_set_type(struct store_hdrs *edits, const char *type)

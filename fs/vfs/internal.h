@@ -93,6 +93,7 @@ struct inode {
     struct strict *strict;         /* excl=strict: its name is reserved; guarded by io */
     bool is_trunc;                 /* made with O_TRUNC, or cut to 0 since the last commit */
     bool is_cut_now;               /* attr.size was set by the call that waits for the commit */
+    unsigned char attr_new;        /* STORED_* and VFS_SET_* since it was journaled last (stored.h) */
     unsigned attr_set;             /* VFS_SET_* since the last commit */
     struct tail tail;
     bool is_dirty;                 /* bytes or attributes wait for a commit */
@@ -457,6 +458,7 @@ bool attr_waits_locked(const struct inode *i);
 /* --- edits.c: changes of headers; an empty value removes one --- */
 int edits_apply(const struct store_hdrs *edits, struct store_hdrs *hdrs);
 int edits_add(struct store_hdrs *edits, const struct store_hdrs *more); /* all of them or, -ENOMEM, none */
+void edits_drop(struct store_hdrs *edits, bool users, bool objects); /* those of user attributes; of the object's own headers */
 int edits_set_type(struct store_hdrs *edits, const char *type); /* by hand: no look at the bytes undoes it */
 bool edits_type_is_set(struct store_hdrs *hdrs);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See keep.h: a file's dirty bytes, and the marks of its commits (KEEP-1, KEEP-2). */
 #include "keepwrite.h"
-#include "outbox.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,6 +46,7 @@ static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *
     r->is_trunc = i->is_trunc;
     r->is_replacing = i->is_replacing;
     r->attr_set = i->attr_set;
+    r->attr_ages = stored_ages(0, i->attr_new, true);
     r->tail_is_on = i->tail.is_on;
     r->tail_is_mixed = i->tail.is_mixed;
     r->tail_off = i->tail.off;

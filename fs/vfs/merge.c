@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "stored.h"
 
 void tail_note_locked(struct inode *i, uint64_t off, uint64_t end, bool is_append)
 {
@@ -57,13 +58,14 @@ bool merge_owns_whole_locked(const struct inode *i)
     return i->data != NULL && data_is_whole(i->data) && (!i->is_new || i->is_trunc);
 }
 
-/* Attributes that were not set here are theirs. */
+/* Attributes that were not set here, or not since a try of ours that is below theirs, are theirs. */
 static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
                              const struct store_obj *there)
 {
     const struct objattr_defaults d = vfs_defaults(v);
     struct objattr theirs;
 
+    stored_settle_locked(i, there);
     objattr_decode(&d, key, false, there, &theirs);
     if ((i->attr_set & VFS_SET_MODE) == 0)
         i->attr.mode = theirs.mode;
@@ -77,12 +79,13 @@ static void take_attr_locked(struct vfs *v, struct inode *i, const char *key,
         i->attr.mtime_ns = theirs.mtime_ns;
 }
 
-/* Was the object looked at so long ago that somebody may have changed its attributes? */
+/* Was the object looked at so long ago that somebody may have changed its attributes, or has it what is to be set? */
 static bool needs_look_locked(const struct vfs *v, const struct inode *i, struct store_etag *ret)
 {
     *ret = i->etag;
     return store_etag_is_set(&i->etag) && !i->is_replacing && S_ISREG(atomic_load(&i->type)) &&
-           (i->checked_ns <= 0 || clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns);
+           (i->checked_ns <= 0 || clock_boot_ns() - i->checked_ns >= v->conf.acregmin_ns ||
+            stored_was_tried_locked(i));
 }
 
 int merge_see_attr(struct vfs *v, struct inode *i, const char *key)
@@ -220,7 +223,7 @@ void merge_clean_locked(struct vfs *v, struct inode *i)
     store_hdrs_done(&i->edits);
     i->is_new = i->is_dirty = i->is_trunc = i->is_cut_now = i->is_replacing = i->is_over_removed = false;
     i->dirty_since_ns = 0;
-    i->attr_set = 0;
+    i->attr_set = i->attr_new = 0;
     i->tail = (struct tail){0};
 }
 

@@ -6,6 +6,7 @@
 #include "keep.h"
 #include "outbox.h"
 #include "removal.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -117,6 +118,8 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
     r->is_trunc = to != NULL ? to->is_trunc : i->is_trunc;
     r->is_replacing = to != NULL ? to->is_replacing : i->is_replacing;
     r->attr_set = i->attr_set;
+    if (i->out != NULL && !i->out->is_done)
+        r->attr_ages = stored_ages(i->out->attr_ages, i->attr_new, i->out->is_tried);
     r->tail_is_on = i->tail.is_on;
     r->tail_is_mixed = i->tail.is_mixed;
     r->tail_off = i->tail.off;
@@ -200,6 +203,7 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     free(o->doubts);
     o->doubts = next.doubts;
     o->n_doubts = next.n_doubts;
+    o->attr_ages = rec.attr_ages;
     if (!inode_is_dir(i)) /* whose marker has no mark, so it is found by a look */
         o->is_tried = o->is_replayed = false;
     lock_take(&v->tree);
@@ -215,6 +219,7 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
         o->tries = 0;
     }
     i->out_is_behind = false;
+    i->attr_new = 0;
     if (i->out == NULL) {
         if (to == NULL)
             fold_begin_locked(v, i, o);

@@ -30,6 +30,7 @@ struct outgoing {
     char mark[UPLOAD_MARK_SIZE];  /* from here on under the inode's io */
     char (*doubts)[UPLOAD_MARK_SIZE]; /* malloc'd: most have none */
     unsigned n_doubts;
+    uint32_t attr_ages; /* STO-4 */
     bool is_done;     /* the bucket has it, and the journal would not drop it: tried again */
     bool is_tried;    /* the mark may be in the bucket */
     bool is_replayed; /* and the bytes that it went with may be others: merged onto a newer version

@@ -109,7 +109,7 @@ int outrec_encode(const struct outrec *r, struct buf *out)
     put_u64(out, r->obj_size);
     put_u64(out, (uint64_t)r->obj_mtime_ns);
     put_u64(out, flags_of(r));
-    put_u64(out, r->attr_set);
+    put_u64(out, (uint64_t)r->attr_ages << 32 | r->attr_set); /* older ones read the half that they know */
     put_u64(out, r->tail_off);
     put_u64(out, r->tail_end);
     put_u64(out, r->bytes.size);
@@ -271,6 +271,7 @@ static void check(struct cursor *c, const struct outrec *r)
 
 static int decode(struct cursor *c, struct outrec *r, unsigned version)
 {
+    uint64_t set;
     int e;
 
     get_str(c, r->key, sizeof(r->key), false);
@@ -279,7 +280,9 @@ static int decode(struct cursor *c, struct outrec *r, unsigned version)
     r->obj_size = get_u64(c);
     r->obj_mtime_ns = (int64_t)get_u64(c);
     get_flags(c, r);
-    r->attr_set = (unsigned)get_u64(c);
+    set = get_u64(c);
+    r->attr_set = (unsigned)set;
+    r->attr_ages = (uint32_t)(set >> 32);
     r->tail_off = get_u64(c);
     r->tail_end = get_u64(c);
     r->bytes.size = get_u64(c);

@@ -29,6 +29,7 @@ struct outrec {
     int64_t obj_mtime_ns;
     bool is_new, is_excl, is_trunc, is_replacing; /* as in struct inode */
     unsigned attr_set;              /* VFS_SET_* */
+    uint32_t attr_ages;             /* by the tries that doubts name, the newest first (stored.h); an older s3efs wrote 0 */
     bool tail_is_on, tail_is_mixed;
     uint64_t tail_off, tail_end;
     struct data_state bytes;

@@ -134,6 +134,7 @@ void replay_fill_locked(struct inode *i, struct outrec *rec, struct data_file *f
     replay_content_locked(i, rec, f);
     i->is_sent = rec->is_new; /* who knows */
     i->attr_set = rec->attr_set;
+    i->attr_new = 0;
     i->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};
     if (i->hdrs.n == 0) {
@@ -152,6 +153,7 @@ struct outgoing *replay_marks(const struct outrec *rec)
         return NULL;
     memcpy(o->mark, rec->mark, sizeof(o->mark));
     o->order = rec->order;
+    o->attr_ages = rec->attr_ages;
     if (outgoing_set_doubts(o, rec) < 0) {
         outgoing_free(o);
         return NULL;

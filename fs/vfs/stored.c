@@ -3,14 +3,88 @@
 #include "stored.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "xattr_code.h"
 
 bool stored_attr_waits_locked(const struct inode *i)
 {
     return outbox_waits(i) && !i->is_new && store_etag_is_set(&i->etag) && !i->is_replacing &&
            i->data != NULL && !data_is_dirty(i->data);
+}
+
+#define AGE_BITS 4
+#define AGE_MAX 15u /* or more: more than that many tries are not told apart */
+
+static unsigned age_of(uint32_t ages, unsigned kind)
+{
+    return ages >> (kind * AGE_BITS) & AGE_MAX;
+}
+
+uint32_t stored_ages(uint32_t ages, unsigned char since, bool is_tried)
+{
+    uint32_t now = 0;
+
+    for (unsigned k = 0; k < CHAR_BIT; k++) {
+        unsigned age = age_of(ages, k);
+
+        if ((since & 1u << k) != 0)
+            age = 0;
+        else if (is_tried && age < AGE_MAX)
+            age++;
+        now |= (uint32_t)age << (k * AGE_BITS);
+    }
+    return now;
+}
+
+unsigned char stored_since(uint32_t ages, unsigned n)
+{
+    unsigned kinds = 0;
+
+    for (unsigned k = 0; k < CHAR_BIT; k++)
+        if (age_of(ages, k) <= n)
+            kinds |= 1u << k;
+    return (unsigned char)kinds;
+}
+
+unsigned char stored_kinds(const struct store_hdrs *edits)
+{
+    bool has_user = store_hdrs_get(edits, XATTR_CODE_HDR) != NULL;
+
+    return (unsigned char)((has_user ? STORED_USER : 0) | (edits->n > has_user ? STORED_HDRS : 0));
+}
+
+bool stored_was_tried_locked(const struct inode *i)
+{
+    return outbox_waits(i) && i->out->n_doubts > 0 && (i->attr_set != 0 || i->edits.n > 0);
+}
+
+void stored_settle_locked(struct inode *i, const struct store_obj *there)
+{
+    unsigned char since;
+    unsigned n = 0;
+
+    if (!stored_was_tried_locked(i) || i->is_new || i->is_replacing)
+        return;
+    while (n < i->out->n_doubts && !upload_has_mark(&there->hdrs, i->out->doubts[i->out->n_doubts - 1 - n]))
+        n++;
+    if (n == i->out->n_doubts)
+        return;
+    since = stored_since(i->out->attr_ages, n) | i->attr_new;
+    i->attr_set &= since | (unsigned)VFS_SET_SIZE; /* which is the bytes' */
+    edits_drop(&i->edits, (since & STORED_USER) == 0, (since & STORED_HDRS) == 0);
+}
+
+bool stored_finds_tries(struct vfs *v, struct inode *i)
+{
+    bool finds;
+
+    lock_take(&v->tree);
+    finds = stored_attr_waits_locked(i);
+    lock_drop(&v->tree);
+    return finds;
 }
 
 bool stored_is_local_locked(const struct vfs *v, const struct inode *i)

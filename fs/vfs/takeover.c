@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "idle.h"
-#include "outbox.h"
+#include "stored.h"
 
 #define NUMBERS_AHEAD (UINT64_C(1) << 20) /* of nodes and handles that were given and not written down */
 
@@ -122,6 +122,7 @@ static void fill_locked(struct inode *i, struct keep_data *d)
     i->attr.size = rec->bytes.size;
     replay_base_locked(i, rec);
     i->attr_set = rec->attr_set;
+    i->attr_new = stored_since(rec->attr_ages, 0); /* what the entry has of it does too */
     i->tail = (struct tail){rec->tail_off, rec->tail_end, rec->tail_is_on, rec->tail_is_mixed};
     i->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};

@@ -19,7 +19,6 @@
 
 #define USER "user."
 #define USER_OBJECT USER "s3efs."
-#define CODE_HDR STORE_USER_META "s3efs-xattr"
 #define COMMIT_HDRS STORE_USER_META "s3efs-commit"
 #define NAME_LEN_MAX 255
 
@@ -97,7 +96,7 @@ static int value_of(const struct inode *i, const char *name, const struct store_
 {
     if (str_starts(name, USER_OBJECT))
         return object_value(i, name, hdrs, etag, ret);
-    return xattr_code_get(store_hdrs_get(hdrs, CODE_HDR), name + strlen(USER), ret);
+    return xattr_code_get(store_hdrs_get(hdrs, XATTR_CODE_HDR), name + strlen(USER), ret);
 }
 
 /* What getxattr(2) and listxattr(2) give back for a buffer of this size. */
@@ -131,7 +130,7 @@ static ssize_t look_up(struct vfs *v, uint64_t node, const char *name, void *buf
         r = headers_now(v, i, &hdrs, &etag);
     if (r == 0)
         r = name != NULL ? value_of(i, name, &hdrs, &etag, &out)
-                         : xattr_code_list(store_hdrs_get(&hdrs, CODE_HDR), &out);
+                         : xattr_code_list(store_hdrs_get(&hdrs, XATTR_CODE_HDR), &out);
     n = r < 0 ? r : give(&out, buf, size);
     store_hdrs_done(&hdrs);
     inode_unref(v, i);
@@ -196,11 +195,11 @@ static int edit_user(const struct change *c, const struct store_hdrs *hdrs,
                      struct store_hdrs *edits)
 {
     _cleanup_buf_ struct buf code = BUF_INIT(XATTR_CODE_MAX);
-    int r = xattr_code_set(store_hdrs_get(hdrs, CODE_HDR), c->name + strlen(USER), c->value, c->len,
+    int r = xattr_code_set(store_hdrs_get(hdrs, XATTR_CODE_HDR), c->name + strlen(USER), c->value, c->len,
                            &code);
 
     if (r == 0)
-        r = store_hdrs_set(edits, CODE_HDR, buf_str(&code));
+        r = store_hdrs_set(edits, XATTR_CODE_HDR, buf_str(&code));
     return r == -E2BIG ? err_set(-ENOSPC, "an object's metadata has no room for it") : r;
 }
 
@@ -273,6 +272,7 @@ static int begin(struct vfs *v, struct inode *i, const struct store_hdrs *edits)
     if (r == 0)
         r = edits_add(&i->edits, edits);
     if (r == 0) {
+        i->attr_new |= stored_kinds(edits);
         i->attr.ctime_ns = clock_wall_ns();
         if (!inode_is_dir(i))
             commit_mark_dirty_locked(i);

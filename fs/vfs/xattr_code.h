@@ -13,7 +13,9 @@
 #include <sys/types.h>
 #include "base/buf.h"
 #include "base/macros.h"
+#include "store/store.h"
 
+#define XATTR_CODE_HDR STORE_USER_META "s3efs-xattr"
 #define XATTR_CODE_MAX 4096 /* of a header that is read; S3 keeps half of it */
 
 /* 0 and the value in *ret (initialised, empty); -ENODATA; -ENOMEM. code NULL: there are none. */

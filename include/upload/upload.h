@@ -46,6 +46,8 @@ uint64_t upload_memory(struct upload *u); /* bytes of bodies now */
 #define UPLOAD_MARK_SIZE 64
 void upload_mark(struct upload *u, char ret[UPLOAD_MARK_SIZE]);
 bool upload_mark_is_valid(const char *mark);
+/* Did a commit under that mark lead to a version with these headers? False also where it is too long ago. Pure. */
+bool upload_has_mark(const struct store_hdrs *hdrs, const char *mark);
 /* An earlier commit of this key under that mark may have taken effect, or may yet: until the next commit of the key
  * that succeeds, its version counts as our own. */
 void upload_doubt(struct upload *u, const char *key, const char *mark);
@@ -64,6 +66,9 @@ struct upload_req {
     bool is_move;                  /* by_copy: with src_key's tags, not key's */
     const char *mark;              /* of upload_mark(); NULL: a new one. Then what can't be told is -ESTALE, not -EIO: */
     bool is_retry;                 /* it does not get better by waiting. is_retry: it may have been tried before */
+    /* Attributes alone (mark is set). A version above a commit of this key under an earlier mark is one like others, and
+     * UPLOAD_CHANGED: the caller sees which of its marks it has, and what of its change that had. */
+    bool finds_tries;
     struct store_cond cond;        /* STORE_IF_ABSENT, STORE_IF_MATCH, or STORE_ALWAYS */
 };
 /* 0 and what is in the bucket now (etag, size, hdrs as sent with the mark; mtime_ns 0 if the reply did not tell);
