@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 void cache_obj_done(struct cache_obj *o)
 {
     store_obj_done(&o->obj);
@@ -65,6 +67,8 @@ int cache_obj_get(struct cache *c, const char *key, struct cache_obj *ret)
         store_obj_done(&g.rec.obj);
         return CACHE_MISS;
     }
+    if (g.rec.is_racy)
+        g.rec.obj.told_ns = g.rec.obj.mtime_ns; /* for who puts it again */
     *ret = (struct cache_obj){
         .obj = g.rec.obj,
         .has_hdrs = g.rec.has_hdrs,
@@ -170,6 +174,13 @@ void cache_obj_put(struct cache *c, const char *key, const struct store_obj *obj
     cache_obj_put_answer(c, key, obj, checked_ns, NULL);
 }
 
+/* LIST-4. What the two clocks of one server say, by the second: Last-Modified has no finer grain in a HEAD. */
+static bool is_racy(const struct store_obj *obj)
+{
+    return obj->told_ns != 0 && obj->mtime_ns != 0 &&
+           obj->told_ns / NS_PER_S < obj->mtime_ns / NS_PER_S + CACHE_RACY_NS / NS_PER_S;
+}
+
 void cache_obj_put_answer(struct cache *c, const char *key, const struct store_obj *obj,
                           int64_t checked_ns, const atomic_bool *is_old)
 {
@@ -178,6 +189,7 @@ void cache_obj_put_answer(struct cache *c, const char *key, const struct store_o
         .is_old = is_old,
         .rec = {.has_obj = true,
                 .has_hdrs = true,
+                .is_racy = is_racy(obj),
                 .boot = c->boot,
                 .checked_ns = checked_ns,
                 .obj = *obj}, /* borrowed */

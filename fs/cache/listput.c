@@ -8,8 +8,12 @@
  *   may have been replaced unseen.
  * - LIST-3  A directory that is too large for one transaction is not complete until the last of
  *   them.
+ * - LIST-4  Headers that were told when the version was younger than that are not confirmed either,
+ *   however old it is by now: another client may have changed them in the rest of that second, and
+ *   left its ETag and its Last-Modified what they were. Who asks again, later, knows for good. (Of
+ *   our own PUT no Last-Modified is told: what it wrote counts as told when its second was over.)
  *
- * - LIST-4  A part of a listing (cache_list_confirm) adds and removes no name: what is known is known
+ * - LIST-5  A part of a listing (cache_list_confirm) adds and removes no name: what is known is known
  *   anew, as of when it was asked for.
  *
  * Steps: put the new entries, then remove the old ones that are not among them, then say that it is
@@ -23,7 +27,6 @@
 #include "base/str.h"
 
 #define STEP 4096u /* records a transaction */
-#define RACY_NS (2 * NS_PER_S)
 
 enum phase { PHASE_PUT, PHASE_REMOVE, PHASE_DONE };
 enum step_outcome { STEP_OUTDATED = 2 };
@@ -123,7 +126,7 @@ static bool is_our_put(const struct list_put *p, const struct cache_rec_dent *re
         return false;
     then = p->date_ns - (p->listed_ns - rec->checked_ns);
     off = then - mtime_ns;
-    return off >= -RACY_NS && off <= RACY_NS;
+    return off >= -CACHE_RACY_NS && off <= CACHE_RACY_NS;
 }
 
 /* LIST-2: what is to be known of an entry, given what was. *rec is the old record, and becomes the
@@ -137,7 +140,7 @@ static void merge(const struct list_put *p, const struct cache_dirent *e,
                 rec->obj.size == e->size &&
                 (same_time(rec->obj.mtime_ns, e->mtime_ns) || is_our_put(p, rec, e->mtime_ns));
 
-    if (!same || e->mtime_ns + RACY_NS >= p->date_ns) {
+    if (!same || rec->is_racy || e->mtime_ns + CACHE_RACY_NS >= p->date_ns) {
         store_obj_done(&rec->obj);
         *rec = (struct cache_rec_dent){
             .has_obj = true, .obj = {.etag = etag, .size = e->size, .mtime_ns = e->mtime_ns}};

@@ -101,6 +101,10 @@ struct cache_health {
     uint64_t times;
 };
 
+/* A version may have been replaced unseen for so long: Last-Modified has a grain of a second, and what tells it may have
+ * been read a moment before it was dated. */
+#define CACHE_RACY_NS (2 * NS_PER_S)
+
 struct cache {
     char *dir;
     uint64_t max_bytes, min_free;

@@ -14,7 +14,7 @@
 #define HDRS_MAX 512u
 
 enum kind { KIND_DENT = 'E', KIND_DIR = 'D', KIND_VER = 'V', KIND_BLK = 'B', KIND_NOTE = 'N' };
-enum dent_flag { DENT_OBJ = 1, DENT_HDRS = 2 };
+enum dent_flag { DENT_OBJ = 1, DENT_HDRS = 2, DENT_RACY = 4 }; /* readers skip what they do not know */
 
 /* --- writing --- */
 
@@ -157,7 +157,7 @@ int cache_rec_dent_encode(struct buf *out, struct cache_bytes key, const struct 
     const struct store_hdrs *h = &r->obj.hdrs;
 
     begin(out, KIND_DENT);
-    put_u8(out, (r->has_obj ? DENT_OBJ : 0u) | (r->has_hdrs ? DENT_HDRS : 0u));
+    put_u8(out, (r->has_obj ? DENT_OBJ : 0u) | (r->has_hdrs ? DENT_HDRS : 0u) | (r->is_racy ? DENT_RACY : 0u));
     put_u64(out, r->boot);
     put_u64(out, (uint64_t)r->checked_ns);
     if (r->has_obj) {
@@ -213,6 +213,7 @@ int cache_rec_dent_decode(struct cache_bytes val, struct cache_bytes key, bool w
     flags = get_u8(&in);
     d.has_obj = (flags & DENT_OBJ) != 0;
     d.has_hdrs = (flags & DENT_HDRS) != 0;
+    d.is_racy = (flags & DENT_RACY) != 0;
     d.boot = get_u64(&in);
     d.checked_ns = (int64_t)get_u64(&in);
     if (d.has_obj) {

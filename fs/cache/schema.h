@@ -71,6 +71,7 @@ struct cache_blk_key cache_blk_key(const struct cache_vkey *v, uint32_t chunk);
 struct cache_rec_dent {
     bool has_obj; /* a prefix has one only if its "dir/" object is known */
     bool has_hdrs;
+    bool is_racy; /* LIST-4 */
     uint64_t boot; /* tag of the boot that checked_ns belongs to */
     int64_t checked_ns;
     struct store_obj obj;

@@ -115,6 +115,7 @@ int response_object(const struct http_call *call, bool is_get, struct store_obj 
     set_version(call, &obj);
     if (modified == NULL || str_http_date(modified, &obj.mtime_ns) != 0)
         obj.mtime_ns = 0;
+    obj.told_ns = response_date(call);
     for (size_t i = 0; i < call->n_hdrs && r == 0; i++)
         if (is_kept(call->hdrs[i].name))
             r = keep_header(&obj.hdrs, &call->hdrs[i]);

@@ -87,6 +87,8 @@ static void dir_submit(struct store *s, struct store_req *req, struct store_rsp 
     }
     int r = apply(d, req, rsp);
     rsp->date_ns = clock_wall_ns();
+    if (req->op == STORE_HEAD || req->op == STORE_GET)
+        rsp->obj.told_ns = rsp->date_ns;
     count(d, req, rsp, r);
     req->done(req->done_arg, r);
     lock_take(&d->locked.lk);

@@ -96,7 +96,8 @@ struct cache_dirent *cache_listing_add(struct cache_listing *l, const char *name
 size_t cache_listing_memory(const struct cache_listing *l); /* bytes that it takes */
 /* Replaces what is kept of a directory by a complete delimited listing. Headers known of an entry stay if its
  * ETag, size and Last-Modified are the same and Last-Modified is older than date_ns by 2 s (git's racily-clean
- * rule; compared by the second where one of the two times is whole seconds). listed_ns is the time when the listing
+ * rule; compared by the second where one of the two times is whole seconds), and so it was by the server's clock when
+ * they were told (obj.told_ns; where that is not known, they count as told later). listed_ns is the time when the listing
  * was ASKED for: what cache_obj_put was told with a later checked_ns, and what was dropped since, stays as it is.
  * date_ns 0 (unknown): no headers stay. Entries in any order, no two of one name and kind; names that are "", ".", "..",
  * over 255 bytes or have a '/' are left out. */

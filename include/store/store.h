@@ -70,6 +70,7 @@ struct store_obj {
     uint64_t size;          /* of the whole object, also in the reply to a ranged GET */
     int64_t mtime_ns;       /* Last-Modified (wall clock, grain of a second or better) */
     char version[128];      /* version id, "" where there is none */
+    int64_t told_ns;        /* HEAD and GET only: the server's clock when it told this (Date); 0 unknown */
     struct store_hdrs hdrs; /* HEAD and GET only */
 };
 void store_obj_done(struct store_obj *o);

@@ -129,6 +129,8 @@ static void run(struct memstore *m, struct store_req *req, struct store_rsp *rsp
     int r = mem_is_foreign ? apply(m, req, rsp) : run_own(m, req, rsp);
     lock_take(&m->locked.lk);
     rsp->date_ns = clock_wall_ns() + m->locked.skew_ns;
+    if (req->op == STORE_HEAD || req->op == STORE_GET)
+        rsp->obj.told_ns = rsp->date_ns;
     lock_drop(&m->locked.lk);
     req->done(req->done_arg, r);
     /* Whoever waited for done may be in mem_stop() by now: it waits for this. */

@@ -149,6 +149,44 @@ static void test_racily_clean(void **state)
     }
 }
 
+/* Told by the server's clock when the version was so young, it is not confirmed, however long ago that is; told
+ * again, it is. Also by another process, and when a copy of what is kept is put once more. */
+static void test_racily_told(void **state)
+{
+    static const struct {
+        int64_t told_ns;
+        bool stays;
+    } rows[] = {{S(50), false}, {S(51), false}, {S(52), true}, {S(90), true}, {0, true}, {S(49), false}};
+    struct fixture *f = *state;
+    int64_t t = 0; /* CLOCK_BOOTTIME */
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (unsigned again = 0; again < 3; again++) {
+            struct store_obj o = obj_make(1, 10, S(50) + (i % 2 != 0 ? 700 * NS_PER_MS : 0));
+            struct cache_obj got;
+
+            o.told_ns = rows[i].told_ns;
+            cache_obj_put(f->c, "d/a", &o, ++t);
+            store_obj_done(&o);
+            if (again == 1) {
+                assert_int_equal(cache_obj_get(f->c, "d/a", &got), 0);
+                cache_obj_put(f->c, "d/a", &got.obj, ++t);
+                cache_obj_done(&got);
+            }
+            if (again == 2)
+                fixture_reopen(f, 0);
+            PUT_LIST(f->c, "d/", ++t, S(1000), {"d/a", 1, S(50)});
+            assert_int_equal(has_hdrs(f->c, "d/a", 1), rows[i].stays);
+            o = obj_make(1, 10, S(50));
+            o.told_ns = S(1001);
+            cache_obj_put(f->c, "d/a", &o, ++t);
+            store_obj_done(&o);
+            PUT_LIST(f->c, "d/", ++t, S(1002), {"d/a", 1, S(50)});
+            assert_true(has_hdrs(f->c, "d/a", 1));
+        }
+    }
+}
+
 /* Our own PUT's reply does not tell Last-Modified: it was PUT 40 s before this listing, whose date
  * is 1000. */
 static void test_own_put(void **state)
@@ -379,6 +417,7 @@ int main(void)
         TEST(test_bad_entries),
         TEST(test_headers_stay),
         TEST(test_racily_clean),
+        TEST(test_racily_told),
         TEST(test_own_put),
         TEST(test_prefix_object_stays),
         TEST(test_newer_changes_stay),

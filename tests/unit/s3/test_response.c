@@ -14,14 +14,16 @@ static void object(void **state)
 
     (void)state;
     FAKE_ANSWER(&call, 200, "", "etag", "\"abc\"", "content-length", "12", "last-modified",
-                "Fri, 24 May 2013 00:00:00 GMT", "x-amz-version-id", "v1", "content-type",
-                "image/png", "x-amz-meta-name", "=?UTF-8?q?caf=C3=A9?=", "x-amz-meta-empty", "",
+                "Fri, 24 May 2013 00:00:00 GMT", "date", "Fri, 24 May 2013 00:00:09 GMT",
+                "x-amz-version-id", "v1", "content-type", "image/png",
+                "x-amz-meta-name", "=?UTF-8?q?caf=C3=A9?=", "x-amz-meta-empty", "",
                 "x-amz-storage-class", "STANDARD_IA", "server", "x", "x-amz-request-id", "r");
     assert_int_equal(response_object(&call, false, &o), 0);
     assert_string_equal(o.etag.s, "abc");
     assert_int_equal(o.size, 12);
     assert_int_equal(str_http_date("Fri, 24 May 2013 00:00:00 GMT", &ns), 0);
     assert_int_equal(o.mtime_ns, ns);
+    assert_int_equal(o.told_ns, ns + 9 * NS_PER_S);
     assert_string_equal(o.version, "v1");
     assert_int_equal(o.hdrs.n, 4);
     assert_string_equal(store_hdrs_get(&o.hdrs, "x-amz-meta-name"), "caf\xc3\xa9");
@@ -36,6 +38,7 @@ static void object(void **state)
     assert_int_equal(o.size, 100);
     assert_string_equal(o.etag.s, "abc");
     assert_int_equal(o.mtime_ns, 0);
+    assert_int_equal(o.told_ns, 0);
     store_obj_done(&o);
     http_call_done(&call);
 }

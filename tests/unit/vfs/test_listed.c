@@ -72,12 +72,105 @@ static void target_of_a_mended_rename(void **state)
     assert_listed("b");
 }
 
+static void assert_mode(const char *path, mode_t mode)
+{
+    struct stat st;
+
+    assert_int_equal(rig_stat(&rig, path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+static unsigned n_asked; /* about f */
+
+static void count_asked(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    n_asked += req->key != NULL && strcmp(req->key, "f") == 0;
+}
+
+/* Another mount changes the mode of a file of another one, in the second of its last PUT, after that was asked for
+ * here: ETag and Last-Modified stay. A listing does not confirm what was so young when it was seen; one HEAD does for
+ * good. */
+static void modes_of_one_second(void **state)
+{
+    struct rig other;
+
+    (void)state;
+    assert_int_equal(rig_join(&other, &rig, &rig.conf), 0);
+    assert_int_equal(rig_put(&other, "f", "text", 4), 0);
+    assert_mode("f", 0644);
+    assert_int_equal(rig_chmod(&other, "f", 0600), 0);
+    assert_mode("f", 0644); /* within the attribute times */
+    clock_fake_add(100 * NS_PER_S);
+    assert_listed("f");
+    assert_mode("f", 0600);
+    memstore_set_hooks(rig.store, count_asked, NULL, NULL);
+    for (unsigned k = 0; k < 2; k++) {
+        clock_fake_add(100 * NS_PER_S);
+        n_asked = 0;
+        assert_listed("f");
+        assert_mode("f", 0600);
+        assert_int_equal(n_asked, 0);
+        if (k == 0)
+            assert_int_equal(rig_remount(&rig), 0);
+    }
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    rig_close(&other);
+}
+
+/* The same after a restart of this mount in between. */
+static void modes_of_one_second_and_a_restart(void **state)
+{
+    struct rig other;
+
+    (void)state;
+    assert_int_equal(rig_join(&other, &rig, &rig.conf), 0);
+    assert_int_equal(rig_put(&other, "f", "text", 4), 0);
+    assert_mode("f", 0644);
+    assert_int_equal(rig_chmod(&other, "f", 0600), 0);
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_mode("f", 0644);
+    clock_fake_add(100 * NS_PER_S);
+    assert_listed("f");
+    assert_mode("f", 0600);
+    rig_close(&other);
+}
+
+/* Seen two seconds later: no change of that second can come any more, and listings confirm it. */
+static void seen_when_its_second_is_over(void **state)
+{
+    struct rig other;
+
+    (void)state;
+    assert_int_equal(rig_join(&other, &rig, &rig.conf), 0);
+    assert_int_equal(rig_put(&other, "f", "text", 4), 0);
+    clock_fake_add(2 * NS_PER_S);
+    assert_mode("f", 0644);
+    clock_fake_add(100 * NS_PER_S);
+    memstore_set_hooks(rig.store, count_asked, NULL, NULL);
+    n_asked = 0;
+    assert_listed("f");
+    assert_mode("f", 0644);
+    assert_int_equal(n_asked, 0);
+    memstore_set_hooks(rig.store, NULL, NULL, NULL);
+    assert_int_equal(rig_chmod(&other, "f", 0600), 0);
+    clock_fake_add(100 * NS_PER_S);
+    assert_listed("f");
+    assert_mode("f", 0600);
+    rig_close(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(source_of_a_refused_rename),
         T(another_file_under_the_old_name),
         T(target_of_a_mended_rename),
+        T(modes_of_one_second),
+        T(modes_of_one_second_and_a_restart),
+        T(seen_when_its_second_is_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
