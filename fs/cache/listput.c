@@ -12,7 +12,6 @@
  *   however old it is by now: another client may have changed them in the rest of that second, and
  *   left its ETag and its Last-Modified what they were. Who asks again, later, knows for good. (Of
  *   our own PUT no Last-Modified is told: what it wrote counts as told when its second was over.)
- *
  * - LIST-5  A part of a listing (cache_list_confirm) adds and removes no name: what is known is known
  *   anew, as of when it was asked for.
  *
