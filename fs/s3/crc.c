@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Table-driven sums, eight bytes a step ("slicing by 8"): table k holds the effect of a byte that
- * is followed by k zero bytes. The tables are computed once, at the first use. */
+ * is followed by k zero bytes. The tables are computed once, at the first use. CRC64NVME goes by
+ * carry-less multiplication where the processor has it (crc_fold.c). */
 #include "crc.h"
 
 #include <pthread.h>
 #include <string.h>
 
-#define CRC64_POLY_REFLECTED UINT64_C(0x9A6C9329AC4BC9B5)
+#include "crc_fold.h"
+
 #define CRC32C_POLY_REFLECTED UINT32_C(0x82F63B78)
 
 static uint64_t table64[8][256];
@@ -46,12 +48,9 @@ static uint64_t load64(const unsigned char *p)
     return v;
 }
 
-uint64_t crc64nvme(uint64_t crc, const void *data, size_t len)
+/* The state (inverted) behind more bytes. */
+static uint64_t add64(uint64_t crc, const unsigned char *p, size_t len)
 {
-    const unsigned char *p = data;
-
-    pthread_once(&tables_once, make_tables);
-    crc = ~crc;
     for (; len >= 8; len -= 8, p += 8) {
         uint64_t x = crc ^ load64(p);
 
@@ -61,7 +60,26 @@ uint64_t crc64nvme(uint64_t crc, const void *data, size_t len)
     }
     for (; len > 0; len--, p++)
         crc = (crc >> 8) ^ table64[0][(crc ^ *p) & 0xff];
-    return ~crc;
+    return crc;
+}
+
+uint64_t crc64nvme_table(uint64_t crc, const void *data, size_t len)
+{
+    pthread_once(&tables_once, make_tables);
+    return ~add64(~crc, data, len);
+}
+
+uint64_t crc64nvme(uint64_t crc, const void *data, size_t len)
+{
+    const unsigned char *p = data;
+    size_t whole = len / 16 * 16;
+    unsigned char rest[16];
+
+    if (len < CRC_FOLD_LEAST || !crc_fold_is_here())
+        return crc64nvme_table(crc, data, len);
+    pthread_once(&tables_once, make_tables);
+    crc64nvme_fold(~crc, p, whole, rest);
+    return ~add64(add64(0, rest, sizeof(rest)), p + whole, len - whole);
 }
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t len)

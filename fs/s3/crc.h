@@ -11,6 +11,8 @@
 
 /* Continue a sum over more bytes; the sum of nothing is 0 (as with zlib's crc32()). */
 uint64_t crc64nvme(uint64_t crc, const void *data, size_t len);
+/* The same without the processor's help. */
+uint64_t crc64nvme_table(uint64_t crc, const void *data, size_t len);
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 
 #endif

@@ -4,7 +4,7 @@ libs3_a_SOURCES = include/s3/s3.h \
 	%D%/body.c %D%/body.h \
 	%D%/call.c %D%/call.h \
 	%D%/checksum.c %D%/checksum.h \
-	%D%/crc.c %D%/crc.h \
+	%D%/crc.c %D%/crc.h %D%/crc_fold.c %D%/crc_fold.h \
 	%D%/error.c %D%/error.h \
 	%D%/judge.c \
 	%D%/list.c \
