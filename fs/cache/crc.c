@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32C: by the processor's instruction where there is one (a block of 128 KiB then costs about
+/* CRC-32C: by the processor's instruction (SSE 4.2, ARMv8 CRC) where there is one (a block of 128 KiB then costs about
  * as much as copying it), else by a table of one byte. */
 #include "crc.h"
 
@@ -9,6 +9,14 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#define TARGET __attribute__((target("sse4.2")))
+#elif defined(__aarch64__) && defined(__AARCH64EL__) && defined(__linux__) && !defined(__clang__)
+#include <arm_acle.h>
+#include <sys/auxv.h>
+#ifndef HWCAP_CRC32
+#define HWCAP_CRC32 (1ul << 7)
+#endif
+#define TARGET __attribute__((target("+crc")))
 #endif
 
 #define POLYNOMIAL 0x82f63b78u /* reflected */
@@ -28,6 +36,8 @@ static void prepare(void)
     }
 #if defined(__x86_64__)
     has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+#elif defined(TARGET)
+    has_instruction = (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 #endif
 }
 
@@ -42,9 +52,31 @@ uint32_t cache_crc_table(uint32_t crc, const void *data, size_t len)
     return ~crc;
 }
 
+#ifdef TARGET
+
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, const void *data,
-                                                                  size_t len)
+TARGET static inline uint64_t add_word(uint64_t c, uint64_t word)
+{
+    return _mm_crc32_u64(c, word);
+}
+
+TARGET static inline uint64_t add_byte(uint64_t c, uint8_t byte)
+{
+    return _mm_crc32_u8((uint32_t)c, byte);
+}
+#else
+TARGET static inline uint64_t add_word(uint64_t c, uint64_t word)
+{
+    return __crc32cd((uint32_t)c, word);
+}
+
+TARGET static inline uint64_t add_byte(uint64_t c, uint8_t byte)
+{
+    return __crc32cb((uint32_t)c, byte);
+}
+#endif
+
+TARGET static uint32_t crc_instruction(uint32_t crc, const void *data, size_t len)
 {
     const uint8_t *p = data;
     uint64_t c = (uint32_t)~crc;
@@ -53,10 +85,10 @@ __attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, 
         uint64_t word;
 
         memcpy(&word, p, sizeof(word));
-        c = _mm_crc32_u64(c, word);
+        c = add_word(c, word);
     }
     for (; len > 0; p++, len--)
-        c = _mm_crc32_u8((uint32_t)c, *p);
+        c = add_byte(c, *p);
     return ~(uint32_t)c;
 }
 #endif
@@ -64,7 +96,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, 
 uint32_t cache_crc(uint32_t crc, const void *data, size_t len)
 {
     pthread_once(&once, prepare);
-#if defined(__x86_64__)
+#ifdef TARGET
     if (has_instruction)
         return crc_instruction(crc, data, len);
 #endif
