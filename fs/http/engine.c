@@ -12,7 +12,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,6 +34,7 @@ struct http {
     struct op_conf conf;
     unsigned max_connections;
     pthread_t thread;
+    atomic_uint waking; /* submitters that are about to wake the engine, without the lock */
     struct {
         struct lock lock;
         struct queue queue;
@@ -399,6 +402,8 @@ void http_free(struct http *h)
     if (!h)
         return;
     http_stop(h);
+    while (atomic_load(&h->waking) > 0) /* their calls are done, they are about to return */
+        (void)sched_yield();
     while (h->idle) {
         struct op *op = h->idle;
         list_remove(&h->idle, op);
@@ -420,14 +425,17 @@ void http_submit(struct http *h, struct http_call *call)
     call->was_begun = false;
     call->engine.deadline_ns = call->timeout_ms > 0 ? now_ns() + call->timeout_ms * NS_PER_MS : 0;
     lock_take(&h->locked.lock);
-    bool is_stopped = h->locked.is_stopped;
-    if (!is_stopped) {
-        bool was_empty = !h->locked.queue.first;
+    bool is_stopped = h->locked.is_stopped, was_empty = !h->locked.queue.first;
+    CURLM *multi = h->locked.multi; /* until http_free() */
+    bool wakes = !is_stopped && was_empty && multi;
+    if (!is_stopped)
         queue_add(&h->locked.queue, call);
-        if (was_empty && h->locked.multi)
-            curl_multi_wakeup(h->locked.multi);
-    }
+    atomic_fetch_add(&h->waking, wakes);
     lock_drop(&h->locked.lock);
+    if (wakes) { /* without the lock: the engine takes it first of all, and would sleep again */
+        curl_multi_wakeup(multi);
+        atomic_fetch_sub(&h->waking, 1);
+    }
     if (is_stopped)
         call->done(call, err_set(-ECANCELED, "the HTTP engine was stopped"));
 }

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 #include <strings.h>
 #include "base/err.h"
@@ -219,10 +220,10 @@ void store_submit(struct store *s, struct store_req *req, struct store_rsp *rsp,
     s->ops->submit(s, req, rsp);
 }
 
+/* A semaphore, and no condition variable: who is woken by one goes to sleep again on the mutex that its waker still holds.
+ * sem_post() is done with the semaphore when the waiter can see it, so that the waiter's frame may go at once. */
 struct waiter {
-    struct lock lk;
-    struct cond cond;
-    bool is_done;
+    sem_t done;
     int result;
     struct err_copy err;
 };
@@ -232,27 +233,19 @@ static void waiter_done(void *arg, int result)
     struct waiter *w = arg;
     if (result < 0)
         err_copy(&w->err);
-    lock_take(&w->lk);
     w->result = result;
-    w->is_done = true;
-    /* Signalled under the lock: the waiter's frame is gone soon after it sees is_done. */
-    cond_signal(&w->cond);
-    lock_drop(&w->lk);
+    (void)sem_post(&w->done);
 }
 
 int store_call(struct store *s, struct store_req *req, struct store_rsp *rsp)
 {
     struct waiter w = {.result = 0};
     lock_assert_may_block();
-    lock_init(&w.lk, LOCK_LEAF);
-    cond_init(&w.cond);
+    (void)sem_init(&w.done, 0, 0);
     store_submit(s, req, rsp, waiter_done, &w);
-    lock_take(&w.lk);
-    while (!w.is_done)
-        cond_wait(&w.cond, &w.lk);
-    lock_drop(&w.lk);
-    cond_done(&w.cond);
-    lock_done(&w.lk);
+    while (sem_wait(&w.done) < 0) /* a signal's handler has run */
+        ;
+    (void)sem_destroy(&w.done);
     if (w.result < 0)
         err_restore(&w.err);
     return w.result;
