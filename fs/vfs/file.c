@@ -230,6 +230,7 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
 {
     struct handle *h = handle_get(v, fh);
     struct inode *i;
+    bool wakes;
     int r;
 
     if (h == NULL || !h->is_writer)
@@ -256,11 +257,12 @@ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t 
             i->attr.size = off + len;
         commit_mark_dirty_locked(i);
     }
+    wakes = r == 0 && !i->is_new; /* what is new waits for its first close or fsync */
     lock_drop(&v->tree);
     if (r == 0 && (h->flags & O_APPEND) != 0)
         keep_promise_write(v, len);
     inode_io_drop(v, i);
-    if (r == 0)
+    if (wakes)
         writeback_wake(v);
     return r < 0 ? r : write_synced(v, h, (ssize_t)len);
 }

@@ -187,6 +187,32 @@ static void the_thread_does_it(void **state)
     assert_int_equal(rig_shut(&a, fh), 0);
 }
 
+static bool thread_runs(void)
+{
+    bool runs;
+
+    lock_take(&a.vfs->tree);
+    runs = a.vfs->locked.writeback_runs;
+    lock_drop(&a.vfs->tree);
+    return runs;
+}
+
+/* Half of a new file is no file: nothing is due, so its writes wake nobody. */
+static void a_new_file_wakes_nobody(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    set_flush_after(AFTER, false);
+    assert_int_equal(rig_creat(&a, "new", O_WRONLY, 0644, &fh), 0);
+    write_text(&a, fh, 0, "0123");
+    assert_false(thread_runs());
+    assert_int_equal(vfs_fsync(a.vfs, fh), 0);
+    write_text(&a, fh, 4, "4"); /* a file that is in the bucket */
+    assert_true(thread_runs());
+    assert_int_equal(rig_shut(&a, fh), 0);
+}
+
 static atomic_bool is_sending, was_sent;
 
 static void send_until_it_ends(void *arg, struct store *s, const struct store_req *req, int result)
@@ -238,6 +264,7 @@ int main(void)
         T(failures_are_tried_again),
         T(another_file_is_left_alone),
         T(zero_means_never),
+        T(a_new_file_wakes_nobody),
         T(the_thread_does_it),
         T(a_stop_waits_for_the_thread),
     };
