@@ -118,7 +118,7 @@ bool handle_wrote(struct vfs *v, const struct handle *h, pid_t tid)
 {
     pid_t tgid;
 
-    if (tid == 0)
+    if (tid == 0 || (tid == h->last_tid && h->n_writers > 0)) /* it was asked when it wrote */
         return true;
     tgid = (pid_t)(v->conf.proc_tgid != NULL ? v->conf.proc_tgid : proc_tgid)(tid);
     if (tgid == 0)

@@ -16,6 +16,8 @@
 #include "base/str.h"
 #include "base/sys.h"
 
+#define FDINFO_HEAD 256
+
 /* The number behind "Name:" in a /proc file. */
 static bool field(const char *text, const char *name, uint64_t *ret)
 {
@@ -66,6 +68,22 @@ static int is_on(const char *path, dev_t dev)
     return makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
 }
 
+/* The first lines of what the kernel tells of a descriptor (pos, flags, mnt_id, ino) come at once: a server's close asks
+ * for all descriptors that it has. */
+static int read_head(int dir, const char *name, char ret[FDINFO_HEAD])
+{
+    _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    n = read(fd, ret, FDINFO_HEAD - 1);
+    if (n < 0)
+        return -errno;
+    ret[n] = '\0';
+    return 0;
+}
+
 int proc_has_fd(pid_t pid, dev_t dev, uint64_t ino)
 {
     char path[320];
@@ -78,15 +96,14 @@ int proc_has_fd(pid_t pid, dev_t dev, uint64_t ino)
     if (d == NULL)
         return -errno;
     while (r == 0 && (e = readdir(d)) != NULL) {
-        _cleanup_free_ char *text = NULL;
+        char text[FDINFO_HEAD];
         uint64_t v;
 
         if (e->d_name[0] == '.')
             continue;
         if (++n > PROC_FDS_MAX)
             r = -E2BIG;
-        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, e->d_name);
-        if (r < 0 || sys_read_file(path, 64 * 1024, &text, NULL) < 0)
+        if (r < 0 || read_head(dirfd(d), e->d_name, text) < 0)
             continue; /* closed meanwhile */
         if (!field(text, "ino:", &v))
             r = -EOPNOTSUPP; /* kernel before 5.14 */

@@ -87,6 +87,37 @@ static void which_flush_commits(void **state)
     assert_int_equal(memstore_count(rig.store, STORE_PUT), 1);
 }
 
+static int n_asked;
+
+static int counted_tgid(pid_t tid)
+{
+    n_asked++;
+    return tid;
+}
+
+/* A thread that writes and closes is looked up in /proc once; another one of its close by itself. */
+static void a_thread_is_asked_for_once(void **state)
+{
+    struct vfs_ctx child = rig.ctx;
+    uint64_t fh;
+
+    (void)state;
+    child.pid = 200;
+    rig.conf.proc_tgid = counted_tgid;
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_int_equal(rig_creat(&rig, "f", O_WRONLY, 0644, &fh), 0);
+    n_asked = 0;
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "12", 2), 2);
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 2, "34", 2), 2);
+    assert_int_equal(vfs_flush(rig.vfs, &child, fh), 0);
+    assert_int_equal(n_asked, 2);
+    assert_no_object("f");
+    assert_int_equal(vfs_flush(rig.vfs, &rig.ctx, fh), 0);
+    assert_int_equal(n_asked, 2);
+    assert_object("f", "1234");
+    vfs_release(rig.vfs, fh);
+}
+
 /* With a second open of the file, a duplicate can't be told from it: each close of the writer
  * commits. */
 static void second_open_is_no_duplicate(void **state)
@@ -502,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(one_image_is_one_put),
         T(which_flush_commits),
+        T(a_thread_is_asked_for_once),
         T(second_open_is_no_duplicate),
         T(empty_file_is_an_object_too),
         T(overwrite_append_truncate),
