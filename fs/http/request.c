@@ -166,6 +166,21 @@ static bool is_local_host(const char *url)
             code = curl_easy_setopt(op->easy, option, value);                                      \
     } while (0)
 
+/* curl makes its buffers for each request, and memory.c wipes the whole of them: 128 KiB are for bodies that need them. */
+enum { BUFFER_LEAST = 16 * 1024, BUFFER_MAX = 128 * 1024 };
+
+static bool has_large_answer(const struct http_call *call)
+{
+    return strcmp(call->method, "GET") == 0;
+}
+
+static long upload_buffer(const struct http_call *call)
+{
+    if (call->body_size <= BUFFER_LEAST)
+        return BUFFER_LEAST;
+    return call->body_size < BUFFER_MAX ? (long)call->body_size : BUFFER_MAX;
+}
+
 static CURLcode set_connection(struct op *op, const struct op_conf *conf, int64_t timeout_ms)
 {
     CURLcode code = CURLE_OK;
@@ -182,8 +197,8 @@ static CURLcode set_connection(struct op *op, const struct op_conf *conf, int64_
     SET(CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
     SET(CURLOPT_MAXAGE_CONN, 60L);
     /* A handle whose last host did not resolve still has its buffer, of this size, and refuses (curl 7.88). */
-    (void)curl_easy_setopt(op->easy, CURLOPT_BUFFERSIZE, 128L * 1024);
-    SET(CURLOPT_UPLOAD_BUFFERSIZE, 128L * 1024);
+    (void)curl_easy_setopt(op->easy, CURLOPT_BUFFERSIZE, has_large_answer(op->call) ? (long)BUFFER_MAX : (long)BUFFER_LEAST);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer(op->call));
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)conf->connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
