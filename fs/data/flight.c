@@ -47,10 +47,10 @@ void flight_free(struct flight *fl)
     uint64_t len = fl->len;
     store_rsp_done(&fl->rsp);
     cond_done(&fl->landed);
-    free(fl->data);
     free(fl->key);
+    char *data = fl->data;
     free(fl);
-    budget_give(&d->memory, len);
+    spare_put(d, data, len);
 }
 
 /* Returns the flight if this was its last reference: free it once the lock is dropped. */
@@ -134,6 +134,22 @@ static int check(const struct flight *fl, int r)
     return 0;
 }
 
+/* The last use of d by a flight that has ended: data_free() waits for it. */
+static void ended(struct data *d)
+{
+    for (bool is_done = false; !is_done;) {
+        lock_take(&d->lock);
+        is_done = d->locked.flying > 1 || d->locked.n_spares == 0;
+        if (is_done) {
+            d->locked.flying--;
+            cond_broadcast(&d->changed);
+        }
+        lock_drop(&d->lock);
+        if (!is_done)
+            spare_drop_all(d);
+    }
+}
+
 /* On a worker: the bytes go to the cache, and the flight ends. */
 static void to_cache(struct work *w, bool cancelled)
 {
@@ -153,10 +169,7 @@ static void to_cache(struct work *w, bool cancelled)
     lock_drop(&d->lock);
     flight_free(dead);
     idle_trim(d);
-    lock_take(&d->lock);
-    d->locked.flying--; /* the last use of d here: data_free() waits for it */
-    cond_broadcast(&d->changed);
-    lock_drop(&d->lock);
+    ended(d);
 }
 
 /* Runs on a thread of the back end, or inside store_submit(). */
@@ -181,10 +194,7 @@ static void landed(void *arg, int result)
         return;
     }
     flight_free(dead);
-    lock_take(&d->lock);
-    d->locked.flying--;
-    cond_broadcast(&d->changed);
-    lock_drop(&d->lock);
+    ended(d);
 }
 
 /* The workers, made at the first flight (so after any fork). */
@@ -208,12 +218,25 @@ static int need_workers(struct data *d)
     return 0;
 }
 
+/* Its buffer: the spare one that it has, if that is not larger than what is left to ask for. */
+static bool prepare(struct flight *fl)
+{
+    struct data *d = fl->d;
+    if (fl->data && fl->len == d->conf.range_size)
+        return true;
+    free(fl->data);
+    fl->data = malloc(fl->len);
+    lock_take(&d->lock);
+    d->locked.n_made++;
+    lock_drop(&d->lock);
+    return fl->data != NULL;
+}
+
 /* A flight that is in the table and has not started; the lock is not held. */
 static void launch(struct flight *fl)
 {
     fl->work.run = to_cache;
-    fl->data = malloc(fl->len);
-    if (!fl->data) {
+    if (!prepare(fl)) {
         landed(fl, err_set(-ENOMEM, "no memory to fetch %ju bytes", (uintmax_t)fl->len));
         return;
     }
@@ -301,7 +324,8 @@ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned
     if (!made)
         return err_set(-ENOMEM, "no memory for a request");
     /* For all of it: what is trimmed away now may have to be asked for after the wait. */
-    budget_take(&d->memory, want.len);
+    if (!spare_take(d, want.len, &made->data))
+        budget_take(&d->memory, want.len);
     made->len = want.len;
     range = want;
     r = enter(made, id, off, epoch, &range, ret);
@@ -311,8 +335,8 @@ int flight_get(struct data *d, const struct cache_id *id, uint64_t off, unsigned
     }
     bool is_new = r == 0 && *ret == made;
     if (is_new) {
+        launch(made); /* which frees what of a spare buffer it has too much */
         budget_give(&d->memory, want.len - range.len);
-        launch(made);
     } else {
         flight_free(made);
     }
@@ -325,7 +349,7 @@ static bool launch_ahead(struct data *d, const struct cache_id *id, struct fligh
     struct flight *made = flight_make(d, id);
     if (!made)
         return false;
-    if (!budget_try(&d->memory, want.len, d->conf.mem_limit / 2)) {
+    if (!spare_take(d, want.len, &made->data) && !budget_try(&d->memory, want.len, d->conf.mem_limit / 2)) {
         flight_free(made);
         return false;
     }
@@ -339,8 +363,8 @@ static bool launch_ahead(struct data *d, const struct cache_id *id, struct fligh
         flight_enter_locked(made, range);
     lock_drop(&d->lock);
     if (is_free) {
-        budget_give(&d->memory, want.len - range.len);
         launch(made);
+        budget_give(&d->memory, want.len - range.len);
     } else {
         flight_free(made);
     }
@@ -411,6 +435,7 @@ void flight_drop_all(struct data *d)
     lock_drop(&d->lock);
     if (q)
         workq_free(q);
+    spare_drop_all(d);
     while (idle_drop_oldest(d))
         ;
 }

@@ -46,6 +46,11 @@ struct flight *flight_leave_locked(struct flight *fl);
 struct flight *flight_find_locked(struct data *d, const struct cache_id *id, uint64_t off,
                                   uint64_t *ret_end);
 
+/* --- spare.c: buffers of range_size bytes, each with as much of the memory, between two flights --- */
+bool spare_take(struct data *d, uint64_t len, char **ret); /* false: there is none of this length */
+void spare_put(struct data *d, char *data, uint64_t len);  /* both consumed: kept, or freed and given back */
+void spare_drop_all(struct data *d);
+
 /* --- idle.c: landed, but the cache would not have their bytes; they stay while nobody needs the
  * room --- */
 void idle_append_locked(struct data *d, struct flight *fl);

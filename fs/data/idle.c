@@ -48,6 +48,7 @@ void idle_trim(struct data *d)
 
 void idle_make_room(void *arg)
 {
+    spare_drop_all(arg);
     idle_trim(arg);
 }
 

@@ -22,6 +22,7 @@
 #define KEY_MAX 1024 /* S3's limit, in bytes */
 
 #define EPOCHS 64
+#define SPARES 8
 
 struct flight;
 struct look;
@@ -38,6 +39,8 @@ struct data {
         struct flight *idle_first, *idle_last; /* landed, but the cache would not have them: oldest first */
         uint64_t idle_bytes;
         unsigned flying;
+        char *spares[SPARES]; /* spare.c's */
+        unsigned n_spares, n_made; /* n_made: buffers of flights that were allocated, ever */
         struct look *looks;
         struct workq *workq;
     } locked;
@@ -132,7 +135,7 @@ void flight_ahead(struct data *d, const struct cache_id *id, struct flight_range
  * long as the cache does not have them. */
 void flight_donate(struct data *d, const struct cache_id *id, char *data);
 
-void idle_make_room(void *data); /* of data's memory, for who waits: idle buffers go */
+void idle_make_room(void *data); /* of data's memory, for who waits: spare and idle buffers go */
 void flight_drop_all(struct data *d); /* at the end: waits for what flies, frees what is idle */
 
 /* --- read.c --- */

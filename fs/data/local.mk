@@ -6,5 +6,5 @@ libdata_a_SOURCES = %D%/commit.c %D%/data.c %D%/extents.c %D%/extents.h %D%/fetc
 libdata_a_SOURCES += %D%/holes.c
 libdata_a_SOURCES += %D%/freeze.c
 libdata_a_SOURCES += %D%/restore.c
-libdata_a_SOURCES += %D%/flight.h %D%/idle.c
+libdata_a_SOURCES += %D%/flight.h %D%/idle.c %D%/spare.c
 EXTRA_DIST += %D%/README.md

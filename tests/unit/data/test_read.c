@@ -306,6 +306,63 @@ static void wait_waiting(struct fx *x, unsigned n)
         usleep(1000);
 }
 
+static unsigned spares_of(struct fx *x, unsigned *ret_made)
+{
+    lock_take(&x->data->lock);
+    unsigned n = x->data->locked.n_spares;
+    *ret_made = x->data->locked.n_made;
+    lock_drop(&x->data->lock);
+    return n;
+}
+
+/* One request is held so that something is under way all the time: the ranges that are read meanwhile, one after the
+ * other, share one buffer. Who needs memory, of another length or after all has ended, gets that one's too. */
+static void buffers_go_round(void **state)
+{
+    (void)state;
+    struct fx x;
+    struct data_conf conf = {.whole_max = KIB, .range_size = MIB, .mem_limit = 4 * MIB};
+    struct reader held;
+    unsigned made;
+    order.n = 0;
+    order.lets_a = order.lets_w = false;
+    fx_open(&x, &conf, 2, 0);
+    fx_put(&x, "w", 5 * MIB, 2);
+    struct store_obj base = fx_put(&x, "k", 100 * MIB, 1);
+    struct data_file *f = fx_file(&x, "k", &base);
+    char *buf = malloc(3 * MIB);
+    memstore_set_hooks(x.store, note_get, NULL, NULL);
+    start_reader(&x, &held, "w", MIB);
+    wait_gets(1);
+    for (unsigned i = 1; i < 6; i++) {
+        uint64_t off = (i * 37 % 100) * MIB;
+        assert_int_equal(data_read(f, off, buf, MIB), MIB);
+        fx_check(buf, off, MIB, 1);
+        while (spares_of(&x, &made) == 0) /* its way to the cache */
+            usleep(1000);
+        assert_int_equal(spares_of(&x, &made), 1);
+        assert_int_equal(made, 2);
+    }
+    assert_int_equal(budget_used(&x.data->memory), 2 * MIB);
+    budget_take(&x.data->memory, 3 * MIB);
+    assert_int_equal(spares_of(&x, &made), 0);
+    budget_give(&x.data->memory, 3 * MIB);
+    assert_int_equal(data_read(f, 50 * MIB, buf, MIB), MIB);
+    let(&order.lets_w);
+    pthread_join(held.thread, NULL);
+    assert_int_equal(held.result, MIB);
+    while (budget_used(&x.data->memory) > 0)
+        usleep(1000);
+    assert_int_equal(spares_of(&x, &made), 0);
+    assert_int_equal(made, 3);
+    memstore_set_hooks(x.store, NULL, NULL, NULL);
+    free(held.buf);
+    free(buf);
+    data_file_unref(held.file);
+    data_file_unref(f);
+    fx_close(&x);
+}
+
 /* While one waits for memory another range of its version lands: it looks again, and goes before who came later. */
 static void a_place_is_kept(void **state)
 {
@@ -354,6 +411,7 @@ int main(void)
         cmocka_unit_test(without_a_cache_straight_from_the_bucket),
         cmocka_unit_test(little_memory_is_enough),
         cmocka_unit_test(a_place_is_kept),
+        cmocka_unit_test(buffers_go_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
