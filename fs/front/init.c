@@ -45,6 +45,8 @@ void init_negotiate(const struct front *f, struct fuse_conn_info *conn)
     if (f->flock_locks)
         conn->want |= conn->capable & wanted_flock;
     conn->max_write = f->max_request; /* libfuse makes of it how large a read may be, too */
+    if (conn->max_readahead < readahead_want(f)) /* what it offered was its default, before readahead_ask() */
+        conn->max_readahead = readahead_want(f);
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
     conn->time_gran = 1;

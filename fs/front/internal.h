@@ -110,6 +110,11 @@ void init_negotiate(const struct front *f, struct fuse_conn_info *conn);
 _must_check_ int init_patch(struct fuse_session *session);
 void init_patch_answer(struct iovec *iov, int count);
 
+/* readahead.c */
+uint32_t readahead_want(const struct front *f); /* bytes */
+/* Before INIT is answered: the kernel takes what its device has then, up to what the answer says. */
+void readahead_ask(const struct front *f, unsigned major, unsigned minor);
+
 /* takeover.c */
 int take_mount(struct front *f); /* as fuse_session_mount() */
 /* INIT again, with no flag that its answer did not have. Pure. */

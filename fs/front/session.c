@@ -160,10 +160,12 @@ static void tell_device(struct front *f)
 
     if (f->given_fd > 0)
         return; /* nobody says where it is mounted */
-    if (statx(AT_FDCWD, f->mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0)
+    if (statx(AT_FDCWD, f->mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0) {
         vfs_set_dev(f->vfs, makedev(st.stx_dev_major, st.stx_dev_minor));
-    else
+        readahead_ask(f, st.stx_dev_major, st.stx_dev_minor);
+    } else {
         log_warn("front.device", "mountpoint=%s cause=%s", LOG_Q(f->mountpoint), strerror(errno));
+    }
 }
 
 int front_start(struct front *f, struct vfs *v)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 static void test_mount_table(void **state)
@@ -36,6 +37,26 @@ static void test_mount_table(void **state)
     lock_take(&t.vfs.lock);
     assert_int_equal(t.ready, 1);
     lock_drop(&t.vfs.lock);
+}
+
+/* Where that can be asked for. */
+static void test_readahead(void **state)
+{
+    char path[80], kib[16] = "";
+    struct stat st;
+    FILE *f;
+
+    (void)state;
+    assert_int_equal(stat(in("hello"), &st), 0); /* INIT was answered, and its answer was taken */
+    snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+    f = fopen(path, "r+");
+    if (f == NULL) {
+        print_message("not looked at: %s can't be written here\n", path);
+        return;
+    }
+    assert_non_null(fgets(kib, sizeof(kib), f));
+    fclose(f);
+    assert_string_equal(kib, "256\n");
 }
 
 static void test_errors(void **state)
@@ -295,7 +316,8 @@ static void test_parallel_lookups(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_mount_table), TEST(test_errors), TEST(test_link), TEST(test_ranges), TEST(test_xattr), TEST(test_create),
+        TEST(test_mount_table), TEST(test_readahead), TEST(test_errors), TEST(test_link), TEST(test_ranges), TEST(test_xattr),
+        TEST(test_create),
         TEST(test_open_flags), TEST(test_read_and_write), TEST(test_errors_of_close), TEST(test_attributes),
         TEST(test_listing), TEST(test_links_and_names), TEST(test_parallel_lookups),
     };
