@@ -35,6 +35,7 @@ int data_new(const struct data_conf *conf, struct store *store, struct cache *ca
     cond_init(&d->changed);
     budget_init(&d->memory, d->conf.mem_limit);
     budget_on_wait(&d->memory, idle_make_room, d);
+    budget_init(&d->firsts, d->conf.mem_limit / 2);
     *ret = steal(&d);
     return 0;
 }
@@ -45,6 +46,7 @@ void data_free(struct data *d)
         return;
     flight_drop_all(d);
     map_done(&d->locked.flights);
+    budget_done(&d->firsts);
     budget_done(&d->memory);
     cond_done(&d->changed);
     lock_done(&d->lock);

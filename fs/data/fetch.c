@@ -9,6 +9,9 @@
 
 #include "internal.h"
 
+#define GUESS_MAX (UINT64_C(2) << 20)
+#define GUESSES 32 /* as many at once are no more than the memory */
+
 enum look_state { LOOK_WAITING, LOOK_RUNNING, LOOK_DONE };
 
 /* In the list until done; guarded by data's lock, but obj of a done one never changes. */
@@ -156,16 +159,28 @@ static int check_first(const char *key, const struct store_rsp *rsp, const struc
     return store_etag_is_set(&rsp->obj.etag) ? 0 : err_set(-EIO, "%s: the bucket sent no ETag", key);
 }
 
-int data_first(struct data *d, const char *key, uint64_t most, struct store_obj *ret, bool *ret_is_ready)
+/* Memory for what may be fetched before its size is known. */
+static int first_room(struct data *d, uint64_t most, bool is_sure)
 {
-    if (most > d->conf.whole_max)
-        most = d->conf.whole_max;
-    most = most / CACHE_BLOCK * CACHE_BLOCK;
-    *ret = (struct store_obj){0};
-    *ret_is_ready = false;
-    if (most == 0 || !budget_try(&d->memory, most, d->conf.mem_limit / 2))
+    if (most == 0 || (!is_sure && !budget_try(&d->memory, most, d->conf.mem_limit / 2)))
         return err_set(-ENOBUFS, "no memory to fetch more than is needed");
-    _cleanup_(body_done) struct body b = {.d = d, .ticket = most, .first = CACHE_BLOCK, .max = (size_t)most};
+    if (is_sure) {
+        budget_take(&d->firsts, most);
+        budget_take(&d->memory, most);
+    }
+    return 0;
+}
+
+uint64_t data_guess(const struct data *d)
+{
+    uint64_t share = d->conf.mem_limit / GUESSES / CACHE_BLOCK * CACHE_BLOCK;
+    return share < GUESS_MAX ? share : GUESS_MAX;
+}
+
+/* `most` bytes of the memory were taken for it, and are given back here. */
+static int get_first(struct data *d, const char *key, uint64_t most, struct store_obj *ret, bool *ret_is_ready)
+{
+    _cleanup_(body_done) struct body b = {.d = d, .ticket = most, .first = (size_t)most, .max = (size_t)most};
     struct store_sink sink = {.write = body_write, .ctx = &b};
     struct store_req req = {.op = STORE_GET, .key = key, .sink = &sink, .range = {.off = 0, .len = most}};
     _cleanup_(store_rsp_done) struct store_rsp rsp = {0};
@@ -188,6 +203,22 @@ int data_first(struct data *d, const char *key, uint64_t most, struct store_obj 
     *ret = rsp.obj;
     rsp.obj = (struct store_obj){0};
     return 0;
+}
+
+int data_first(struct data *d, const char *key, uint64_t most, bool is_sure, struct store_obj *ret, bool *ret_is_ready)
+{
+    if (most > d->conf.whole_max)
+        most = d->conf.whole_max;
+    most = most / CACHE_BLOCK * CACHE_BLOCK;
+    *ret = (struct store_obj){0};
+    *ret_is_ready = false;
+    int r = first_room(d, most, is_sure);
+    if (r != 0)
+        return r;
+    r = get_first(d, key, most, ret, ret_is_ready);
+    if (is_sure)
+        budget_give(&d->firsts, most);
+    return r;
 }
 
 static int fetch_now(struct data *d, const char *key, const struct store_etag *known,

@@ -6,7 +6,7 @@ static struct readhist_dir *of(struct readhist *h, uint64_t dir)
     struct readhist_dir *d = &h->v[dir % READHIST_DIRS];
 
     if (d->dir != dir)
-        *d = (struct readhist_dir){.dir = dir, .window = READHIST_LEAST};
+        *d = (struct readhist_dir){.dir = dir};
     return d;
 }
 
@@ -37,20 +37,27 @@ void readhist_failed(struct readhist *h, uint64_t dir)
     of(h, dir)->credit = 0;
 }
 
-uint64_t readhist_window(struct readhist *h, uint64_t dir)
+uint64_t readhist_window(struct readhist *h, uint64_t dir, uint64_t guess)
 {
-    return of(h, dir)->window;
+    uint64_t window = of(h, dir)->window;
+
+    if (window > 0)
+        return window;
+    return guess > READHIST_LEAST ? guess : READHIST_LEAST;
 }
 
-/* The largest of the last ones: at once as large as what was found, by and by as small. A file that
- * is not fetched whole anyway says nothing. */
+/* The largest of the last ones: at once as large as what was found, by and by as small, but for the first one. A file
+ * that is not fetched whole anyway says nothing of others. */
 void readhist_size(struct readhist *h, uint64_t dir, uint64_t size)
 {
     struct readhist_dir *d = of(h, dir);
     uint32_t want;
 
-    if (size > READHIST_MOST)
+    if (size > READHIST_MOST) {
+        if (d->window == 0)
+            d->window = READHIST_LEAST;
         return;
+    }
     want = ((uint32_t)size + READHIST_UNIT - 1) / READHIST_UNIT * READHIST_UNIT;
     if (want < READHIST_LEAST)
         want = READHIST_LEAST;

@@ -51,7 +51,7 @@ struct asker reading_expect(struct vfs *v, const struct vfs_ctx *x, const struct
     a.dir = dir->ino;
     a.is_guessed = how == CREATES_UNSEEN;
     if (!a.is_guessed || readhist_expects(&v->locked.reading.hist, a.dir))
-        a.window = readhist_window(&v->locked.reading.hist, a.dir);
+        a.window = readhist_window(&v->locked.reading.hist, a.dir, a.is_guessed ? 0 : data_guess(v->data));
     lock_drop(&v->tree);
     return a;
 }
@@ -100,7 +100,7 @@ static int by_get(struct vfs *v, const struct asker *a, const char *key, struct 
     int r;
 
     lock_assert_may_block();
-    r = data_first(v->data, key, a->window, &ret->obj, &ret->is_ready);
+    r = data_first(v->data, key, a->window, !a->is_guessed, &ret->obj, &ret->is_ready);
     note(v, a, r, ret->obj.size);
     ret->has_obj = r == 0;
     ret->checked_ns = asked;

@@ -54,9 +54,13 @@ _must_check_ int data_fetch(struct data *d, const char *key, const struct store_
 
 /* A lookup's question that brings the bytes that will be read: what is there now, and up to `most` (whole CACHE_BLOCKs, at
  * most whole_max) of its first bytes are here when this returns. *ret_is_ready: data_fetch() would bring nothing
- * more, all of it is here or it is above whole_max. Never waits for memory.
+ * more, all of it is here or it is above whole_max. is_sure: they will be read, so it waits for memory.
  * 0 and *ret; STORE_NOT_FOUND; -errno: ask by HEAD (-ENOBUFS: no memory now; -ERANGE: it may be empty). */
-_must_check_ int data_first(struct data *d, const char *key, uint64_t most, struct store_obj *ret, bool *ret_is_ready);
+_must_check_ int data_first(struct data *d, const char *key, uint64_t most, bool is_sure, struct store_obj *ret,
+                            bool *ret_is_ready);
+/* What data_first() may be asked for where nothing is known of a file that will be read: 2 MiB, less where memory for
+ * many such at once is short. */
+uint64_t data_guess(const struct data *d);
 /* Every byte of that version is in the cache. */
 bool data_is_here(struct data *d, const char *key, const struct store_etag *etag, uint64_t size);
 

@@ -330,6 +330,50 @@ static void a_question_needs_little_memory(void **state)
     sem_destroy(&h.go);
 }
 
+struct first_call {
+    struct fx *x;
+    pthread_t thread;
+    struct store_obj obj;
+    bool is_ready;
+    int result;
+};
+
+static void *first_one(void *arg)
+{
+    struct first_call *c = arg;
+    c->result = data_first(c->x->data, "k", MIB, true, &c->obj, &c->is_ready);
+    return NULL;
+}
+
+/* More than is needed is not fetched where memory is short; what will be read waits for some. */
+static void first_bytes_wait_for_memory(void **state)
+{
+    (void)state;
+    struct fx x;
+    struct store_obj obj;
+    bool is_ready;
+    fx_open(&x, &(struct data_conf){.mem_limit = 4 * MIB}, 2, 0);
+    assert_int_equal(data_guess(x.data), 128 * KIB); /* 32 of them at once */
+    (void)fx_put(&x, "k", 700 * KIB, 1);
+    budget_take(&x.data->memory, 4 * MIB);
+    assert_int_equal(data_first(x.data, "k", MIB, false, &obj, &is_ready), -ENOBUFS);
+    assert_int_equal(memstore_count(x.store, STORE_GET), 0);
+    struct first_call c = {.x = &x};
+    assert_int_equal(pthread_create(&c.thread, NULL, first_one, &c), 0);
+    while (budget_waiting(&x.data->memory) == 0)
+        usleep(1000);
+    assert_int_equal(memstore_count(x.store, STORE_GET), 0);
+    budget_give(&x.data->memory, 4 * MIB);
+    pthread_join(c.thread, NULL);
+    assert_int_equal(c.result, 0);
+    assert_true(c.is_ready);
+    assert_int_equal(c.obj.size, 700 * KIB);
+    assert_int_equal(memstore_count(x.store, STORE_GET), 1);
+    assert_int_equal(budget_used(&x.data->memory), 0);
+    store_obj_done(&c.obj);
+    fx_close(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +387,7 @@ int main(void)
         cmocka_unit_test(without_a_cache_the_bytes_stay_in_memory),
         cmocka_unit_test(nobody_is_answered_from_before_his_call),
         cmocka_unit_test(a_question_needs_little_memory),
+        cmocka_unit_test(first_bytes_wait_for_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

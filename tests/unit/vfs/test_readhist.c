@@ -86,29 +86,45 @@ static void directories_are_told_apart(void **state)
     assert_true(readhist_expects(&h, 5));
     assert_false(readhist_expects(&h, 5 + READHIST_DIRS)); /* takes its place */
     assert_false(readhist_expects(&h, 5));
-    assert_int_equal(readhist_window(&h, 5), READHIST_LEAST);
+    assert_int_equal(readhist_window(&h, 5, 0), READHIST_LEAST);
+}
+
+/* Only of a directory of which nothing is known, and the first size that is known counts as it is. */
+static void a_guess_is_the_first_window(void **state)
+{
+    (void)state;
+    assert_int_equal(readhist_window(&h, 5, 2 * MIB), 2 * MIB);
+    readhist_failed(&h, 5);
+    assert_int_equal(readhist_window(&h, 5, 2 * MIB), 2 * MIB);
+    readhist_size(&h, 5, 100);
+    assert_int_equal(readhist_window(&h, 5, 2 * MIB), READHIST_LEAST);
+    readhist_size(&h, 6, (uint64_t)READHIST_MOST + 1); /* the next of these is not asked for more */
+    assert_int_equal(readhist_window(&h, 6, 2 * MIB), READHIST_LEAST);
+    assert_int_equal(readhist_window(&h, 7, 100), READHIST_LEAST);
+    readhist_size(&h, 7, MIB + 1);
+    assert_int_equal(readhist_window(&h, 7, 2 * MIB), MIB + READHIST_UNIT);
 }
 
 static void the_window_is_as_large_as_the_files(void **state)
 {
     (void)state;
     readhist_size(&h, 5, 100);
-    assert_int_equal(readhist_window(&h, 5), READHIST_LEAST);
+    assert_int_equal(readhist_window(&h, 5, 0), READHIST_LEAST);
     readhist_size(&h, 5, 2 * MIB + 1);
-    assert_int_equal(readhist_window(&h, 5), 2 * MIB + READHIST_UNIT);
+    assert_int_equal(readhist_window(&h, 5, 0), 2 * MIB + READHIST_UNIT);
     readhist_size(&h, 5, (uint64_t)READHIST_MOST + 1); /* goes by ranges */
-    assert_int_equal(readhist_window(&h, 5), 2 * MIB + READHIST_UNIT);
+    assert_int_equal(readhist_window(&h, 5, 0), 2 * MIB + READHIST_UNIT);
     readhist_size(&h, 5, 0);
-    assert_int_equal(readhist_window(&h, 5), 2 * MIB);
+    assert_int_equal(readhist_window(&h, 5, 0), 2 * MIB);
     for (unsigned i = 0; i < 100; i++)
         readhist_size(&h, 5, 1000);
-    assert_int_equal(readhist_window(&h, 5), READHIST_LEAST);
+    assert_int_equal(readhist_window(&h, 5, 0), READHIST_LEAST);
     readhist_size(&h, 5, READHIST_MOST);
-    assert_int_equal(readhist_window(&h, 5), READHIST_MOST);
+    assert_int_equal(readhist_window(&h, 5, 0), READHIST_MOST);
     for (unsigned i = 0; i < 200; i++) {
         readhist_size(&h, 5, 0);
-        assert_int_equal(readhist_window(&h, 5) % READHIST_UNIT, 0);
-        assert_true(readhist_window(&h, 5) >= READHIST_LEAST);
+        assert_int_equal(readhist_window(&h, 5, 0) % READHIST_UNIT, 0);
+        assert_true(readhist_window(&h, 5, 0) >= READHIST_LEAST);
     }
 }
 
@@ -122,6 +138,7 @@ int main(void)
         T(mixed),
         T(failures_stop_it),
         T(directories_are_told_apart),
+        T(a_guess_is_the_first_window),
         T(the_window_is_as_large_as_the_files),
     };
 

@@ -318,18 +318,36 @@ static void read_large(const char *key, size_t size)
     free(data);
 }
 
+/* Of a directory of which nothing is known too. */
+static void of_unknown_size(void **state)
+{
+    char key[8];
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(key, sizeof(key), "f%u", i);
+        put_large(key, 2 * MIB);
+    }
+    begin();
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(key, sizeof(key), "f%u", i);
+        read_large(key, 2 * MIB);
+        assert_asked(1, 0, 0);
+    }
+}
+
 /* A directory's window grows to its files. */
 static void larger_ones(void **state)
 {
     (void)state;
-    put_large("a", MIB + 1);
-    put_large("b", MIB + 1);
+    put_large("a", 3 * MIB);
+    put_large("b", 3 * MIB);
     put_large("exact", READHIST_LEAST);
     put_large("huge", 9 * MIB);
     begin();
-    read_large("a", MIB + 1);
+    read_large("a", 3 * MIB);
     assert_asked(2, 0, 0);
-    read_large("b", MIB + 1);
+    read_large("b", 3 * MIB);
     assert_asked(1, 0, 0);
     read_large("exact", READHIST_LEAST);
     assert_asked(1, 0, 0);
@@ -453,6 +471,7 @@ int main(void)
         F(writers_ask),
         F(empty),
         F(no_such_object),
+        F(of_unknown_size),
         F(larger_ones),
         F(whatever_is_wrong_with_it),
         F(attributes_come_with_it),
