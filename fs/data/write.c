@@ -200,3 +200,39 @@ int data_localise(struct data_file *f)
 {
     return data_localise_range(f, 0, UINT64_MAX);
 }
+
+/* In the gate, as the writer. What was localised differs from no base any more. */
+static int own_in_gate(struct data_file *f)
+{
+    bool is_clean = f->has_base && f->change == f->committed && f->dirty.n == 0 && f->base_valid == f->size;
+    int r = check_open(f);
+    if (r == 0 && (!is_clean || extents_overlap(&f->local, 0, f->size) < f->size))
+        r = err_set(-EBUSY, "%s: it was changed meanwhile", f->key);
+    if (r != 0)
+        return r;
+    lock_take(&f->lock);
+    r = extents_reserve(&f->dirty, f->local.n);
+    for (size_t i = 0; r == 0 && i < f->local.n; i++)
+        extents_add(&f->dirty, f->local.v[i].off, f->local.v[i].len);
+    if (r == 0) {
+        extents_clear(&f->local);
+        f->has_base = false;
+        f->etag = (struct store_etag){""};
+        f->base_size = f->base_valid = 0;
+        f->whole = true;
+        f->change++;
+    }
+    lock_drop(&f->lock);
+    return r;
+}
+
+int data_own(struct data_file *f)
+{
+    int r = data_localise(f);
+    if (r != 0)
+        return r;
+    file_write_begin(f);
+    r = own_in_gate(f);
+    file_write_end(f);
+    return r;
+}

@@ -78,6 +78,9 @@ _must_check_ int data_seek(struct data_file *f, uint64_t off, bool hole, uint64_
 _must_check_ int data_localise(struct data_file *f);
 /* The same for [off, off + len): a data_source over it then asks nothing of the bucket. */
 _must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t len);
+/* A clean file, all of it as its base, becomes one without a base: dirty, whole, every byte in the stage. From then on the
+ * bucket is asked nothing for it. -EBUSY: it is not clean; -errno: as data_localise. On failure it is as it was. */
+_must_check_ int data_own(struct data_file *f);
 
 /* Nobody will use the file for a while: its staged bytes need no descriptor until somebody does. Waits for nobody: of
  * a file that is in use it does nothing. */

@@ -204,6 +204,34 @@ static void localised_outlives_its_object(void **state)
     fx_close(&x);
 }
 
+/* Its object may go: every byte is here, as if it had been written. */
+static void a_clean_file_becomes_its_own(void **state)
+{
+    (void)state;
+    struct fx x;
+    fx_open(&x, &(struct data_conf){0}, 0, 0);
+    struct store_obj base = fx_put(&x, "k", 1000, 1);
+    struct data_file *f = fx_file(&x, "k", &base);
+    char was[1000], now[1000];
+    assert_int_equal(data_read(f, 0, was, sizeof(was)), 1000);
+    assert_int_equal(data_own(f), 0);
+    assert_int_equal(data_own(f), -EBUSY);
+    assert_true(data_is_dirty(f) && data_is_whole(f));
+    assert_int_equal(data_dirty_bytes(f), 1000);
+    assert_int_equal(memstore_delete(x.store, "k"), 0);
+    assert_int_equal(data_read(f, 0, now, sizeof(now)), 1000);
+    assert_memory_equal(was, now, sizeof(was));
+    data_file_unref(f);
+
+    base = fx_put(&x, "gone", 1000, 1);
+    f = fx_file(&x, "gone", &base);
+    assert_int_equal(memstore_delete(x.store, "gone"), 0);
+    assert_int_equal(data_own(f), -ESTALE);
+    assert_false(data_is_dirty(f));
+    data_file_unref(f);
+    fx_close(&x);
+}
+
 static void localising_a_clean_file_leaves_it_clean(void **state)
 {
     (void)state;
@@ -288,6 +316,7 @@ int main(void)
         cmocka_unit_test(ranges_move_to_another_version),
         cmocka_unit_test(a_cut_file_keeps_its_size_when_rebased),
         cmocka_unit_test(localised_outlives_its_object),
+        cmocka_unit_test(a_clean_file_becomes_its_own),
         cmocka_unit_test(localising_a_clean_file_leaves_it_clean),
         cmocka_unit_test(kept_in_lost_and_found),
         cmocka_unit_test(a_source_tells_its_errors),
