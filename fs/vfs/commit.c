@@ -24,6 +24,7 @@
 #include "makedir.h"
 #include "mime.h"
 #include "outbox.h"
+#include "relocate.h"
 #include "removal.h"
 #include "stored.h"
 
@@ -82,7 +83,7 @@ int content_open(struct vfs *v, struct inode *i)
 }
 
 /* The type that the object has stays unless the bytes say otherwise, or it said nothing. */
-static int set_content_type(struct inode *i, const char *name, struct data_file *f,
+static int set_content_type(struct inode *i, const char *name, struct data_file *f, bool is_same,
                             struct store_hdrs *hdrs)
 {
     const char *old = store_hdrs_get(hdrs, "content-type"), *type = NULL;
@@ -91,7 +92,7 @@ static int set_content_type(struct inode *i, const char *name, struct data_file 
 
     if (!S_ISREG(atomic_load(&i->type)))
         return old != NULL ? 0 : store_hdrs_set(hdrs, "content-type", MIME_UNKNOWN);
-    if (f != NULL && (data_is_dirty(f) || mime_is_vague(old)))
+    if (f != NULL && ((data_is_dirty(f) && !is_same) || mime_is_vague(old)))
         n = data_read(f, 0, head, sizeof(head));
     if (n == -ESTALE) /* the version below is gone: the commit will meet the one that is there */
         n = 0;
@@ -148,7 +149,7 @@ int commit_headers(struct vfs *v, struct inode *i, const char *key, const char *
     if (r == 0)
         moved_touch(ret);
     if (r == 0 && !edits_type_is_set(ret))
-        r = set_content_type(i, name, f, ret);
+        r = set_content_type(i, name, f, relocate_is_same(i), ret);
     data_file_unref(f);
     return r;
 }
@@ -240,6 +241,7 @@ static int commit_tries(struct vfs *v, struct inode *i, const char *key, const c
         if (r == 0) {
             const struct upload_req req = {
                 .key = key,
+                .src_key = relocate_source(i),
                 .file = i->data,
                 .hdrs = &hdrs,
                 .other_etag = way->is_link,

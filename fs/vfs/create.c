@@ -98,13 +98,27 @@ static void drop_inode(struct vfs *v, struct inode *i)
     lock_drop(&v->tree);
 }
 
+/* What was renamed away from a name that is to be made in the bucket, with no lock but names (read) held. */
+static int send_holder(struct vfs *v, const struct inode *dir, const char *name, bool has_names)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, dir, name, key);
+    lock_drop(&v->tree);
+    return r == 0 ? outbox_send_holder(v, key, has_names) : r;
+}
+
 static int create_in(struct vfs *v, const struct vfs_ctx *x, struct inode *dir, const char *name,
                      mode_t mode, int flags, struct vfs_entry *ret, uint64_t *ret_fh)
 {
     struct handle *h = NULL;
     struct inode *i = NULL;
-    int r = add_inode(v, x, dir, name, (mode & 07777) | S_IFREG, &i);
+    int r = v->conf.excl == VFS_EXCL_STRICT && (flags & O_EXCL) != 0 ? send_holder(v, dir, name, false) : 0;
 
+    if (r == 0)
+        r = add_inode(v, x, dir, name, (mode & 07777) | S_IFREG, &i);
     if (r < 0)
         return r;
     inode_io_take(v, i);
@@ -238,6 +252,8 @@ static int make(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const
         return r;
     r = enforce_name(v, dir, NULL);
     pthread_rwlock_rdlock(&v->names);
+    if (r == 0 && (S_ISDIR(mode) || !may_wait(v)))
+        r = send_holder(v, dir, name, true);
     if (r == 0 && S_ISDIR(mode))
         r = clear_name(v, dir, name);
     if (r == 0)

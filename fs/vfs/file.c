@@ -202,8 +202,10 @@ static int commit_handle(struct vfs *v, struct handle *h, bool is_fsync)
     bool is_local = v->conf.commit == VFS_COMMIT_LOCAL ||
                     (v->conf.commit == VFS_COMMIT_FSYNC && !is_fsync);
     uint64_t room = is_local ? outroom_take(v, h->inode) : 0;
-    int r;
+    int r = is_local ? 0 : outbox_unblock(v, h->inode);
 
+    if (r < 0)
+        return r;
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, h->inode);
     r = is_local ? outbox_commit(v, h->inode) : commit_inode(v, h->inode);

@@ -203,6 +203,7 @@ struct vfs {
         struct reading reading;
         struct map removals; /* removal.h */
         struct removal *removal_first, *removal_last;
+        size_t n_held; /* removals that wait for a file's new name (relocate.h) */
     } locked;
     struct cond far_over; /* n_far is 0 */
     struct cond writeback_due;

@@ -278,6 +278,20 @@ static int link_once(struct vfs *v, struct linking *l, bool is_again, struct vfs
     return r;
 }
 
+/* REL-3 */
+static int send_holders(struct vfs *v, const struct linking *l)
+{
+    char to[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, l->dir, l->name, to);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = outbox_unblock(v, l->i);
+    return r == 0 ? outbox_send_holder(v, to, false) : r;
+}
+
 int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir_node,
              const char *name, struct vfs_entry *ret)
 {
@@ -297,6 +311,8 @@ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir
     if (r == 0)
         r = enforce_name(v, l.dir, NULL);
     fold_end(v);
+    if (r == 0)
+        r = send_holders(v, &l);
     if (r == 0)
         r = link_once(v, &l, false, ret);
     for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)

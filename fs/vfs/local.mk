@@ -5,6 +5,7 @@ libvfs_a_SOURCES = %D%/asking.c %D%/attr.c %D%/commit.c %D%/create.c %D%/file.c 
 	%D%/proc.c %D%/readdir.c %D%/remove.c %D%/rename.c %D%/rename.h %D%/rename_dir.c %D%/subdirs.c %D%/validate.h %D%/vfs.c \
 	include/vfs/vfs.h
 libvfs_a_SOURCES += %D%/again.c
+libvfs_a_SOURCES += %D%/relocate.c %D%/relocate.h
 libvfs_a_SOURCES += %D%/aside.c %D%/aside.h
 libvfs_a_SOURCES += %D%/ahead.c
 libvfs_a_SOURCES += %D%/ahead.h

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking locks and giving them up (protocol 6, LOCKS-1..4 in locks.h). */
 #include "locks.h"
+#include "outbox.h"
 
 #include <errno.h>
 #include <string.h>
@@ -262,8 +263,10 @@ int lock_settle(struct lockfile *lf)
 
 static int commit_now(struct vfs *v, struct inode *i)
 {
-    int r;
+    int r = outbox_unblock(v, i);
 
+    if (r < 0)
+        return r;
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     r = commit_inode(v, i);

@@ -5,6 +5,7 @@
 #include "idle.h"
 #include "keep.h"
 #include "outbox.h"
+#include "relocate.h"
 #include "removal.h"
 #include "stored.h"
 
@@ -36,8 +37,10 @@ int outgoing_set_doubts(struct outgoing *o, const struct outrec *rec)
 
 void outgoing_free(struct outgoing *o)
 {
-    if (o != NULL)
-        free(o->doubts);
+    if (o == NULL)
+        return;
+    free(o->doubts);
+    free(o->from);
     free(o);
 }
 
@@ -64,6 +67,9 @@ static void leave_locked(struct vfs *v, struct inode *i)
     *(o->prev != NULL ? &o->prev->next : &v->locked.out_first) = o->next;
     *(o->next != NULL ? &o->next->prev : &v->locked.out_last) = o->prev;
     budget_give(&v->unsent, o->counted);
+    if (o->from != NULL)
+        removal_unhold_locked(v, o->from);
+    o->from = NULL;
     i->out = NULL;
     i->out_is_behind = false;
     idle_charge_locked(v, i);
@@ -77,7 +83,10 @@ void outbox_join_locked(struct vfs *v, struct inode *i, struct outgoing *o, uint
     if (o->order == 0)
         o->order = seq;
     o->is_tried = o->is_replayed = true;
+    o->same_change = o->is_same && i->data != NULL ? data_change(i->data) : UINT64_MAX;
     join_locked(v, i, o);
+    if (o->from != NULL)
+        removal_hold_locked(v, o->from, i);
 }
 
 /* One more mark that may be in the bucket, the oldest forgotten first: what comes to light after
@@ -101,9 +110,30 @@ static void add_doubts(struct outrec *r, const struct outgoing *o)
         add_doubt(r, o->mark);
 }
 
+/* What it is renamed from stands in the entry, too. Back to that: then its PUT goes over it. */
+static void fill_from_locked(const struct inode *i, const struct outbox_place *to, struct outrec *r)
+{
+    const struct removal *m = to != NULL && to->from != NULL ? to->from : i->out != NULL ? i->out->from : NULL;
+
+    if (m == NULL)
+        return;
+    if (strcmp(m->key, r->key) == 0) {
+        r->etag = m->etag;
+        r->obj_size = m->obj_size;
+        r->is_trunc = r->is_replacing = true;
+        return;
+    }
+    memcpy(r->from.key, m->key, strlen(m->key) + 1);
+    memcpy(r->from.ctime, m->ctime, sizeof(m->ctime));
+    r->from.etag = m->etag;
+    r->from.obj_size = m->obj_size;
+    r->from.is_same = to != NULL && to->from != NULL ? true : relocate_is_same(i);
+}
+
 static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place *to,
                        struct outrec *r)
 {
+    const bool is_from = to != NULL && to->from != NULL, keeps_hdrs = i->out != NULL && i->out->keeps_hdrs;
     char key[VFS_KEY_MAX + 2];
     int x = to != NULL ? str_copy(key, sizeof(key), to->key) : inode_key_locked(v, i, NULL, key);
 
@@ -113,7 +143,9 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
     r->etag = to != NULL ? to->etag : i->etag;
     r->obj_size = inode_is_dir(i) ? 0 : to != NULL ? to->obj_size : i->obj_size; /* a marker's bytes are nobody's */
     r->obj_mtime_ns = to != NULL ? 0 : i->obj_mtime_ns;
-    r->is_new = i->is_new;
+    if (to != NULL && to->ctime_ns != 0)
+        r->attr.ctime_ns = to->ctime_ns;
+    r->is_new = i->is_new || is_from;
     r->is_excl = to != NULL ? to->is_excl : i->is_excl;
     r->is_trunc = to != NULL ? to->is_trunc : i->is_trunc;
     r->is_replacing = to != NULL ? to->is_replacing : i->is_replacing;
@@ -124,7 +156,8 @@ static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place
     r->tail_is_mixed = i->tail.is_mixed;
     r->tail_off = i->tail.off;
     r->tail_end = i->tail.end;
-    if (x == 0 && to == NULL && store_etag_is_set(&i->etag) && !i->is_replacing)
+    fill_from_locked(i, to, r);
+    if (x == 0 && (is_from || keeps_hdrs || (to == NULL && store_etag_is_set(&i->etag) && !i->is_replacing)))
         x = store_hdrs_copy(&r->hdrs, &i->hdrs);
     return x == 0 ? store_hdrs_copy(&r->edits, &i->edits) : x;
 }
@@ -155,6 +188,26 @@ static void took_over_locked(struct inode *i, struct outbox_place *to, const str
     i->etag = r->etag;
     i->obj_size = r->obj_size;
     i->is_trunc = i->is_replacing = i->is_over_removed = true;
+}
+
+/* The entry stands: what it is renamed from is held, or, if it is back there, not any more. */
+static void hold_from_locked(struct vfs *v, struct inode *i, struct outgoing *o, struct outbox_place *to,
+                             const struct outrec *r)
+{
+    if (to == NULL)
+        return;
+    if (to->from != NULL) {
+        o->from = to->from;
+        o->keeps_hdrs = true;
+        o->same_change = data_change(i->data);
+        removal_hold_locked(v, o->from, i);
+    } else if (o->from != NULL && strcmp(o->from->key, r->key) == 0) {
+        to->etag = r->etag;
+        to->obj_size = r->obj_size;
+        to->is_trunc = to->is_replacing = true;
+        removal_unhold_locked(v, o->from);
+        o->from = NULL;
+    }
 }
 
 /* The inode as it is now, or as it will be at that place, becomes its entry. */
@@ -209,6 +262,7 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     lock_take(&v->tree);
     if (over != NULL)
         took_over_locked(i, to, &rec);
+    hold_from_locked(v, i, o, to, &rec);
     o->seq = seq;
     if (o->order == 0)
         o->order = seq;
@@ -349,7 +403,10 @@ int outbox_forget(struct vfs *v, struct inode *i)
 
     if (i->out == NULL)
         return 0;
-    r = journal_drop(v->conf.journal, i->out->seq);
+    if (i->out->from != NULL)
+        r = removal_begin(v, &i->out->from, i->out->seq);
+    else
+        r = journal_drop(v->conf.journal, i->out->seq);
     if (r == 0)
         outbox_leave(v, i);
     return r;
@@ -394,7 +451,8 @@ void outbox_replaced(struct vfs *v, struct inode *over)
 
 int outbox_move(struct vfs *v, struct inode *i, struct outbox_place *to)
 {
-    bool is_needed = i->out != NULL || (to->over != NULL && to->over->out != NULL), is_half;
+    bool is_needed = i->out != NULL || to->from != NULL || (to->over != NULL && to->over->out != NULL),
+         is_half;
     int r;
 
     if (!is_needed)

@@ -33,6 +33,10 @@ struct outgoing {
     uint32_t attr_ages; /* STO-4 */
     bool is_done;     /* the bucket has it, and the journal would not drop it: tried again */
     bool is_tried;    /* the mark may be in the bucket */
+    struct removal *from; /* held (relocate.h), or NULL; changes under both, io and v->tree */
+    uint64_t same_change; /* data_change() of the bytes that were moved */
+    bool is_same;         /* replayed: they are */
+    bool keeps_hdrs;      /* new under its name, but its headers are those of an object */
     bool is_replayed; /* and the bytes that it went with may be others: merged onto a newer version
                        */
 };
@@ -45,6 +49,8 @@ struct outbox_place {
     bool is_trunc, is_excl, is_replacing;
     bool is_over_removed; /* outbox_move() says so */
     const struct inode *over; /* whose place it takes, or NULL */
+    struct removal *from; /* it is stored: what goes when the bucket has it here (relocate.h). Held then */
+    int64_t ctime_ns;     /* of the rename; 0: as it is */
 };
 
 /* --- with names (read) and i->io held --- */
@@ -74,7 +80,8 @@ bool outbox_is_replayed(const struct inode *i);
 bool outbox_waits(const struct inode *i);
 /* The bucket has it. */
 void outbox_sent(struct vfs *v, struct inode *i);
-/* It is not to be sent: its entry is gone for good when this returns 0. */
+/* It is not to be sent: its entry is gone for good when this returns 0; in its place is the removal of what it was renamed
+ * from (REL-2). */
 int outbox_forget(struct vfs *v, struct inode *i);
 /* Another file stands under its name: as forget, but what can't be dropped now is tried again. NULL
  * is fine. */
@@ -113,6 +120,10 @@ size_t outbox_run(struct vfs *v); /* sends what is due, each once; how many went
 /* Tries those whose close returned before that number of the journal, but what a writer has open again. 0: all of them went; the
  * first -errno. has_names: the caller has names, also for writing. */
 int outbox_send_older(struct vfs *v, uint64_t before, bool has_names);
+/* REL-3: what was renamed away from this key, or from any that begins so, is sent. 0, also where there is none; -errno. */
+_must_check_ int outbox_unblock(struct vfs *v, struct inode *i); /* from its own key */
+_must_check_ int outbox_send_holder(struct vfs *v, const char *key, bool has_names);
+_must_check_ int outbox_send_holders_below(struct vfs *v, const char *prefix, bool has_names);
 /* The directories, links and nodes in this directory that were made before the call and wait. 0; the first -errno. */
 int outbox_send_names(struct vfs *v, const struct inode *dir);
 void outbox_wake(struct vfs *v);  /* what waited for its writer may go */

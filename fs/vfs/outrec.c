@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 4 /* of what older ones can't say: headers; */
+#define REC_VERSION 5 /* of what older ones can't say: of a rename; */
+#define REC_WITHOUT_FROM 4 /* headers; */
 #define REC_WITHOUT_HDRS 3 /* a device number; of a directory */
 #define REC_WITHOUT_RDEV 2
 #define REC_WITHOUT_ORDER 1
@@ -92,8 +93,10 @@ bool outrec_holds(const struct store_hdrs *hdrs)
 /* The oldest that can say it all: an older s3efs can read that, too. */
 static char version_of(const struct outrec *r)
 {
-    if (r->hdrs.n > 0 && outrec_holds(&r->hdrs)) /* else the bucket has them */
+    if (r->from.key[0] != '\0')
         return REC_VERSION;
+    if (r->hdrs.n > 0 && outrec_holds(&r->hdrs)) /* else the bucket has them */
+        return REC_WITHOUT_FROM;
     return r->attr.rdev != 0 || S_ISDIR(r->attr.mode) ? REC_WITHOUT_HDRS : REC_WITHOUT_RDEV;
 }
 
@@ -127,8 +130,15 @@ int outrec_encode(const struct outrec *r, struct buf *out)
     put_u64(out, r->order);
     if (version >= REC_WITHOUT_HDRS)
         put_u64(out, r->attr.rdev);
-    if (version >= REC_VERSION)
+    if (version >= REC_WITHOUT_FROM)
         put_hdrs(out, &r->hdrs);
+    if (version >= REC_VERSION) {
+        put_str(out, r->from.key);
+        put_str(out, r->from.etag.s);
+        put_u64(out, r->from.obj_size);
+        put_str(out, r->from.ctime);
+        put_u64(out, r->from.is_same);
+    }
     return buf_failed(out) ? err_set(out->error, "%s: too much to journal", r->key) : 0;
 }
 
@@ -256,6 +266,21 @@ static int get_extents(struct cursor *c, struct outrec *r)
     return 0;
 }
 
+/* A file, all of whose bytes are here, and another key. */
+static void get_from(struct cursor *c, struct outrec *r)
+{
+    size_t n;
+
+    get_str(c, r->from.key, sizeof(r->from.key), false);
+    get_str(c, r->from.etag.s, sizeof(r->from.etag.s), true);
+    r->from.obj_size = get_u64(c);
+    get_str(c, r->from.ctime, sizeof(r->from.ctime), true);
+    r->from.is_same = get_u64(c) != 0;
+    n = strlen(r->from.key);
+    c->is_bad |= n == 0 || (n > 0 && r->from.key[n - 1] == '/') || r->from.etag.s[0] == '\0';
+    c->is_bad |= !S_ISREG(r->attr.mode) || !r->is_new || r->bytes.base_valid > 0 || strcmp(r->from.key, r->key) == 0;
+}
+
 static void check(struct cursor *c, const struct outrec *r)
 {
     size_t n = strlen(r->key);
@@ -299,8 +324,10 @@ static int decode(struct cursor *c, struct outrec *r, unsigned version)
         r->order = get_u64(c);
     if (version >= REC_WITHOUT_HDRS)
         r->attr.rdev = get_u64(c);
-    if (e == 0 && version >= REC_VERSION)
+    if (e == 0 && version >= REC_WITHOUT_FROM)
         e = get_hdrs(c, &r->hdrs);
+    if (e == 0 && version >= REC_VERSION)
+        get_from(c, r);
     check(c, r);
     return e;
 }

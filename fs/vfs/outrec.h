@@ -38,6 +38,13 @@ struct outrec {
     char mark[UPLOAD_MARK_SIZE];                  /* of its commit */
     char doubts[OUTREC_DOUBTS][UPLOAD_MARK_SIZE]; /* of earlier ones that may have taken effect */
     unsigned n_doubts;
+    struct {
+        char key[VFS_KEY_MAX + 1]; /* "": none */
+        struct store_etag etag;    /* set, if there is one */
+        uint64_t obj_size;
+        char ctime[32]; /* its header */
+        bool is_same;   /* the bytes are those that it has */
+    } from; /* the object that it is a rename of, to be removed when the bucket has it (relocate.h) */
     uint64_t order; /* the number of the first entry since the bucket had the file; 0: this one */
 };
 

@@ -40,7 +40,7 @@ bool removal_stands_locked(struct vfs *v, const char *key)
     return removal_find_locked(v, key) != NULL;
 }
 
-static struct removal *new_removal(const struct removerec *rec)
+struct removal *removal_new(const struct removerec *rec)
 {
     size_t n = strlen(rec->key) + 1;
     struct removal *m = calloc(1, sizeof(*m) + n);
@@ -51,6 +51,8 @@ static struct removal *new_removal(const struct removerec *rec)
     m->etag = rec->etag;
     memcpy(m->id, rec->id, sizeof(m->id));
     m->obj_size = rec->obj_size;
+    m->is_moved = rec->is_moved;
+    memcpy(m->ctime, rec->ctime, sizeof(m->ctime));
     m->made_ns = clock_boot_ns();
     m->counted = sizeof(*m) + n + JOURNAL_ENTRY;
     return m;
@@ -89,13 +91,15 @@ int removal_make(struct vfs *v, struct inode *i, const char *key, struct removal
     struct removerec rec = {0};
     struct removal *m;
     uint64_t replaces;
+    bool is_moved;
     int r;
 
     lock_take(&v->tree);
     r = fill_locked(v, i, key, &rec);
-    replaces = i->out != NULL ? i->out->seq : 0;
+    is_moved = i->out != NULL && i->out->from != NULL; /* that one's removal takes its entry's place */
+    replaces = i->out != NULL && !is_moved ? i->out->seq : 0;
     lock_drop(&v->tree);
-    m = r == 0 ? new_removal(&rec) : NULL;
+    m = r == 0 ? removal_new(&rec) : NULL;
     if (m == NULL)
         return REMOVAL_NOT;
     if (!budget_try(&v->unsent, m->counted, UINT64_MAX)) {
@@ -113,6 +117,12 @@ int removal_make(struct vfs *v, struct inode *i, const char *key, struct removal
         return REMOVAL_NOT;
     }
     crash_point("removal.journaled");
+    if (is_moved && outbox_forget(v, i) < 0) {
+        (void)removal_drop(v, m);
+        budget_give(&v->unsent, m->counted);
+        free(m);
+        return REMOVAL_NOT;
+    }
     if (i->out != NULL)
         outbox_leave(v, i); /* its entry went in the same step */
     *ret = m;
@@ -132,7 +142,7 @@ void removal_join_locked(struct vfs *v, struct removal *m)
 {
     struct removal *after = v->locked.removal_last; /* but the journal may have told another thread earlier */
 
-    if (!m->is_tried)
+    if (!m->is_tried && !m->is_moved) /* which goes alone */
         m->retry_ns = begins_ns(v);
     while (after != NULL && after->seq > m->seq)
         after = after->prev;
@@ -193,7 +203,7 @@ int removal_replay(struct vfs *v, uint64_t seq, const void *text, size_t len)
         r = err_set(-EINVAL, "%s is not of this mount", rec.key);
     if (r < 0)
         return r;
-    m = new_removal(&rec);
+    m = removal_new(&rec);
     if (m == NULL)
         return -ENOMEM;
     m->seq = seq;
@@ -201,6 +211,59 @@ int removal_replay(struct vfs *v, uint64_t seq, const void *text, size_t len)
     budget_add(&v->unsent, m->counted);
     lock_take(&v->tree);
     removal_join_locked(v, m);
+    lock_drop(&v->tree);
+    return 0;
+}
+
+/* --- held --- */
+
+void removal_hold_locked(struct vfs *v, struct removal *m, struct inode *holder)
+{
+    m->holder = holder;
+    budget_add(&v->unsent, m->counted);
+    map_insert(&v->locked.removals, &m->by_key, hash_of(m->key));
+    v->locked.n_held++;
+}
+
+static void let_go_locked(struct vfs *v, struct removal *m)
+{
+    map_remove(&v->locked.removals, &m->by_key);
+    v->locked.n_held--;
+    m->holder = NULL;
+}
+
+void removal_unhold_locked(struct vfs *v, struct removal *m)
+{
+    let_go_locked(v, m);
+    budget_give(&v->unsent, m->counted);
+    free(m);
+    cond_broadcast(&v->removal_over);
+}
+
+int removal_begin(struct vfs *v, struct removal **held, uint64_t replaces)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT(REMOVEREC_MAX);
+    struct removal *m = *held;
+    struct removerec rec = {.etag = m->etag, .obj_size = m->obj_size, .is_moved = true};
+    int r = str_copy(rec.key, sizeof(rec.key), m->key);
+    uint64_t seq = 0;
+
+    memcpy(rec.id, m->id, sizeof(rec.id));
+    memcpy(rec.ctime, m->ctime, sizeof(rec.ctime));
+    if (r == 0)
+        r = removerec_encode(&rec, &text);
+    if (r == 0)
+        r = journal_put(v->conf.journal, text.data, text.len, NULL, 0, replaces, &seq);
+    if (r < 0)
+        return r;
+    crash_point("removal.begun");
+    lock_take(&v->tree);
+    let_go_locked(v, m);
+    *held = NULL;
+    m->seq = seq;
+    m->made_ns = clock_boot_ns();
+    removal_join_locked(v, m);
+    cond_broadcast(&v->removal_over);
     lock_drop(&v->tree);
     return 0;
 }
@@ -270,7 +333,7 @@ struct removal *removal_lend_locked(struct vfs *v, const char *key)
 {
     struct removal *m = removal_find_locked(v, key);
 
-    if (m == NULL || m->is_busy || m->is_tried)
+    if (m == NULL || m->is_busy || m->is_tried || m->holder != NULL)
         return NULL;
     m->is_busy = true;
     return m;
@@ -311,7 +374,7 @@ struct removal *removal_give_back(struct vfs *v, struct inode *i)
     lock_take(&v->tree);
     is = fill_again_locked(v, i, &rec);
     lock_drop(&v->tree);
-    if (is && (m = new_removal(&rec)) == NULL)
+    if (is && (m = removal_new(&rec)) == NULL)
         log_error("removal.lost", "key=%s cause=\"no memory\" effect=\"it stays\"", LOG_Q(rec.key));
     if (m == NULL)
         return NULL;
@@ -357,7 +420,7 @@ void removal_replayed_over(struct vfs *v, const char *key, const struct store_et
 
     lock_take(&v->tree);
     m = removal_find_locked(v, key);
-    if (m != NULL && store_etag_equal(&m->etag, etag))
+    if (m != NULL && m->holder == NULL && store_etag_equal(&m->etag, etag))
         m->is_busy = true;
     else
         m = NULL;

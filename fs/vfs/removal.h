@@ -41,6 +41,9 @@ struct removal { /* all of it under v->tree, but what is_busy gives to one threa
     uint64_t obj_size;
     struct store_etag etag;
     char id[33];
+    bool is_moved;        /* as in removerec.h */
+    char ctime[32];
+    struct inode *holder; /* it is held (relocate.h): not in the queue, and without an entry of its own */
     char key[];
 };
 
@@ -54,6 +57,12 @@ enum removal_outcome {
  * removed. 0 and *ret, for removal_join_locked() together with the name's end here; REMOVAL_NOT. */
 int removal_make(struct vfs *v, struct inode *i, const char *key, struct removal **ret);
 void removal_join_locked(struct vfs *v, struct removal *m);
+/* --- of a stored file that is renamed (relocate.h): it is held by that file's entry --- */
+struct removal *removal_new(const struct removerec *rec); /* calloc'd; NULL: no memory */
+void removal_hold_locked(struct vfs *v, struct removal *m, struct inode *holder);
+void removal_unhold_locked(struct vfs *v, struct removal *m); /* freed: the name is not removed */
+/* It gets the entry's place in the journal, and waits as any other: *m is NULL then, and 0. -errno: it is held on. */
+_must_check_ int removal_begin(struct vfs *v, struct removal **m, uint64_t replaces);
 /* Does a removal of this key wait? */
 bool removal_stands_locked(struct vfs *v, const char *key);
 /* The bucket's names of a directory, sorted: without those whose removal waits. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See removerec.h. "S3ER", the version, the object's size in 8 bytes, little endian, then the ETag,
- * the id and the key, each with a NUL behind it. */
+ * the id and the key, each with a NUL behind it; of a file that was moved, the ctime before the key. */
 #include "removerec.h"
 
 #include <endian.h>
@@ -12,6 +12,7 @@
 #define MAGIC "S3ER"
 #define MAGIC_LEN (sizeof(MAGIC) - 1)
 #define REC_VERSION 1
+#define REC_MOVED 2
 #define HEAD_LEN (MAGIC_LEN + 1 + 8)
 
 bool removerec_is(const void *data, size_t len)
@@ -24,10 +25,12 @@ int removerec_encode(const struct removerec *r, struct buf *out)
     uint64_t size = htole64(r->obj_size);
 
     buf_add(out, MAGIC, MAGIC_LEN);
-    buf_addc(out, REC_VERSION);
+    buf_addc(out, r->is_moved ? REC_MOVED : REC_VERSION);
     buf_add(out, &size, sizeof(size));
     buf_add(out, r->etag.s, strlen(r->etag.s) + 1);
     buf_add(out, r->id, strlen(r->id) + 1);
+    if (r->is_moved)
+        buf_add(out, r->ctime, strlen(r->ctime) + 1);
     buf_add(out, r->key, strlen(r->key) + 1);
     return buf_failed(out) ? err_set(out->error, "%s: no memory for the journal", r->key) : 0;
 }
@@ -65,14 +68,16 @@ int removerec_decode(const void *data, size_t len, struct removerec *ret)
     *ret = (struct removerec){0};
     if (!removerec_is(data, len) || len < HEAD_LEN)
         return err_set(-EBADMSG, "not a journal entry of a removal");
-    if (p[MAGIC_LEN] != REC_VERSION)
+    if (p[MAGIC_LEN] != REC_VERSION && p[MAGIC_LEN] != REC_MOVED)
         return err_set(-EBADMSG, "a journal entry of version %d: another s3efs wrote it",
                        p[MAGIC_LEN]);
     memcpy(&size, p + MAGIC_LEN + 1, sizeof(size));
     ret->obj_size = le64toh(size);
+    ret->is_moved = p[MAGIC_LEN] == REC_MOVED;
     p += HEAD_LEN;
     is_ok = take(&p, end, ret->etag.s, sizeof(ret->etag.s), true) &&
             take(&p, end, ret->id, sizeof(ret->id), true) &&
+            (!ret->is_moved || take(&p, end, ret->ctime, sizeof(ret->ctime), true)) &&
             take(&p, end, ret->key, sizeof(ret->key), false) && p == end && is_whole(ret);
     if (is_ok)
         return 0;

@@ -20,6 +20,8 @@ struct removerec {
     struct store_etag etag;    /* the version that was removed; set */
     char id[33];               /* of its file; "": not known */
     uint64_t obj_size;
+    bool is_moved;  /* the file stands under another name (relocate.h): gone is what carries this ctime, */
+    char ctime[32]; /* as its header has it; "": none */
 };
 
 bool removerec_is(const void *data, size_t len); /* a record of this kind, whole or not? */

@@ -33,6 +33,12 @@ static int look(struct vfs *v, const struct removal *m)
         if (strcmp(a.id, m->id) != 0)
             r = REMOVAL_BACK;
     }
+    if (r == 0 && m->is_moved) { /* REL-4 */
+        const char *ctime = store_hdrs_get(&there.hdrs, STORE_USER_META "s3efs-ctime");
+
+        if (strcmp(ctime != NULL ? ctime : "", m->ctime) != 0)
+            r = REMOVAL_BACK;
+    }
     store_obj_done(&there);
     return r == STORE_NOT_FOUND || r == REMOVAL_BACK ? r : err_fold(r);
 }
@@ -40,7 +46,7 @@ static int look(struct vfs *v, const struct removal *m)
 /* REM-5: does the ETag alone not say enough? All empty files share one, and the same bytes may be another's by now. */
 static bool is_doubtful(const struct vfs *v, const struct removal *m)
 {
-    return m->is_tried || !v->conf.caps.delete_match || m->obj_size == 0 ||
+    return m->is_tried || m->is_moved || !v->conf.caps.delete_match || m->obj_size == 0 ||
            clock_boot_ns() - m->made_ns > SOON_NS;
 }
 
@@ -225,13 +231,17 @@ static void begin_locked(struct turn *t, struct removal *m)
 int removal_settle(struct vfs *v, const char *key)
 {
     struct removal *m;
+    bool is_held;
 
     lock_take(&v->tree);
     while ((m = removal_find_locked(v, key)) != NULL && m->is_busy)
         cond_wait(&v->removal_over, &v->tree);
     if (m != NULL)
-        m->is_busy = true;
+        m->is_busy = m->holder == NULL;
+    is_held = m != NULL && m->holder != NULL;
     lock_drop(&v->tree);
+    if (is_held) /* REL-3 */
+        return err_set(-EAGAIN, "%s was renamed, and is not in the bucket under its new name yet", key);
     return m != NULL ? try_one(v, m) : 0;
 }
 
@@ -280,11 +290,14 @@ static void hurry_below(struct vfs *v, const char *prefix, uint64_t last)
 
 int removal_settle_below(struct vfs *v, const char *prefix, bool has_names)
 {
-    const uint64_t last = removal_newest_below(v, prefix);
     struct turn t;
+    uint64_t last;
     bool any;
-    int r;
+    int r = outbox_send_holders_below(v, prefix, has_names);
 
+    if (r < 0)
+        return r;
+    last = removal_newest_below(v, prefix);
     if (last == 0)
         return 0;
     r = outbox_send_older(v, last, has_names); /* REM-4 */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Renames. A file that is not in the bucket yet only changes its name here: its one PUT goes under
- * the new one. Any other: an intent, the bytes under the new key under a condition (also such that
- * were written and not sent yet: they go up once), then the old key goes as the version that was
- * copied (RENAME-1..3 in rename.h).
+ * the new one; so it does of a stored one whose rename the journal takes (relocate.h). Any other: an
+ * intent, the bytes under the new key under a condition (also such that were written and not sent
+ * yet: they go up once), then the old key goes as the version that was copied (RENAME-1..3 in rename.h).
  *
  * Five requests: the intent, a HEAD of the source, PUT, DELETE, the intent's DELETE; and the
  * session at the first rename in a while. The HEAD, made under the claim, is what makes one of two
@@ -26,6 +26,7 @@
 #include "absent.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "fold.h"
@@ -33,6 +34,7 @@
 #include "link.h"
 #include "makedir.h"
 #include "outbox.h"
+#include "relocate.h"
 #include "removal.h"
 #include "rename.h"
 
@@ -136,10 +138,10 @@ static void move_name_locked(struct vfs *v, const struct rename_names *n, struct
     inode_touch_locked(n->new_dir);
 }
 
-/* Not in the bucket yet: only the name here moves; its commit replaces what stands under the new
- * name now, which may be newer than what was known of it. */
+/* Not in the bucket yet, or (from) as good as that: only the name here moves; its commit replaces what stands under the
+ * new name now, which may be newer than what was known of it. */
 static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i,
-                    struct inode *over, const char *to, unsigned flags)
+                    struct inode *over, const char *to, struct removal *from, unsigned flags)
 {
     struct store_obj there = {0};
     struct outbox_place place;
@@ -160,7 +162,9 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
                                   .is_trunc = true, /* all of what stands there, then too */
                                   .is_replacing = r == 0,
                                   .is_excl = (flags & RENAME_NOREPLACE) != 0, /* not the old name */
-                                  .over = over};
+                                  .over = over,
+                                  .from = from,
+                                  .ctime_ns = clock_wall_ns()};
     store_obj_done(&there);
     r = outbox_move(v, i, &place);
     if (r < 0)
@@ -172,13 +176,44 @@ static int move_new(struct vfs *v, const struct rename_names *n, struct inode *i
     i->is_replacing = place.is_replacing;
     i->is_over_removed = place.is_over_removed;
     i->is_excl = place.is_excl;
+    i->is_new = true; /* there */
     commit_mark_dirty_locked(i);
     move_name_locked(v, n, i);
+    if (from != NULL) { /* as its entry says */
+        i->attr.ctime_ns = place.ctime_ns;
+        i->obj_mtime_ns = 0;
+        i->out_is_behind = false;
+    }
     fold_renamed_locked(i);
     lock_drop(&v->tree);
     outbox_replaced(v, over);
     outbox_wake(v);
     strict_end(v, i); /* that was about the old name, too */
+    return 0;
+}
+
+#define NOT_HERE 17
+_Static_assert(NOT_HERE != (int)RENAME_AGAIN && NOT_HERE != (int)RENAME_OLD, "rename_here() gives both");
+
+/* Stored, and the journal takes its rename: 0. Else the bucket is asked. */
+static int move_local(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over,
+                      const char *from, const char *to, unsigned flags)
+{
+    struct removal *m;
+    int r;
+
+    relocate_begin(v, i, from, &m);
+    if (m == NULL)
+        return -EAGAIN;
+    marker_keep(v, n->dir);
+    r = move_new(v, n, i, over, to, m, flags);
+    if (r < 0) {
+        log_warn("rename.local", "key=%s error=%d cause=%s effect=\"renamed in the bucket\"", LOG_Q(from), -r,
+                 LOG_Q(err_text()));
+        relocate_cancel(v, i, m);
+        return r;
+    }
+    cache_obj_drop(v->cache, from);
     return 0;
 }
 
@@ -298,24 +333,46 @@ static int settle_target(struct vfs *v, const struct rename_names *n, const char
     return r < 0 ? r : 0;
 }
 
-/* With names and both io locks held. */
-static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
-                       struct inode *over, unsigned flags)
+/* Whoever has the target open keeps what he sees. */
+static int keep_target(struct vfs *v, struct inode *over, bool is_unsent)
 {
-    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
-    bool over_is_link, is_unsent;
-    int r = file_keys(v, n, i, from, to);
+    int r = over != NULL ? clear_target(v, over, is_unsent) : 0;
 
-    over_is_link = over != NULL && over->attr.link_gen != 0;
-    is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !over_is_link && !i->is_sent;
-    if (r == 0 && over != NULL)
-        r = clear_target(v, over, is_unsent);
     if (r == 0 && over != NULL && over->n_open > 0 && over->data != NULL && !over->is_new)
         r = data_localise(over->data);
+    return r < 0 ? r : 0;
+}
+
+/* An unsent file, or one that the journal makes one. NOT_HERE: the bucket has to move it. */
+static int rename_here(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over, const char *from,
+                       const char *to, unsigned flags)
+{
+    const bool is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !i->is_sent;
+    int r;
+
+    if ((over != NULL && over->attr.link_gen != 0) || (i->is_new && !is_unsent))
+        return NOT_HERE;
+    if (relocate_rings(v, i, to))
+        return RENAME_AGAIN;
+    r = keep_target(v, over, true);
     if (r < 0)
         return r;
     if (is_unsent)
-        return move_new(v, n, i, over, to, flags);
+        return move_new(v, n, i, over, to, NULL, flags);
+    return move_local(v, n, i, over, from, to, flags) == 0 ? 0 : NOT_HERE;
+}
+
+static int rename_there(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over,
+                        const char *from, const char *to, unsigned flags)
+{
+    const bool over_is_link = over != NULL && over->attr.link_gen != 0;
+    int r;
+
+    if (relocate_is_held(v, from) || relocate_is_held(v, to))
+        return RENAME_AGAIN;
+    r = keep_target(v, over, false);
+    if (r < 0)
+        return r;
     fold_end(v);
     r = settle_target(v, n, to);
     if (r < 0)
@@ -335,6 +392,19 @@ static int rename_file(struct vfs *v, const struct rename_names *n, struct inode
     if (r == 0)
         outbox_replaced(v, over);
     return r;
+}
+
+/* With names and both io locks held. */
+static int rename_file(struct vfs *v, const struct rename_names *n, struct inode *i,
+                       struct inode *over, unsigned flags)
+{
+    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+    int r = file_keys(v, n, i, from, to);
+
+    if (r < 0)
+        return r;
+    r = rename_here(v, n, i, over, from, to, flags);
+    return r == NOT_HERE ? rename_there(v, n, i, over, from, to, flags) : r;
 }
 
 static bool is_below(struct vfs *v, const struct inode *dir, const struct inode *top)
@@ -451,6 +521,22 @@ static int rename_once(struct vfs *v, const struct rename_names *n, unsigned fla
     return r;
 }
 
+/* What was renamed away from these names here, and is not sent yet. */
+static int send_holders(struct vfs *v, const struct rename_names *n)
+{
+    char from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, n->dir, n->name, from);
+    if (r == 0)
+        r = inode_key_locked(v, n->new_dir, n->new_name, to);
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = outbox_send_holder(v, from, false);
+    return r == 0 ? outbox_send_holder(v, to, false) : r;
+}
+
 /* Another rename stood in the way of this one, which holds nothing now: its end is waited for. Both
  * kinds of both names: what they are may have changed. */
 static int wait_for_others(struct vfs *v, const struct rename_names *n)
@@ -483,7 +569,7 @@ static int rename_names(struct vfs *v, const struct rename_names *n, unsigned fl
         r = rename_once(v, n, flags);
         if (r != RENAME_AGAIN)
             return r;
-        r = wait_for_others(v, n);
+        r = send_holders(v, n) ?: wait_for_others(v, n);
         if (r == 0)
             r = contest_lost(NULL, n->name, &contest);
         if (r < 0)

@@ -6,6 +6,7 @@
  * bytes are committed first. */
 #include "keep.h"
 #include "makedir.h"
+#include "relocate.h"
 #include "removal.h"
 #include "rename.h"
 
@@ -328,6 +329,8 @@ static int rename_held(struct vfs *v, const struct rename_names *n, struct inode
         cl.what.target = store_etag_is_set(&over->etag) ? over->etag : store_etag_make("implied");
         lock_drop(&v->tree);
     }
+    if (relocate_is_held(v, name))
+        return RENAME_AGAIN;
     r = removal_settle(v, name);
     if (r != 0)
         return r < 0 ? r : err_set(-EEXIST, "%s is there again", name);
@@ -359,7 +362,8 @@ static int take_names_settled(struct vfs *v, const struct rename_names *n, const
             return r;
         names_take_all(v);
         if (round == ROUNDS ||
-            (removal_newest_below(v, from) == 0 && removal_newest_below(v, to) == 0))
+            (removal_newest_below(v, from) == 0 && removal_newest_below(v, to) == 0 &&
+             !relocate_holds_below(v, from) && !relocate_holds_below(v, to)))
             return 0;
         pthread_rwlock_unlock(&v->names);
     }

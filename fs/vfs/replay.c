@@ -3,6 +3,7 @@
  * returned, in the tree before the kernel asks, and goes to the senders (outbox.h). Of directories
  * that have no entry nothing is known but that they are there: a lookup asks for the rest. */
 #include "makedir.h"
+#include "relocate.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -154,7 +155,11 @@ struct outgoing *replay_marks(const struct outrec *rec)
     memcpy(o->mark, rec->mark, sizeof(o->mark));
     o->order = rec->order;
     o->attr_ages = rec->attr_ages;
-    if (outgoing_set_doubts(o, rec) < 0) {
+    o->keeps_hdrs = rec->is_new && rec->hdrs.n > 0;
+    o->is_same = rec->from.is_same;
+    if (rec->from.key[0] != '\0')
+        o->from = relocate_of_record(rec);
+    if ((rec->from.key[0] != '\0' && o->from == NULL) || outgoing_set_doubts(o, rec) < 0) {
         outgoing_free(o);
         return NULL;
     }

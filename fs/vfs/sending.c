@@ -5,6 +5,7 @@
  * changed again since its last close is not sent half: it waits for the next close. */
 #include "fold.h"
 #include "makedir.h"
+#include "relocate.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -79,6 +80,7 @@ static void give_up(struct vfs *v, struct inode *i, int r)
     m = is_there ? removal_give_back(v, i) : NULL;
     err_restore(&cause);
     is_kept = commit_give_up(v, i, r, "when it was sent after its close");
+    relocate_undo(v, i);
     if (m != NULL && removal_gave_back(v, m, is_kept) == 0)
         ; /* its entry is the removal's */
     else if (is_kept && outbox_forget(v, i) < 0)
@@ -128,7 +130,8 @@ static struct outgoing *next_locked(struct vfs *v, const struct outgoing *but, i
 
     *ret_due_ns = 0;
     for (struct outgoing *o = v->locked.out_first; o != NULL; o = o->next) {
-        if (o == but || o->is_busy || !outbox_may_send_locked(o->inode))
+        if (o == but || o->is_busy || !outbox_may_send_locked(o->inode) ||
+            relocate_blocker_locked(v, o->inode) != NULL) /* that one is in the queue, too */
             continue;
         if (fold_stands_locked(o, now)) { /* FOLD-2 */
             if (*ret_due_ns == 0 || o->fold_ns < *ret_due_ns)
@@ -166,6 +169,45 @@ static int send_dir_locked(struct vfs *v, struct inode *dir, bool has_names)
     return r;
 }
 
+static int send_locked(struct vfs *v, struct outgoing *o, bool has_names);
+
+/* With v->tree held, which it drops meanwhile. What holds the removal of that key goes, and before it what that waits
+ * for. 0: nothing holds it; -errno. */
+static int send_holder_locked(struct vfs *v, const char *key, bool has_names)
+{
+    const struct inode *last = NULL;
+    struct inode *i;
+
+    while ((i = relocate_holder_locked(v, key)) != NULL) {
+        int r;
+
+        if (i == last && !outbox_may_send_locked(i))
+            return err_set(-EBUSY, "%s was renamed, and is being written again", key);
+        if (i == last && i->out->is_done)
+            return err_set(-EIO, "%s was renamed, and the journal does not take its removal", key);
+        last = i;
+        r = send_locked(v, i->out, has_names);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The same for the key of i. */
+static int unblock_locked(struct vfs *v, struct inode *i, bool has_names)
+{
+    char key[VFS_KEY_MAX + 2];
+    int r = 0;
+
+    if (relocate_blocker_locked(v, i) == NULL)
+        return 0;
+    i->refs++;
+    if (inode_key_locked(v, i, NULL, key) == 0)
+        r = send_holder_locked(v, key, has_names);
+    inode_unref_locked(v, i);
+    return r;
+}
+
 /* With v->tree held, which it drops meanwhile. 0: it was sent; 1: it does not wait, or not for us; SEND_REFUSED: for good,
  * err_text() says why; -errno: it waits on.
  * Who has names for writing leaves telling the kernel to the next call about the file. */
@@ -179,8 +221,14 @@ static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
 
     if (inode_is_dir(i))
         return send_dir_locked(v, i, has_names);
-    o->is_busy = true;
     i->refs++;
+    r = unblock_locked(v, i, has_names);
+    if (r < 0 || i->out == NULL) {
+        inode_unref_locked(v, i);
+        return r < 0 ? r : 1;
+    }
+    r = 1;
+    i->out->is_busy = true;
     lock_drop(&v->tree);
     if (!has_names)
         pthread_rwlock_rdlock(&v->names);
@@ -233,6 +281,42 @@ int outbox_send_older(struct vfs *v, uint64_t before, bool has_names)
     }
     lock_drop(&v->tree);
     return r < 0 ? r : 0;
+}
+
+int outbox_send_holder(struct vfs *v, const char *key, bool has_names)
+{
+    int r = 0;
+
+    lock_take(&v->tree);
+    if (relocate_holder_locked(v, key) != NULL)
+        r = send_holder_locked(v, key, has_names);
+    lock_drop(&v->tree);
+    return r;
+}
+
+int outbox_unblock(struct vfs *v, struct inode *i)
+{
+    int r;
+
+    lock_take(&v->tree);
+    r = unblock_locked(v, i, false);
+    lock_drop(&v->tree);
+    return r;
+}
+
+int outbox_send_holders_below(struct vfs *v, const char *prefix, bool has_names)
+{
+    char key[VFS_KEY_MAX + 1];
+    const struct removal *m;
+    int r = 0;
+
+    lock_take(&v->tree);
+    while (r >= 0 && (m = relocate_below_locked(v, prefix)) != NULL) {
+        memcpy(key, m->key, strlen(m->key) + 1);
+        r = send_holder_locked(v, key, has_names);
+    }
+    lock_drop(&v->tree);
+    return r;
 }
 
 /* The next directory, link or node of a directory in the order that waits. */

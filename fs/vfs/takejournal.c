@@ -7,7 +7,7 @@
  * entry's mark, as one that was being sent (finish_commits), and is found in the bucket, or goes
  * again. */
 #include "keepwrite.h"
-#include "outbox.h"
+#include "relocate.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -135,6 +135,22 @@ static int take_removal(struct vfs *v, uint64_t seq, const void *text, size_t le
     return 0;
 }
 
+/* The name under which it was stored is gone, too. */
+static int drop_gone(struct vfs *v, uint64_t seq, const struct outrec *rec)
+{
+    struct removal *m;
+
+    if (rec->from.key[0] == '\0')
+        return journal_drop(v->conf.journal, seq);
+    m = relocate_of_record(rec);
+    if (m == NULL)
+        return -ENOMEM;
+    lock_take(&v->tree);
+    removal_hold_locked(v, m, NULL);
+    lock_drop(&v->tree);
+    return removal_begin(v, &m, seq);
+}
+
 static int take_entry(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
 {
     _cleanup_(outrec_done) struct outrec rec = {0};
@@ -158,7 +174,7 @@ static int take_entry(void *arg, uint64_t seq, const void *text, size_t len, boo
     }
     lock_drop(&v->tree);
     if (is_gone) /* what is in its place was journaled before that took it */
-        return journal_drop(v->conf.journal, seq);
+        return drop_gone(v, seq, &rec);
     if (i == NULL)
         return replay_one(v, seq, text, len, has_file);
     if (old != 0)

@@ -295,8 +295,10 @@ static int list_dirty(struct vfs *v, struct dirty *ret)
 
 static int drain_one(struct vfs *v, struct inode *i)
 {
-    int r;
+    int r = outbox_unblock(v, i);
 
+    if (r < 0)
+        return r;
     pthread_rwlock_rdlock(&v->names);
     inode_io_take(v, i);
     outbox_keep(v, i);
@@ -349,7 +351,6 @@ static int drain_removals(struct vfs *v, uint64_t last, int r)
 int vfs_drain(struct vfs *v)
 {
     const int64_t began_ns = clock_boot_ns();
-    const uint64_t last = removal_newest(v);
     size_t n = 1;
     int r = 0;
 
@@ -357,7 +358,7 @@ int vfs_drain(struct vfs *v)
     reread_run(v);
     while (r == 0 && n > 0)
         r = drain_once(v, began_ns, &n);
-    r = drain_removals(v, last, r);
+    r = drain_removals(v, removal_newest(v), r); /* what was sent may have left some (relocate.h) */
     lock_take(&v->tree);
     n = v->locked.out_unread;
     lock_drop(&v->tree);

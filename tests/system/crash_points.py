@@ -262,8 +262,22 @@ def renames(c):
     c.write("a", b"a" * 4000)
     c.write("b", b"b" * 3000)
     c.drain()
-    c.rename("a", "c")
-    c.rename("b", "c")
+    with open(c.path("a"), "r+b"), open(c.path("b"), "r+b"):  # being written to: not the journal's
+        c.rename("a", "c")
+        c.rename("b", "c")
+
+
+def moves(c):
+    c.start()
+    c.mkdir()
+    for name in "abc":
+        c.write(name, name.encode() * 4000)
+    c.drain()
+    c.rename("a", "d")
+    c.rename("b", "a")
+    c.rename("c", "d")
+    c.write("c", b"new")
+    c.drain()
 
 
 def make_tree(c):

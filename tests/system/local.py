@@ -200,6 +200,42 @@ def removed(rig):
     m.unmount()
 
 
+@check("an outage: mv of stored files returns, with the new names here; the next mount brings them there, each once")
+def moved(rig):
+    needs_proxy(rig)
+    rig.allow(r"event=mount\.unsent")
+    m = rig.mount(commit="local", drain_timeout=1)
+    for i in range(12):
+        write_file(m.path(f"old{i}"), f"text {i}")
+    m.drain()
+    for op in ("PUT", "DELETE"):
+        rig.proxy.rule(op=op, key="^(old|new)", action="status", status=503, code="SlowDown", count=0)
+    for i in range(12):
+        os.rename(m.path(f"old{i}"), m.path(f"new{i}"))
+    os.rename(m.path("new11"), m.path("new10"))  # of those whose PUT no sender is at
+    write_file(m.path("old5"), "again")  # where one was renamed from
+    here = sorted(["old5"] + [f"new{i}" for i in range(11)])
+    equal(sorted(n for n in os.listdir(m.dir) if n[:3] in ("old", "new")), here)
+    equal(read_file(m.path("new10")), b"text 11")
+    equal(read_file(m.path("new7")), b"text 7")
+    for i in range(12):
+        equal(stored(rig, f"old{i}"), f"text {i}".encode())
+    true(m.term() != 0, "the daemon says that nothing is unsent")
+    contains(m.log(), "key=new7")
+    mount.force_unmount(m.dir)
+    rig.proxy.clear()
+    m.remount()
+    equal(sorted(n for n in os.listdir(m.dir) if n[:3] in ("old", "new")), here)
+    m.drain()
+    equal(sorted(k for k in rig.s3.list(rig.bucket) if k[:3] in ("old", "new")), here)
+    for i in range(10):
+        equal(stored(rig, f"new{i}"), f"text {i}".encode())
+    equal(stored(rig, "new10"), b"text 11")
+    equal(stored(rig, "old5"), b"again")
+    equal(m.status()["cache"]["lost_found"], 0, "lost+found")
+    m.unmount()
+
+
 @check("s3efs drain waits; --json says that all was sent")
 def drain(rig):
     m = rig.mount(commit="local")

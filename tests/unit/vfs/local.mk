@@ -342,3 +342,7 @@ tests_unit_vfs_test_readhist_LDADD = $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_reading_SOURCES = %D%/test_reading.c %D%/onemount.h
 tests_unit_vfs_test_reading_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_reading_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_local_moved
+tests_unit_vfs_test_local_moved_SOURCES = %D%/test_local_moved.c %D%/localmount.h
+tests_unit_vfs_test_local_moved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_moved_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)

@@ -479,8 +479,13 @@ static void its_marker_goes_first(void **state)
     send_all(2);
     note_puts();
     assert_int_equal(rig_mkdir(&rig, "a", 0700), 0);
-    assert_int_equal(rig_rename(&rig, "f", "a/f", 0), 0);
+    rename_in_bucket("f", "a/f");
     assert_sent(2, "a/", "a/f");
+    note_puts();
+    assert_int_equal(rig_mkdir(&rig, "a2", 0700), 0);
+    assert_int_equal(rig_rename(&rig, "a/f", "a2/f", 0), 0);
+    send_all(3);
+    assert_sent(2, "a2/", "a2/f");
     note_puts();
     assert_int_equal(rig_mkdir(&rig, "b", 0700), 0);
     assert_int_equal(rig_link(&rig, "g", "b/g"), 0);

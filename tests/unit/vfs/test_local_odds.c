@@ -140,7 +140,7 @@ static void a_stored_file_over_an_unsent_one(void **state)
     write_text(fh, 0, "uns");
     assert_int_equal(rig_shut(&rig, fh), 0);
     memstore_set_hooks(rig.store, NULL, snapshot_once, &done);
-    assert_int_equal(rig_rename(&rig, "stored", "unsent", 0), 0);
+    rename_in_bucket("stored", "unsent");
     memstore_set_hooks(rig.store, NULL, NULL, NULL);
     assert_true(done);
     assert_int_equal(rig_crash(&rig), 0);

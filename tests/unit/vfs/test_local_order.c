@@ -15,12 +15,12 @@
 #define NAMES 12u
 #define STEPS 14u
 
-enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, SEND };
+enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, SEND, TRY, LOSE };
 static const char *const ops[] = {"end",    "put",   "append", "chmod", "rename",
-                                  "unlink", "mkdir", "rmdir",  "send"};
+                                  "unlink", "mkdir", "rmdir",  "send", "try", "lose"};
 struct step {
     enum op op;
-    char a[16], b[16]; /* put, append: b is the text; chmod: the mode */
+    char a[16], b[16]; /* put, append: b is the text; chmod: the mode. try, lose: a send of which nothing comes back */
 };
 static const char *const scenarios[] = {
     "put a A, put b B, put c C, rename a c, unlink b, send",
@@ -44,6 +44,12 @@ static const char *const scenarios[] = {
     "put a A, put b B, send, chmod a 600, rename a b, chmod b 640, put c C, rename c b, chmod b 600, send",
     "put a A, put b B, send, chmod a 600, chmod b 640, chmod a 640, put a C, send, chmod a 600",
     "put a A, send, mkdir d, rename a d/f, mkdir e, put e/g G, rename e/g a, rmdir e, send",
+    "put t 0, send, put c 0, rename t a, put t 0, lose, put a 1, rename c t, send",
+    "put a A, put b B, send, rename a t, rename b a, rename t b, chmod a 600, send",
+    "put log.1 1, put log 2, send, rename log.1 t, rename log log.1, put log 3, rename log.1 g, send, put log.1 4, send",
+    "put a A, put b B, send, rename a b, rename b a, append a C, rename a c, unlink c, send",
+    "put a A, put b B, send, put c C, rename a t, rename c a, rename b c, rename a b, send",
+    "mkdir d, put d/f F, put a A, send, rename d/f b, rename a d/f, rename d e, rename b a, send",
 };
 
 static void parse(const char *script, struct step steps[STEPS])
@@ -59,7 +65,7 @@ static void parse(const char *script, struct step steps[STEPS])
         steps[n] = (struct step){.op = END};
         assert_true(sscanf(at, "%15[a-z] %15[^, ] %15[^, ]", word, steps[n].a, steps[n].b) >= 1);
         while (strcmp(ops[op], word) != 0)
-            assert_true(++op <= SEND);
+            assert_true(++op <= LOSE);
         steps[n++].op = op;
     }
     steps[n] = (struct step){.op = END};
@@ -153,6 +159,7 @@ static struct {
     atomic_uint requests, syncs;
     unsigned at_request, at_sync; /* 0: never */
     bool after;
+    bool is_out, loses;
     atomic_bool is_dead;
 } gate;
 
@@ -177,7 +184,11 @@ static void gate_submit(struct store *s, struct store_req *req, struct store_rsp
     }
     if (is_it)
         die();
-    if (atomic_load(&gate.is_dead))
+    if (!atomic_load(&gate.is_dead) && gate.loses && store_call(gate.inner, req, rsp) < 0)
+        err_clear();
+    if (gate.loses)
+        store_rsp_done(rsp);
+    if (atomic_load(&gate.is_dead) || gate.is_out || gate.loses)
         done(arg, err_set(-EIO, "nobody is there any more"));
     else
         store_submit(gate.inner, req, rsp, done, arg);
@@ -262,6 +273,13 @@ static int run_step(const struct step *s)
         return rig_rmdir(&rig, s->a);
     case SEND:
         (void)outbox_run(rig.vfs);
+        return 0;
+    case TRY:
+    case LOSE:
+        gate.is_out = s->op == TRY;
+        gate.loses = s->op == LOSE;
+        (void)outbox_run(rig.vfs);
+        gate.is_out = gate.loses = false;
         return 0;
     case END:
         break;
@@ -357,7 +375,7 @@ static void judge(struct world w[2], const struct death *d)
     w[1] = w[0];
     settle(w, false, d);
     /* a death in the middle of a put of the journal leaves what it was about there */
-    if (d->at_sync == 0 && (d->step.op == SEND || d->step.op == END))
+    if (d->at_sync == 0 && (d->step.op == SEND || d->step.op == TRY || d->step.op == END))
         assert_int_equal(kept(), 0);
 }
 
@@ -491,7 +509,7 @@ static void make_script(unsigned *seed, char script[512])
         struct step s = {.op = END};
 
         snprintf(s.a, sizeof(s.a), "%s", name);
-        switch ((unsigned)rand_r(seed) % 14) {
+        switch ((unsigned)rand_r(seed) % 19) {
         case 0:
         case 1:
             s.op = is_there ? UNLINK : PUT;
@@ -515,6 +533,17 @@ static void make_script(unsigned *seed, char script[512])
         case 8:
             make_dir_step(seed, &w, &s);
             break;
+        case 14:
+        case 15:
+        case 16:
+            s.op = is_there && strcmp(name, to) != 0 ? RENAME : SEND;
+            break;
+        case 17:
+            s.op = TRY;
+            break;
+        case 18:
+            s.op = LOSE;
+            break;
         default:
             s.op = PUT;
             break;
@@ -526,8 +555,8 @@ static void make_script(unsigned *seed, char script[512])
         else if (s.op == CHMOD)
             snprintf(s.b, sizeof(s.b), "%o", 0600 | (unsigned)rand_r(seed) % 8);
         apply(&w, &s);
-        if (s.op == SEND)
-            say(script, "send, ");
+        if (s.op == SEND || s.op == TRY || s.op == LOSE)
+            say(script, "%s, ", ops[s.op]);
         else
             say(script, "%s %s %s, ", ops[s.op], s.a, s.b);
     }
