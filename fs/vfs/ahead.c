@@ -74,14 +74,19 @@ bool ahead_is_short(const struct ahead_walk *w)
     return w->window > 0 && !w->is_end && w->n - w->at < next;
 }
 
+static bool is_past_page(const struct ahead_walk *w, const char *name)
+{
+    return w->end[0] != '\0' && strcmp(name, w->end) > 0;
+}
+
 bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns)
 {
-    bool may = w->window >= AHEAD_LIST &&
-               (w->is_listed || w->listed_ns == 0 || now_ns - w->listed_ns >= every_ns);
+    bool may = w->window >= AHEAD_LIST && (is_past_page(w, w->last) || w->listed_ns == 0 ||
+                                           now_ns - w->listed_ns >= every_ns);
 
     if (may) {
         w->listed_ns = now_ns;
-        w->is_listed = false;
+        w->end[0] = '\0';
     }
     return may;
 }
@@ -92,10 +97,19 @@ void ahead_listed(struct ahead_walk *w, const char *end, int64_t began_ns, int64
 
     ahead_names_begin(w);
     w->is_end = false;
-    w->is_listed = end[0] != '\0' && took <= every_ns / 2 && str_copy(w->last, sizeof(w->last), end) == 0;
-    w->listed_ns = w->is_listed ? now_ns : now_ns + SLOWER * took;
+    w->listed_ns = now_ns;
+    w->end[0] = '\0';
+    /* one that ends before the walk: who lists does not know start-after */
+    if (strcmp(end, w->last) <= 0 || took > every_ns / 2 || str_copy(w->end, sizeof(w->end), end) < 0)
+        w->listed_ns += SLOWER * took;
 }
 
+const char *ahead_from(const struct ahead_walk *w, const char *name)
+{
+    return is_past_page(w, name) && !is_past_page(w, w->last) ? w->end : w->last;
+}
+
+/* What is behind the page's end the next page may confirm. */
 struct ahead_name *ahead_next(struct ahead_walk *w)
 {
     unsigned ahead = 0;
@@ -103,6 +117,8 @@ struct ahead_name *ahead_next(struct ahead_walk *w)
     for (size_t i = w->at; i < w->n && ahead < w->window; i++) {
         struct ahead_name *n = &w->v[i];
 
+        if (is_past_page(w, n->name))
+            return NULL;
         ahead += n->is_wanted;
         if (n->is_wanted && !n->is_sent) {
             n->is_sent = true;

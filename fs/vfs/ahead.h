@@ -33,9 +33,9 @@ struct ahead_walk {
     uint64_t dir;  /* its node; 0: nobody */
     uint64_t used; /* the caller's clock, at its last lookup */
     char last[VFS_NAME_MAX + 1];
+    char end[VFS_NAME_MAX + 1]; /* of the last page; "": none */
     unsigned window;   /* 0: nothing is asked ahead */
     int64_t listed_ns; /* when it was last thought of a LIST; later than now: of a slow one */
-    bool is_listed;    /* `last` is the end of a page: the next name is no page's yet */
     struct ahead_name v[AHEAD_NAMES];
     size_t n, at; /* v[at] is the first behind `last` */
     bool is_end;  /* the directory ends with them */
@@ -53,10 +53,12 @@ bool ahead_is_short(const struct ahead_walk *w);
 /* Is it time to see whether a page of a LIST costs less? At most once in every_ns, and where the last
  * page ended. */
 bool ahead_may_list(struct ahead_walk *w, int64_t now_ns, int64_t every_ns);
-/* One was taken, from then till now, which ends with that name: the walk goes on there. "", or one that took longer
- * than half of every_ns: what is known of the names behind is not so any more, and the next is not taken soon. */
+/* One was taken, from then till now, which ends with that name: up to there nothing is asked for another. "", one that
+ * ends before the walk or that took longer than half of every_ns: the next is not taken soon. */
 void ahead_listed(struct ahead_walk *w, const char *end, int64_t began_ns, int64_t now_ns, int64_t every_ns);
-/* The names behind `last`, one after the other. false: no more are taken. */
+/* Behind which name that is to be among them the names that come next are to be read: `last`, or the page's end. */
+const char *ahead_from(const struct ahead_walk *w, const char *name);
+/* The names behind that, one after the other. false: no more are taken. */
 void ahead_names_begin(struct ahead_walk *w);
 bool ahead_names_add(struct ahead_walk *w, const char *name, bool is_wanted);
 /* The next name to be asked for, or NULL. It counts as sent. */

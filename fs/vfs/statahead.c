@@ -237,15 +237,16 @@ static bool add_name(void *arg, const struct cache_list_name *n)
     return ahead_names_add(a->walk, n->name, !n->is_prefix);
 }
 
-/* What the directory's listing has behind walk->last. Where the walk begins, it was read just now.
- */
-static void take_names(struct vfs *v, const char *dir_key, struct ahead_walk *walk)
+/* What the directory's listing has behind walk->last, or behind the last page for a name that is. Where the walk begins,
+ * it was read just now. */
+static void take_names(struct vfs *v, const char *dir_key, struct ahead_walk *walk,
+                       const char *name)
 {
     int64_t now = clock_boot_ns(), since = walk->window == 0 ? now - v->conf.acdirmin_ns : 0;
     struct naming a = {.v = v, .walk = walk, .now = now};
 
     ahead_names_begin(walk);
-    if (cache_list_after(v->cache, dir_key, since > 0 ? since : 0, walk->last, add_name, &a) != 0)
+    if (cache_list_after(v->cache, dir_key, since > 0 ? since : 0, ahead_from(walk, name), add_name, &a) != 0)
         ahead_names_begin(walk);
 }
 
@@ -285,7 +286,7 @@ static bool go_on(struct vfs *v, struct inode *dir, const char *name)
         more.dir = w->dir;
         more.window = w->window;
         more.listed_ns = w->listed_ns;
-        more.is_listed = w->is_listed;
+        memcpy(more.end, w->end, sizeof(more.end));
         memcpy(more.last, w->last, sizeof(more.last));
         memcpy(was_at, w->last, sizeof(was_at));
     }
@@ -293,7 +294,7 @@ static bool go_on(struct vfs *v, struct inode *dir, const char *name)
     if (is_next && !is_short)
         return true;
     if (more.dir != 0 && r == 0) {
-        take_names(v, dir_key, &more);
+        take_names(v, dir_key, &more, name);
         is_next = is_next || ahead_step(&more, name);
     }
     lock_take(&v->tree);

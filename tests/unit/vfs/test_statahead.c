@@ -456,8 +456,8 @@ static void stat_many(void)
 }
 
 /* A directory of more names than a LIST brings before acregmin is over, known from before: *ret_lists and HEADs that
- * a walk costs. Another walks it after what its listing says is not enough any more. */
-static void walk_many(int64_t takes_ns, uint64_t *ret_lists, uint64_t *ret_heads)
+ * a walk costs after its listing was taken anew, and every other-th name was changed by others (0: none). */
+static void walk_many(memstore_hook before, int other, uint64_t *ret_lists, uint64_t *ret_heads)
 {
     static char names[MANY * 6 + 1];
     struct vfs_entry m;
@@ -471,10 +471,14 @@ static void walk_many(int64_t takes_ns, uint64_t *ret_lists, uint64_t *ret_heads
     assert_int_equal(rig_walk(&rig, "m", &m), 0);
     assert_int_equal(rig_ls(&rig, "m", names, sizeof(names)), 0);
     stat_many();
+    for (int n = 0; other > 0 && n < MANY; n += other) {
+        snprintf(key, sizeof(key), "m/g%04d", n);
+        assert_int_equal(memstore_put(store, key, "longer", 6, NULL, NULL), 0);
+    }
     clock_fake_add(40 * NS_PER_S);
-    list_takes_ns = takes_ns;
-    memstore_set_hooks(store, slow_lists, NULL, NULL);
     assert_int_equal(rig_ls(&rig, "m", names, sizeof(names)), 0);
+    clock_fake_add(5 * NS_PER_S);
+    memstore_set_hooks(store, before, NULL, NULL);
     memstore_count_reset(store);
     stat_many();
     *ret_lists = lists();
@@ -488,9 +492,53 @@ static void a_large_one_is_confirmed_by_pages(void **state)
     uint64_t n_lists, n_heads;
 
     (void)state;
-    walk_many(NS_PER_S, &n_lists, &n_heads);
+    list_takes_ns = NS_PER_S;
+    walk_many(slow_lists, 0, &n_lists, &n_heads);
     assert_int_equal(n_lists, 4);
     assert_int_equal(n_heads, 7 + 3); /* before the first page, and the name behind each */
+}
+
+/* What a page can't confirm is asked for, and is no reason for another page. */
+static void names_that_others_have_changed(void **state)
+{
+    uint64_t n_lists, n_heads;
+
+    (void)state;
+    walk_many(NULL, 10, &n_lists, &n_heads);
+    assert_int_equal(n_lists, 4);
+    assert_true(n_heads <= MANY / 10 + 7 + 3 + 3); /* of the 7 one or two were changed */
+}
+
+/* Pages that are as good as old when they come are not taken one after the other, */
+static void pages_that_take_long(void **state)
+{
+    uint64_t n_lists, n_heads;
+
+    (void)state;
+    list_takes_ns = 3 * NS_PER_S;
+    walk_many(slow_lists, 0, &n_lists, &n_heads);
+    assert_int_equal(n_lists, 1);
+    assert_true(n_heads > MANY - 1000);
+}
+
+static void forget_start(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)arg;
+    (void)s;
+    (void)result;
+    if (req->op == STORE_LIST)
+        ((struct store_req *)(uintptr_t)req)->start_after = NULL;
+}
+
+/* nor are those of a server that begins at the beginning each time. */
+static void pages_that_begin_elsewhere(void **state)
+{
+    uint64_t n_lists, n_heads;
+
+    (void)state;
+    walk_many(forget_start, 0, &n_lists, &n_heads);
+    assert_true(n_lists <= 2);
+    assert_true(n_heads > MANY - 1000);
 }
 
 static void *change_50(void *arg)
@@ -529,17 +577,6 @@ static void what_changes_meanwhile_is_newer(void **state)
     assert_int_equal(size_of(50), 6);
     assert_int_equal(size_of(60), -ENOENT);
     walk(61, FILES - 1);
-}
-
-/* Pages that are as good as old when they come are not taken one after the other. */
-static void pages_that_take_long(void **state)
-{
-    uint64_t n_lists, n_heads;
-
-    (void)state;
-    walk_many(3 * NS_PER_S, &n_lists, &n_heads);
-    assert_int_equal(n_lists, 1);
-    assert_true(n_heads > MANY - 1000);
 }
 
 static void a_list_must_pay(void **state)
@@ -689,7 +726,9 @@ int main(void)
         P(seen_to_be_gone),
         P(a_list_instead_of_many_heads),
         P(a_large_one_is_confirmed_by_pages),
+        P(names_that_others_have_changed),
         P(pages_that_take_long),
+        P(pages_that_begin_elsewhere),
         P(what_changes_meanwhile_is_newer),
         P(a_list_must_pay),
         P(a_list_that_fails),
