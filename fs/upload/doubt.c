@@ -101,6 +101,16 @@ enum doubt_outcome doubt_find(struct job *j, const struct marks *there)
     return found;
 }
 
+bool doubt_has(struct job *j, const char *mark)
+{
+    bool has = false;
+    lock_take(&j->u->lock);
+    for (struct doubt *x = j->u->locked.doubts; x && !has; x = x->next)
+        has = strcmp(x->key, j->req->key) == 0 && strcmp(x->mark, mark) == 0;
+    lock_drop(&j->u->lock);
+    return has;
+}
+
 void doubt_clear(struct upload *u, const char *key)
 {
     lock_take(&u->lock);

@@ -115,6 +115,7 @@ enum doubt_outcome {
     DOUBT_OTHER, /* the same, with other bytes */
 };
 enum doubt_outcome doubt_find(struct job *j, const struct marks *there);
+bool doubt_has(struct job *j, const char *mark); /* is it that of a try of ours? */
 void doubt_clear(struct upload *u, const char *key); /* NULL: all */
 
 #endif

@@ -30,6 +30,19 @@ static int judge_other(struct job *j, const struct marks *there)
     return j->cond.kind == STORE_IF_ABSENT ? LOOK_EXISTS : LOOK_CHANGED;
 }
 
+/* Are all versions since the base tries of ours? Else the one on top has what others wrote below it, and what goes out now
+ * has not. */
+static bool is_on_base(struct job *j, const struct marks *there)
+{
+    for (unsigned k = 0; k < there->n; k++) {
+        if (j->base_marks.n > 0 && strcmp(there->v[k], j->base_marks.v[0]) == 0)
+            return true;
+        if (!doubt_has(j, there->v[k]))
+            return false;
+    }
+    return j->base_marks.n == 0 && !there->is_cut;
+}
+
 static int judge(struct job *j, const struct store_obj *o)
 {
     struct marks there;
@@ -39,11 +52,15 @@ static int judge(struct job *j, const struct store_obj *o)
     bool is_same = j->cond.kind == STORE_IF_MATCH && store_etag_equal(&o->etag, &j->cond.etag);
     if (j->cond.kind == STORE_ALWAYS || is_same)
         return LOOK_UNCHANGED;
-    if (doubt_find(j, &there) == DOUBT_TOP) {
+    if (doubt_find(j, &there) != DOUBT_TOP)
+        return judge_other(j, &there);
+    if (is_on_base(j, &there)) {
         j->cond = (struct store_cond){.kind = STORE_IF_MATCH, .etag = o->etag};
         return LOOK_UNCHANGED;
     }
-    return judge_other(j, &there);
+    if (j->req->finds_tries)
+        return LOOK_CHANGED;
+    return err_set(errno_of_doubt(j), "%s: an earlier try of this commit went onto what others have written", j->req->key);
 }
 
 int look(struct job *j, struct store_obj *ret)

@@ -336,6 +336,8 @@ static int replay_file_entry(struct vfs *v, uint64_t seq, const void *text, size
         removal_replayed_over(v, rec->key, &rec->etag);
     for (unsigned k = 0; k < rec->n_doubts && r == 0; k++)
         upload_doubt(v->upload, rec->key, rec->doubts[k]);
+    if (r == 0) /* it may be in the bucket, too, whatever follows it here before it is tried again */
+        upload_doubt(v->upload, rec->key, rec->mark);
     return r;
 }
 

@@ -459,6 +459,78 @@ static void takeovers(void **state)
     }
 }
 
+/* What was set here went onto another mount's bytes, and nobody heard of it; the entry still says the version before. The
+ * next change here takes neither the bytes nor the attributes of that one along. */
+static void what_landed_on_their_bytes_keeps_them(void **state)
+{
+    (void)state;
+    for (enum between how = 0; how < WAYS; how++) {
+        stored("text");
+        assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+        send_nothing();
+        others_append(", more");
+        others_chown(9);
+        send_in_vain(2);
+        assert_object("f", "text, more");
+        assert_header(MODE, "0100600");
+        wait_or_die(how);
+        chown_here(7);
+        wait_or_die(how);
+        send_rest();
+        assert_object("f", "text, more");
+        assert_header(MODE, "0100600");
+        assert_header(OWNER, "7");
+    }
+}
+
+/* Bytes that landed unheard of, a death, and more bytes: none is written twice. */
+static void bytes_that_landed_are_not_written_twice(void **state)
+{
+    (void)state;
+    for (enum between how = 0; how < WAYS; how++) {
+        stored("text");
+        assert_int_equal(append_text("f", ", mine"), 0);
+        send_in_vain(0);
+        assert_object("f", "text, mine");
+        wait_or_die(DIES);
+        assert_int_equal(append_text("f", ", again"), 0);
+        wait_or_die(how);
+        outbox_hurry(rig.vfs);
+        assert_int_equal(outbox_run(rig.vfs), 1);
+        assert_object("f", "text, mine, again");
+        assert_int_equal(kept(), 0);
+    }
+}
+
+/* The same onto bytes of another mount: those stay, and ours are there or in lost+found. */
+static void bytes_that_landed_on_theirs(void **state)
+{
+    size_t before;
+
+    (void)state;
+    for (enum between how = 0; how < WAYS; how++) {
+        stored("text");
+        before = kept();
+        assert_int_equal(append_text("f", ", mine"), 0);
+        send_nothing();
+        others_append(", more");
+        outbox_hurry(rig.vfs);
+        memstore_lose(rig.store, STORE_PUT, 2, 1, -EIO);
+        memstore_fail(rig.store, STORE_HEAD, 2, 1000, -EIO);
+        assert_int_equal(outbox_run(rig.vfs), 0);
+        memstore_clear_faults(rig.store);
+        assert_object("f", "text, more, mine");
+        wait_or_die(DIES);
+        assert_int_equal(append_text("f", ", again"), 0);
+        wait_or_die(how);
+        outbox_hurry(rig.vfs);
+        (void)outbox_run(rig.vfs);
+        assert_object("f", "text, more, mine");
+        assert_int_equal(kept(), before + 1);
+        assert_int_equal(entries(), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +549,9 @@ int main(void)
         L(the_second_of_two),
         L(many_tries),
         cmocka_unit_test_setup_teardown(takeovers, keeps_setup, keeps_teardown),
+        L(what_landed_on_their_bytes_keeps_them),
+        L(bytes_that_landed_are_not_written_twice),
+        L(bytes_that_landed_on_theirs),
     };
 
     return cmocka_run_group_tests_name("vfs/local_overtaken", tests, NULL, NULL);
