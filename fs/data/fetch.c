@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "flight.h"
 #include "internal.h"
 
 #define GUESS_MAX (UINT64_C(2) << 20)
@@ -162,7 +163,7 @@ static int check_first(const char *key, const struct store_rsp *rsp, const struc
 /* Memory for what may be fetched before its size is known. */
 static int first_room(struct data *d, uint64_t most, bool is_sure)
 {
-    if (most == 0 || (!is_sure && !budget_try(&d->memory, most, d->conf.mem_limit / 2)))
+    if (most == 0 || (!is_sure && !spare_try(d, most, d->conf.mem_limit / 2)))
         return err_set(-ENOBUFS, "no memory to fetch more than is needed");
     if (is_sure) {
         budget_take(&d->firsts, most);

@@ -349,7 +349,7 @@ static bool launch_ahead(struct data *d, const struct cache_id *id, struct fligh
     struct flight *made = flight_make(d, id);
     if (!made)
         return false;
-    if (!spare_take(d, want.len, &made->data) && !budget_try(&d->memory, want.len, d->conf.mem_limit / 2)) {
+    if (!spare_take(d, want.len, &made->data) && !spare_try(d, want.len, d->conf.mem_limit / 2)) {
         flight_free(made);
         return false;
     }

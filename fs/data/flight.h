@@ -50,6 +50,7 @@ struct flight *flight_find_locked(struct data *d, const struct cache_id *id, uin
 bool spare_take(struct data *d, uint64_t len, char **ret); /* false: there is none of this length */
 void spare_put(struct data *d, char *data, uint64_t len);  /* both consumed: kept, or freed and given back */
 void spare_drop_all(struct data *d);
+bool spare_try(struct data *d, uint64_t len, uint64_t limit); /* memory, if there is some below the limit; spares make way */
 
 /* --- idle.c: landed, but the cache would not have their bytes; they stay while nobody needs the
  * room --- */

@@ -46,3 +46,16 @@ void spare_drop_all(struct data *d)
         budget_give(&d->memory, d->conf.range_size);
     }
 }
+
+bool spare_try(struct data *d, uint64_t len, uint64_t limit)
+{
+    if (budget_try(&d->memory, len, limit))
+        return true;
+    lock_take(&d->lock);
+    bool has = d->locked.n_spares > 0;
+    lock_drop(&d->lock);
+    if (!has)
+        return false;
+    spare_drop_all(d);
+    return budget_try(&d->memory, len, limit);
+}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../../fs/data/internal.h"
+#include "../../../fs/data/flight.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024u)
@@ -363,6 +364,40 @@ static void buffers_go_round(void **state)
     fx_close(&x);
 }
 
+/* Who would go on without memory rather than wait has that of the spares. */
+static void spares_make_way(void **state)
+{
+    (void)state;
+    struct fx x;
+    struct data_conf conf = {.whole_max = 256 * KIB, .range_size = MIB, .mem_limit = 8 * MIB};
+    struct reader held;
+    struct store_obj o;
+    unsigned made;
+    bool is_ready;
+    order.n = 0;
+    order.lets_a = order.lets_w = false;
+    fx_open(&x, &conf, 2, 0);
+    fx_put(&x, "w", 5 * MIB, 2);
+    fx_put(&x, "small", 4000, 1);
+    memstore_set_hooks(x.store, note_get, NULL, NULL);
+    start_reader(&x, &held, "w", MIB);
+    wait_gets(1);
+    for (unsigned i = 0; i < 3; i++) {
+        budget_take(&x.data->memory, MIB);
+        spare_put(x.data, malloc(MIB), MIB);
+    }
+    assert_int_equal(spares_of(&x, &made), 3);
+    assert_int_equal(data_first(x.data, "small", 256 * KIB, false, &o, &is_ready), 0);
+    assert_int_equal(spares_of(&x, &made), 0);
+    store_obj_done(&o);
+    let(&order.lets_w);
+    pthread_join(held.thread, NULL);
+    memstore_set_hooks(x.store, NULL, NULL, NULL);
+    free(held.buf);
+    data_file_unref(held.file);
+    fx_close(&x);
+}
+
 /* While one waits for memory another range of its version lands: it looks again, and goes before who came later. */
 static void a_place_is_kept(void **state)
 {
@@ -412,6 +447,7 @@ int main(void)
         cmocka_unit_test(little_memory_is_enough),
         cmocka_unit_test(a_place_is_kept),
         cmocka_unit_test(buffers_go_round),
+        cmocka_unit_test(spares_make_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
