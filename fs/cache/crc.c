@@ -22,7 +22,9 @@
 #define POLYNOMIAL 0x82f63b78u /* reflected */
 
 static uint32_t table[256];
+#ifdef TARGET
 static bool has_instruction;
+#endif
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void)

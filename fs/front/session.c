@@ -162,7 +162,8 @@ static void tell_device(struct front *f)
         return; /* nobody says where it is mounted */
     if (statx(AT_FDCWD, f->mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0) {
         vfs_set_dev(f->vfs, makedev(st.stx_dev_major, st.stx_dev_minor));
-        readahead_ask(f, st.stx_dev_major, st.stx_dev_minor);
+        if (f->take.fd < 0) /* else it is what an administrator has made of it since */
+            readahead_ask(f, st.stx_dev_major, st.stx_dev_minor);
     } else {
         log_warn("front.device", "mountpoint=%s cause=%s", LOG_Q(f->mountpoint), strerror(errno));
     }

@@ -56,7 +56,7 @@ static void test_readahead(void **state)
     }
     assert_non_null(fgets(kib, sizeof(kib), f));
     fclose(f);
-    assert_string_equal(kib, "256\n");
+    assert_true(strtoul(kib, NULL, 10) >= 256); /* more where the machine's default is */
 }
 
 static void test_errors(void **state)
