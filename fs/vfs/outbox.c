@@ -210,16 +210,26 @@ static void hold_from_locked(struct vfs *v, struct inode *i, struct outgoing *o,
     }
 }
 
+/* The bucket has it under its new name, and the journal would not take the old one's removal: an entry of a stored file can't
+ * say that, so the removal's comes first (REL-2). */
+static int end_rename(struct vfs *v, struct inode *i)
+{
+    return i->out != NULL && i->out->is_done && i->out->from != NULL ? outbox_forget(v, i) : 0;
+}
+
 /* The inode as it is now, or as it will be at that place, becomes its entry. */
 static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(OUTREC_MAX);
     _cleanup_(outrec_done) struct outrec rec = {0};
-    struct outgoing *o = i->out != NULL ? i->out : calloc(1, sizeof(*o)), next = {0};
+    struct outgoing *o, next = {0};
     struct removal *over = NULL;
     uint64_t seq = 0, replaces;
-    int r;
+    int r = end_rename(v, i);
 
+    if (r < 0)
+        return r;
+    o = i->out != NULL ? i->out : calloc(1, sizeof(*o));
     if (o == NULL)
         return err_set(-ENOMEM, "no memory for the journal");
     add_doubts(&rec, i->out);

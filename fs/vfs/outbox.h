@@ -131,7 +131,7 @@ void outbox_hurry(struct vfs *v); /* nothing waits for its next try any more */
 /* Half of a file that is being written anew is no file (protocol 12). */
 bool outbox_may_send_locked(const struct inode *i);
 /* When the oldest close of those returned that can be sent and are not, as a number of the journal; UINT64_MAX: none. */
-uint64_t outbox_oldest_locked(const struct vfs *v);
+uint64_t outbox_oldest_locked(struct vfs *v);
 void outbox_try_later(struct vfs *v, struct inode *i, int r); /* it has an entry; r: why */
 int64_t outbox_retry_ns(unsigned tries); /* from now, after so many in vain */
 bool outbox_is_final(int r);             /* no time and no other client will make it good */

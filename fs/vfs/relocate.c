@@ -11,7 +11,6 @@
 #include "base/str.h"
 
 #define CTIME_HDR STORE_USER_META "s3efs-ctime"
-#define CHAIN_MAX 32u /* of files that wait for each other */
 
 static bool is_due_locked(const struct vfs *v, const struct inode *i)
 {
@@ -163,7 +162,7 @@ bool relocate_rings(struct vfs *v, const struct inode *i, const char *key)
     h = relocate_holder_locked(v, key);
     if (h == i) /* back to where it was */
         h = NULL;
-    while (h != NULL && h != i && ++n < CHAIN_MAX)
+    while (h != NULL && h != i && ++n < RELOCATE_CHAIN)
         h = relocate_blocker_locked(v, h);
     lock_drop(&v->tree);
     return h != NULL;

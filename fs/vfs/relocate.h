@@ -20,6 +20,7 @@
 #include "removal.h"
 
 #define RELOCATE_MAX (UINT64_C(8) << 20) /* bytes: they go up once more, where a copy in the bucket would do */
+#define RELOCATE_CHAIN 32u /* files that wait for each other */
 
 /* --- with names (read) and i->io held --- */
 /* REL-5. *ret: what is to be removed under key, not held yet; its bytes are in the stage. Not: NULL. */

@@ -27,10 +27,20 @@ bool outbox_may_send_locked(const struct inode *i)
            (!i->is_new && outbox_waits(i) && !merge_owns_whole_locked(i));
 }
 
-uint64_t outbox_oldest_locked(const struct vfs *v)
+/* Does it wait for a file that its writer has open again (REL-3)? */
+static bool is_held_up_locked(struct vfs *v, const struct inode *i)
+{
+    const struct inode *h = relocate_blocker_locked(v, i);
+
+    for (unsigned n = 0; h != NULL && outbox_may_send_locked(h); n++)
+        h = n < RELOCATE_CHAIN ? relocate_blocker_locked(v, h) : NULL;
+    return h != NULL;
+}
+
+uint64_t outbox_oldest_locked(struct vfs *v)
 {
     for (const struct outgoing *o = v->locked.out_first; o != NULL; o = o->next)
-        if (!o->is_done && outbox_may_send_locked(o->inode))
+        if (!o->is_done && outbox_may_send_locked(o->inode) && !is_held_up_locked(v, o->inode))
             return o->order;
     return UINT64_MAX;
 }
@@ -259,11 +269,12 @@ static int send_locked(struct vfs *v, struct outgoing *o, bool has_names)
 }
 
 /* The first one after that place in the order that may be sent and is before the other. */
-static struct outgoing *between_locked(const struct vfs *v, uint64_t after, uint64_t before)
+static struct outgoing *between_locked(struct vfs *v, uint64_t after, uint64_t before)
 {
     struct outgoing *o = v->locked.out_first;
 
-    while (o != NULL && (o->order <= after || o->is_done || !outbox_may_send_locked(o->inode)))
+    while (o != NULL && (o->order <= after || o->is_done || !outbox_may_send_locked(o->inode) ||
+                         is_held_up_locked(v, o->inode)))
         o = o->next;
     return o != NULL && o->order < before ? o : NULL;
 }

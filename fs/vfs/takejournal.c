@@ -139,6 +139,7 @@ static int take_removal(struct vfs *v, uint64_t seq, const void *text, size_t le
 static int drop_gone(struct vfs *v, uint64_t seq, const struct outrec *rec)
 {
     struct removal *m;
+    int r;
 
     if (rec->from.key[0] == '\0')
         return journal_drop(v->conf.journal, seq);
@@ -148,7 +149,13 @@ static int drop_gone(struct vfs *v, uint64_t seq, const struct outrec *rec)
     lock_take(&v->tree);
     removal_hold_locked(v, m, NULL);
     lock_drop(&v->tree);
-    return removal_begin(v, &m, seq);
+    r = removal_begin(v, &m, seq);
+    if (r < 0) { /* the entry stands, and says it again */
+        lock_take(&v->tree);
+        removal_unhold_locked(v, m);
+        lock_drop(&v->tree);
+    }
+    return r;
 }
 
 static int take_entry(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)

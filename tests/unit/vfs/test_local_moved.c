@@ -356,6 +356,30 @@ static void a_holder_that_is_open(void **state)
     assert_no_object("f");
 }
 
+/* Nor does anybody else wait for that writer. */
+static void a_holder_that_is_open_holds_up_its_name_alone(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    mkdir_stored("d");
+    put_stored("d/x", "x");
+    put_stored("f", "old");
+    move("f", "g");
+    fh = open_text("g", O_WRONLY);
+    write_text(fh, 0, "OLD");
+    put_text("f", "new");
+    assert_int_equal(rig_unlink(&rig, "d/x"), 0);
+    (void)outbox_run(rig.vfs);
+    assert_no_object("d/x");
+    assert_int_equal(rig_rmdir(&rig, "d"), 0);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    (void)outbox_run(rig.vfs);
+    assert_int_equal(entries(), 0);
+    assert_object("f", "new");
+    assert_object("g", "OLD");
+}
+
 /* logrotate */
 static void a_chain(void **state)
 {
@@ -623,6 +647,48 @@ static void another_mode_sends_it(void **state)
 
 /* --- what the journal does not take --- */
 
+static void full_after_put(void *arg, struct store *s, const struct store_req *req, int result)
+{
+    (void)s;
+    (void)result;
+    if (req->op == STORE_PUT && strcmp(req->key, arg) == 0)
+        disk_is_full(true);
+}
+
+/* The bucket has it under both names, and the journal did not take the old one's removal: what is acknowledged then is of a
+ * stored file, and a start reads it. */
+static void changed_before_its_removal_is_taken(void **state)
+{
+    char b[] = "b";
+    struct stat st;
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        put_stored("a", "text");
+        move("a", "b");
+        memstore_set_hooks(rig.store, NULL, full_after_put, b);
+        (void)outbox_run(rig.vfs);
+        memstore_set_hooks(rig.store, NULL, NULL, NULL);
+        disk_is_full(false);
+        assert_object("b", "text");
+        assert_object("a", "text");
+        if (k == 0)
+            assert_int_equal(append_text("b", "+"), 0);
+        else
+            assert_int_equal(rig_chmod(&rig, "b", 0600), 0);
+        assert_int_equal(rig_crash(&rig), 0);
+        assert_names("b");
+        assert_file("b", k == 0 ? "text+" : "text");
+        assert_int_equal(rig_stat(&rig, "b", &st), 0);
+        assert_int_equal(st.st_mode & 07777, k == 0 ? 0644 : 0600);
+        (void)outbox_run(rig.vfs);
+        assert_int_equal(entries(), 0);
+        assert_no_object("a");
+        assert_int_equal(rig_unlink(&rig, "b"), 0);
+        send_all(1);
+    }
+}
+
 static void a_disk_that_is_full(void **state)
 {
     (void)state;
@@ -700,6 +766,7 @@ int main(void)
         L(changed_under_the_new_name),
         L(a_new_file_of_the_old_name),
         L(a_holder_that_is_open),
+        L(a_holder_that_is_open_holds_up_its_name_alone),
         L(a_chain),
         L(a_ring),
         L(what_needs_the_name_sends_it),
@@ -712,6 +779,7 @@ int main(void)
         L(died_before_it_was_sent),
         L(died_after_a_request),
         L(another_mode_sends_it),
+        L(changed_before_its_removal_is_taken),
         L(a_disk_that_is_full),
         L(by_the_bucket),
         L(who_reads_goes_on),
