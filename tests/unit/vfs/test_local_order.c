@@ -159,7 +159,7 @@ static struct {
     atomic_uint requests, syncs;
     unsigned at_request, at_sync; /* 0: never */
     bool after;
-    bool is_out, loses;
+    atomic_bool is_out, loses; /* as is_dead is: threads that outlive the death read all three */
     atomic_bool is_dead;
 } gate;
 
