@@ -35,7 +35,7 @@ int data_new(const struct data_conf *conf, struct store *store, struct cache *ca
     cond_init(&d->changed);
     budget_init(&d->memory, d->conf.mem_limit);
     budget_on_wait(&d->memory, idle_make_room, d);
-    budget_init(&d->firsts, d->conf.mem_limit / 2);
+    budget_init(&d->firsts, d->conf.mem_limit / 3 * 2); /* 32 guesses by default, as many as there are threads */
     *ret = steal(&d);
     return 0;
 }

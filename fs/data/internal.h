@@ -33,7 +33,7 @@ struct data {
     struct lock lock;      /* LOCK_LEAF: nothing is taken under it */
     struct cond changed;   /* a flight landed, a look ended */
     struct budget memory;  /* mem_limit: flights, idle ones too, and small objects that are fetched whole */
-    struct budget firsts;  /* the half of it that lookups may have, for bytes that will be read: waited for before memory */
+    struct budget firsts;  /* the two thirds of it that lookups may have, for bytes that will be read: waited for before memory */
     atomic_uint epochs[EPOCHS]; /* flights that left the table, by the hash of their version */
     struct {
         struct map flights;
