@@ -53,6 +53,7 @@ static int on_contents(struct list_parse *p, const char *name, const char *text)
         return err_set(-EBADMSG, "a listing with a broken size");
     else if (strcmp(name, "LastModified") == 0 && str_iso8601(text, &p->entry.mtime_ns) != 0)
         return err_set(-EBADMSG, "a listing with a broken time");
+    p->entry.mtime_ns = response_time(p->entry.mtime_ns);
     return 0;
 }
 
@@ -197,6 +198,7 @@ static int on_uploads_element(void *arg, const char *path, const char *text)
     else if (strcmp(path, "ListMultipartUploadsResult/Upload/Initiated") == 0) {
         if (str_iso8601(text, &p->upload.started_ns) != 0)
             return err_set(-EBADMSG, "a list of uploads with a broken time");
+        p->upload.started_ns = response_time(p->upload.started_ns);
     } else if (strcmp(path, "ListMultipartUploadsResult/Upload") == 0)
         return push_upload(p);
     return 0;

@@ -115,6 +115,7 @@ int response_object(const struct http_call *call, bool is_get, struct store_obj 
     set_version(call, &obj);
     if (modified == NULL || str_http_date(modified, &obj.mtime_ns) != 0)
         obj.mtime_ns = 0;
+    obj.mtime_ns = response_time(obj.mtime_ns);
     obj.told_ns = response_date(call);
     for (size_t i = 0; i < call->n_hdrs && r == 0; i++)
         if (is_kept(call->hdrs[i].name))
@@ -140,12 +141,19 @@ int response_written(const struct http_call *call, struct store_obj *ret)
     return 0;
 }
 
+int64_t response_time(int64_t ns)
+{
+    const int64_t first = INT64_C(-1893456000) * NS_PER_S, last = INT64_C(6942672000) * NS_PER_S;
+
+    return ns < first ? first : ns > last ? last : ns;
+}
+
 int64_t response_date(const struct http_call *call)
 {
     const char *date = http_call_header(call, "date");
     int64_t ns;
 
-    return date != NULL && str_http_date(date, &ns) == 0 ? ns : 0;
+    return date != NULL && str_http_date(date, &ns) == 0 ? response_time(ns) : 0;
 }
 
 #define RETRY_AFTER_MAX_NS (60 * NS_PER_S)
@@ -162,7 +170,7 @@ int64_t response_retry_after_ns(const struct http_call *call, int64_t wall_ns)
     else if (after != NULL && str_u64(after, 10, &n) == 0)
         ns = n < 60 ? (int64_t)n * NS_PER_S : RETRY_AFTER_MAX_NS;
     else if (after != NULL && str_http_date(after, &ns) == 0)
-        ns -= wall_ns;
+        ns = response_time(ns) - wall_ns;
     if (ns < 0)
         return 0;
     return ns < RETRY_AFTER_MAX_NS ? ns : RETRY_AFTER_MAX_NS;

@@ -23,6 +23,8 @@ _must_check_ int response_content_range(const char *value, uint64_t *ret_first, 
                                         uint64_t *ret_total);
 /* Replies to PUT and UploadPart: ETag and version id. */
 _must_check_ int response_written(const struct http_call *call, struct store_obj *ret);
+/* What a server says of time, put between 1910 and 2190: so the difference of any two such is a number, too. */
+int64_t response_time(int64_t ns);
 /* Date, as ns since the epoch; 0 if there is none. */
 int64_t response_date(const struct http_call *call);
 /* What Retry-After (seconds or a date) or x-amz-retry-after (ms) ask for, at most a minute; 0 if

@@ -119,6 +119,8 @@ static void waits(void **state)
     assert_int_equal(retry_after("retry-after", "3"), 3 * NS_PER_S);
     assert_int_equal(retry_after("retry-after", "86400"), 60 * NS_PER_S);
     assert_int_equal(retry_after("retry-after", "Fri, 24 May 2013 00:00:07 GMT"), 7 * NS_PER_S);
+    assert_int_equal(retry_after("retry-after", "Fri, 31 Dec 1700 23:59:59 GMT"), 0);
+    assert_int_equal(retry_after("retry-after", "Fri, 31 Dec 2249 23:59:59 GMT"), 60 * NS_PER_S);
     assert_int_equal(retry_after("retry-after", "Thu, 23 May 2013 00:00:07 GMT"), 0);
     assert_int_equal(retry_after("retry-after", "soon"), 0);
     assert_int_equal(retry_after("x-amz-retry-after", "1500"), 1500 * NS_PER_MS);
