@@ -78,8 +78,7 @@ static size_t block_len(const struct cache_vkey *v, uint64_t block)
     return left < CACHE_BLOCK ? (size_t)left : CACHE_BLOCK;
 }
 
-/* 0; -EBADMSG: it does not agree with its CRC; -errno. */
-static int read_block(int fd, const struct cache_vkey *v, uint64_t block, uint32_t crc, void *buf)
+int cache_block_read(int fd, const struct cache_vkey *v, uint64_t block, uint32_t crc, void *buf)
 {
     size_t len = block_len(v, block);
     int r = sys_pread_all(fd, buf, len, block * CACHE_BLOCK);
@@ -104,7 +103,7 @@ static bool confirm_block(struct cache *c, const struct cache_vkey *v, uint64_t 
     if (cache_blk_has(&map, at)) {
         r = cache_fd_get(c, v, &f);
         if (r == 0)
-            r = read_block(f->fd, v, block, map.crc[at], buf);
+            r = cache_block_read(f->fd, v, block, map.crc[at], buf);
         cache_fd_put(c, f);
         if (r == -ENOENT) { /* a kill in the middle of an eviction leaves the records */
             (void)!cache_version_remove(c, v, &freed);
@@ -139,7 +138,7 @@ static bool fetch_block(struct cache *c, struct reading *rd, uint64_t block, voi
         return false;
     if (rd->f == NULL && cache_fd_get(c, &rd->v, &rd->f) < 0)
         return confirm_block(c, &rd->v, block, buf);
-    return read_block(rd->f->fd, &rd->v, block, rd->map.crc[at], buf) == 0 ||
+    return cache_block_read(rd->f->fd, &rd->v, block, rd->map.crc[at], buf) == 0 ||
            confirm_block(c, &rd->v, block, buf);
 }
 

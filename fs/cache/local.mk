@@ -21,6 +21,7 @@ libcache_a_SOURCES += %D%/mapped.c %D%/mapped.h
 libcache_a_SOURCES += %D%/metacopy.c %D%/metaint.h
 libcache_a_SOURCES += %D%/metarec.c
 libcache_a_SOURCES += %D%/scrub.c
+libcache_a_SOURCES += %D%/whole.c
 libcache_a_SOURCES += include/cache/scrub.h
 EXTRA_DIST += %D%/README.md
 libcache_a_SOURCES += %D%/table.c %D%/tabledir.h %D%/tablestage.c include/cache/table.h

@@ -47,7 +47,8 @@ struct cache_fd {
     int fd;
     unsigned refs;
     uint64_t tick;
-    bool cached; /* in the table */
+    bool cached;   /* in the table */
+    bool is_whole; /* each block was there and agreed with its CRC, through this descriptor; under fds.lock */
 };
 struct cache_fds {
     struct lock lock;
@@ -184,6 +185,8 @@ void cache_drop_set_done(struct cache_drop_set *s);
 /* --- blocks.c --- */
 void cache_block_path(const struct cache *c, const struct cache_vkey *v, char ret[PATH_MAX]);
 struct lock *cache_version_lock(struct cache *c, const struct cache_vkey *v);
+/* A whole block through its file, compared. 0; -EBADMSG: it does not agree with its CRC; -errno. */
+_must_check_ int cache_block_read(int fd, const struct cache_vkey *v, uint64_t block, uint32_t crc, void *buf);
 uint32_t cache_block_crc(const struct cache_vkey *v, uint64_t block, const void *data, size_t len);
 void *cache_buffer_get(struct cache *c); /* CACHE_BLOCK bytes, NULL: no memory */
 void cache_buffer_put(struct cache *c, void *buf);

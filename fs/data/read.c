@@ -184,3 +184,17 @@ ssize_t data_read(struct data_file *f, uint64_t off, void *buf, size_t len)
     file_read_end(f);
     return r;
 }
+
+int data_open_whole(struct data_file *f, uint64_t compare_max)
+{
+    int r = -ENOENT;
+
+    file_read_begin(f);
+    if (f->d->cache != NULL && f->has_base && f->change == f->committed && f->size == f->base_size) {
+        const struct cache_id id = file_base_id(f);
+
+        r = cache_open_whole(f->d->cache, &id, compare_max);
+    }
+    file_read_end(f);
+    return r;
+}

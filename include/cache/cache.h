@@ -138,6 +138,10 @@ _must_check_ ssize_t cache_read(struct cache *c, const struct cache_id *id, uint
  * the object's end). */
 bool cache_missing(struct cache *c, const struct cache_id *id, uint64_t off, uint64_t len,
                    uint64_t *ret_off, uint64_t *ret_len);
+/* A descriptor (the caller's) of the file that is this version, byte by byte, for reading: what is evicted stays readable
+ * through it. Each block is compared with its CRC, once as long as the file stays among those that are open here; -EAGAIN:
+ * that would be more than compare_max bytes. -ENOENT: not all of it is here, or sound. */
+_must_check_ int cache_open_whole(struct cache *c, const struct cache_id *id, uint64_t compare_max);
 /* off is a multiple of CACHE_BLOCK; len too, unless it ends at id->size. Best effort. */
 void cache_write(struct cache *c, const struct cache_id *id, uint64_t off, const void *buf, size_t len);
 /* Of every size that was seen under this key and ETag. */

@@ -82,6 +82,9 @@ _must_check_ int data_localise_range(struct data_file *f, uint64_t off, uint64_t
  * bucket is asked nothing for it. -EBUSY: it is not clean; -errno: as data_localise. On failure it is as it was. */
 _must_check_ int data_own(struct data_file *f);
 
+/* cache_open_whole() of a clean file's version; -ENOENT, too, where it is not clean or there is no cache. */
+_must_check_ int data_open_whole(struct data_file *f, uint64_t compare_max);
+
 /* Nobody will use the file for a while: its staged bytes need no descriptor until somebody does. Waits for nobody: of
  * a file that is in use it does nothing. */
 void data_rest(struct data_file *f);
