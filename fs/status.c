@@ -175,6 +175,7 @@ static void add_files(json_t *o, struct compose *m)
     put(o, "inodes", s.inodes);
     put(o, "names_bytes", s.names_bytes);
     put(o, "open_files", s.open_files);
+    put(o, "passthrough_files", s.passthrough_files);
     put(o, "dirty_files", s.dirty_files);
     put(o, "dirty_bytes", s.dirty_bytes);
     put(o, "closes_waiting", s.closes_waiting);

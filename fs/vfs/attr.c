@@ -13,6 +13,7 @@
 #include "fold.h"
 #include "makedir.h"
 #include "stored.h"
+#include "through.h"
 
 /* The root has no name that a lookup would ask for. Best effort: it is what it was. */
 static void see_root(struct vfs *v, struct inode *root)
@@ -239,6 +240,16 @@ static int set_file(struct vfs *v, struct inode *i, struct handle *h, const stru
     return r;
 }
 
+/* With names (read) and i->io held. */
+static int set_any(struct vfs *v, struct inode *i, struct handle *h, const struct stat *st, int mask)
+{
+    int r = (mask & VFS_SET_SIZE) != 0 ? through_part(v, i) : 0;
+
+    if (r < 0)
+        return r;
+    return inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0 ? set_dir(v, i, st, mask) : set_file(v, i, h, st, mask);
+}
+
 int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t fh,
                 const struct stat *st, int mask, struct stat *ret, int64_t *ret_attr_ns)
 {
@@ -264,10 +275,7 @@ int vfs_setattr(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t 
 
         pthread_rwlock_rdlock(&v->names);
         inode_io_take(v, i);
-        if (inode_is_dir(i) && (mask & VFS_SET_SIZE) == 0)
-            r = set_dir(v, i, &allowed, mask);
-        else
-            r = set_file(v, i, h, &allowed, mask);
+        r = set_any(v, i, h, &allowed, mask);
         inode_io_drop(v, i);
         pthread_rwlock_unlock(&v->names);
         outroom_give(v, i, room);

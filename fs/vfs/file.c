@@ -13,6 +13,7 @@
 #include "fold.h"
 #include "keep.h"
 #include "stored.h"
+#include "through.h"
 
 static int pin_file(struct vfs *v, uint64_t node, struct inode **ret)
 {
@@ -66,8 +67,10 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_ask
 {
     bool is_ours, is_believed, is_attr, is_trunc = (flags & O_TRUNC) != 0;
     const bool wants_bytes = (flags & O_ACCMODE) != O_WRONLY && !is_trunc;
-    int r = 0;
+    int r = (flags & O_ACCMODE) != O_RDONLY || is_trunc ? through_part(v, i) : 0;
 
+    if (r < 0)
+        return r;
     lock_take(&v->tree);
     is_attr = stored_attr_waits_locked(i);
     is_believed = (is_asked && !is_attr) || (v->conf.nocto && inode_is_fresh_locked(v, i));
@@ -87,6 +90,7 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_ask
         r = handle_new(v, i, flags, ret);
     if (r < 0)
         return r;
+    through_begin(v, i, *ret);
     (*ret)->is_fresh = is_trunc;
     *ret_keep = keeps_pages(v, i, is_ours) && !is_trunc;
     return 0;
@@ -101,6 +105,7 @@ static int open_unsent(struct vfs *v, struct inode *i, int flags, struct handle 
 
     lock_take(&v->tree);
     is_unsent = outbox_waits(i) && i->data != NULL && i->aside == NULL && !inode_is_stale_locked(v, i) &&
+                (i->n_through == 0 || (flags & O_ACCMODE) == O_RDONLY) &&
                 (v->conf.nocto || !stored_attr_waits_locked(i));
     lock_drop(&v->tree);
     if (!is_unsent || (flags & O_TRUNC) != 0)

@@ -34,6 +34,8 @@ bool inode_is_file_of(const struct vfs *v, const struct inode *i, const char *ke
  * be ESTALE twice, which the kernel does not hide. */
 static bool is_read_out_locked(const struct inode *i)
 {
+    if (i->n_through > 0) /* nobody knows how far they have read */
+        return false;
     if (i->locks != NULL)
         return true;
     for (const struct handle *h = i->handles; h != NULL; h = h->next) {
@@ -51,6 +53,8 @@ bool inode_readers_go_on_locked(const struct inode *i, const struct store_obj *o
 
     while (h != NULL && (h->flags & O_ACCMODE) == O_WRONLY)
         h = h->next;
+    if (i->n_through > 0)
+        return store_etag_equal(&i->etag, &obj->etag);
     if (h == NULL || i->locks != NULL || store_etag_equal(&i->etag, &obj->etag))
         return true;
     return is_read_out_locked(i) && grown_is_from(&i->hdrs, &i->etag, i->obj_size, obj);
@@ -127,7 +131,7 @@ static bool goes_on_locked(struct vfs *v, const struct inode *i, const char *key
 {
     if (i->n_open == 0)
         return true;
-    if (i->is_new || i->is_dirty || !inode_is_file_of(v, i, key, obj))
+    if (i->is_new || i->is_dirty || i->n_through > 0 || !inode_is_file_of(v, i, key, obj))
         return false;
     if (is_forced || i->locks != NULL)
         return true;

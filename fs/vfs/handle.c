@@ -11,10 +11,12 @@
 
 #include "base/err.h"
 #include "keep.h"
+#include "through.h"
 
 int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
 {
     struct handle *h = calloc(1, sizeof(*h));
+    int r;
 
     if (h == NULL)
         return -ENOMEM;
@@ -23,6 +25,12 @@ int handle_new(struct vfs *v, struct inode *i, int flags, struct handle **ret)
     /* Who only reads, but cuts the file off by opening it, has changed it. */
     h->is_writer = !inode_is_dir(i) && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0);
     lock_take(&v->tree);
+    r = through_join_locked(i, h);
+    if (r < 0) {
+        lock_drop(&v->tree);
+        free(h);
+        return err_set(r, "it is read by the kernel itself: look it up again");
+    }
     i->refs++;
     if (!inode_is_dir(i))
         i->n_open++;
@@ -62,8 +70,10 @@ void handle_free(struct vfs *v, struct handle *h)
 {
     struct handle **p = &h->inode->handles;
     struct data_file *resting;
+    int backing;
 
     lock_take(&v->tree);
+    backing = through_leave_locked(h->inode, h);
     while (*p != h)
         p = &(*p)->next;
     *p = h->next;
@@ -77,6 +87,8 @@ void handle_free(struct vfs *v, struct handle *h)
     idle_charge_locked(v, h->inode);
     inode_unref_locked(v, h->inode);
     lock_drop(&v->tree);
+    if (backing > 0)
+        v->conf.backing_close(v->conf.backing_arg, backing);
     outbox_rest(resting);
     data_file_unref(h->data);
     snapshot_free(h->dir);

@@ -59,6 +59,8 @@ struct inode {
     uint64_t nlookup;           /* the kernel's references */
     unsigned refs;              /* ours: calls under way, handles, children */
     unsigned n_open, n_writers; /* handles */
+    unsigned n_through;         /* of them, that the kernel reads for by itself (through.h): from */
+    int backing;                /* this file */
     unsigned n_subdirs, subdirs_change; /* subdirs.c */
     struct lock io;
 
@@ -144,6 +146,7 @@ struct handle {
     bool is_fresh;    /* created or truncated, and nothing written or committed since */
     bool has_written; /* bytes since the last commit */
     bool is_kept;     /* the takeover table has it; under v->tree */
+    bool is_through;  /* THROUGH-1; under v->tree */
     pid_t last_tid;   /* the writers so far: thread groups */
     pid_t writers[HANDLE_WRITERS];
     unsigned n_writers;
@@ -163,6 +166,7 @@ struct vfs {
     struct locktable *locks;
     struct keep *keep; /* NULL: nobody takes this mount over */
     struct statahead *ahead;
+    struct through *through; /* NULL: the kernel reads nothing by itself */
     pthread_rwlock_t names;
     struct lock tree;
     struct {

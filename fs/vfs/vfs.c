@@ -13,6 +13,7 @@
 #include "outbox.h"
 #include "removal.h"
 #include "statahead.h"
+#include "through.h"
 
 /* The root's attributes are those of the prefix's marker, or of "root" below the state prefix where
  * there is no prefix. */
@@ -113,6 +114,8 @@ int vfs_new(const struct vfs_conf *conf, struct store *store, struct cache *cach
         r = statahead_new(&v->ahead);
     if (r == 0 && conf->table != NULL)
         r = keep_new(v, conf->table);
+    if (r == 0)
+        r = through_new(v);
     if (r == 0)
         r = make_root(v);
     if (r < 0) {
@@ -215,6 +218,7 @@ void vfs_stop(struct vfs *v)
         vfs_lock_stop(v);
     writeback_stop(v);
     outbox_stop(v);
+    through_free(v);
 }
 
 void vfs_free(struct vfs *v)
@@ -382,6 +386,7 @@ static void count_inode(struct map_link *l, void *arg)
 
     c->st->inodes++;
     c->st->open_files += i->n_open;
+    c->st->passthrough_files += i->n_through;
     if (!inode_waits_locked(i))
         return;
     c->st->dirty_files++;

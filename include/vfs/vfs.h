@@ -95,6 +95,12 @@ struct vfs_conf {
      * kernel has dropped them. NULL: nobody to tell. */
     void (*invalidate)(void *arg, uint64_t node);
     void *invalidate_arg;
+    /* Option passthrough: a whole file of the cache, given to the kernel for it to read from by itself: > 0, what it calls
+     * that; -errno. Local, and quick. The descriptor stays the vfs'. backing_close: no handle reads from it any more.
+     * NULL: the kernel can't. */
+    int (*backing_open)(void *arg, int fd);
+    void (*backing_close)(void *arg, int backing);
+    void *backing_arg;
     /* Bytes that inodes may take; 0: any. names_many: called under a lock, so it may only wake who asks the kernel
      * to forget what vfs_idle_get() tells. NULL: nobody does. */
     uint64_t names_max;
@@ -205,6 +211,8 @@ _must_check_ int vfs_mknod(struct vfs *v, const struct vfs_ctx *x, uint64_t dir,
                            mode_t mode, dev_t rdev, struct vfs_entry *ret);
 _must_check_ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags,
                           uint64_t *ret_fh, bool *ret_keep_cache);
+/* What backing_open() said of the file that the kernel reads this handle's bytes from; 0: it asks us. */
+int vfs_backing(struct vfs *v, uint64_t fh);
 _must_check_ ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len);
 /* append: O_APPEND was given; the kernel's offset is then only its guess of the end. */
 _must_check_ ssize_t vfs_write(struct vfs *v, const struct vfs_ctx *x, uint64_t fh, uint64_t off,
@@ -342,7 +350,7 @@ struct vfs_stats {
     uint64_t lists_kept;     /* and of those that are open */
     uint64_t lists_waiting;  /* calls that wait for room to list one */
     uint64_t removals;       /* as in struct vfs_unsent */
-    uint64_t inodes, open_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
+    uint64_t inodes, open_files, passthrough_files, dirty_files, dirty_bytes, hidden_keys, commits, commit_errors;
     int64_t oldest_dirty_ns; /* age of the oldest uncommitted byte; 0 none */
     uint64_t renames;        /* that are under way and known here, other mounts' too */
     uint64_t moved_done, moved_all; /* steps of directories' renames of this mount: two for a key */

@@ -346,3 +346,7 @@ vfs_tests += tests/unit/vfs/test_local_moved
 tests_unit_vfs_test_local_moved_SOURCES = %D%/test_local_moved.c %D%/localmount.h
 tests_unit_vfs_test_local_moved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_moved_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+vfs_tests += tests/unit/vfs/test_through
+tests_unit_vfs_test_through_SOURCES = %D%/test_through.c
+tests_unit_vfs_test_through_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_through_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
