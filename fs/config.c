@@ -139,6 +139,8 @@ static int check_takeover(const struct config *c)
         return 0;
     if (c->fuse_fd > 0)
         return err_set(-EINVAL, "option takeover does not go with a descriptor that others keep");
+    if (c->passthrough)
+        return err_set(-EINVAL, "option takeover does not go with passthrough: what the kernel reads from is not handed over");
     if (c->noac)
         return err_set(-EINVAL, "option takeover does not go with noac: a write whose commit was cut off would be told as done");
     if (c->excl == CONFIG_EXCL_STRICT)

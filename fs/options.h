@@ -38,7 +38,7 @@ struct config {
     /* options.def */
     char *endpoint, *region, *profile, *ca_bundle, *bucket_owner, *state_prefix;
     char *sse_kms_key_id, *sse_c_key_file, *storage_class, *cache_dir, *posix_user, *root_creation, *fsname;
-    bool path_style, requester_pays, read_only, takeover, allow_other, default_permissions, noac, nolock, nocto, nouser_xattr, soft,
+    bool path_style, requester_pays, read_only, takeover, passthrough, allow_other, default_permissions, noac, nolock, nocto, nouser_xattr, soft,
         foreground;
     bool nosubtype;
     unsigned weak, sse, commit, lookupcache, excl, devices, local_lock, log_target, log_level; /* enums above, enum log_level */

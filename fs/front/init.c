@@ -65,14 +65,18 @@ void init_patch_answer(struct iovec *iov, int count)
     }
 }
 
-#if defined(HAVE_FUSE_SESSION_CUSTOM_IO) && FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+#if defined(HAVE_FUSE_SESSION_CUSTOM_IO)
 /* Every answer passes here; the first is INIT's. */
 static ssize_t patched_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct front *f = userdata;
 
-    if (!atomic_exchange(&f->answered, true))
+    if (!atomic_exchange(&f->answered, true)) {
         init_patch_answer(iov, count);
+        if (f->passthrough && count == 2)
+            backing_patch_init(iov[1].iov_base, iov[1].iov_len);
+    }
+    backing_patch_answer(iov, count);
     return writev(fd, iov, count);
 }
 
@@ -82,17 +86,21 @@ static ssize_t plain_read(int fd, void *buf, size_t len, void *userdata)
     return read(fd, buf, len);
 }
 
-int init_patch(struct fuse_session *session)
+int init_patch(struct front *f)
 {
     static const struct fuse_custom_io io = {.writev = patched_writev, .read = plain_read};
-    int r = fuse_session_custom_io(session, &io, fuse_session_fd(session));
+    int r;
+
+    if (FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17) && !f->passthrough)
+        return 0;
+    r = fuse_session_custom_io(f->session, &io, fuse_session_fd(f->session));
 
     return r == 0 ? 0 : err_set(-EIO, "libfuse did not take our input and output");
 }
 #else
-int init_patch(struct fuse_session *session)
+int init_patch(struct front *f)
 {
-    (void)session;
+    f->passthrough = false;
     return 0;
 }
 #endif

@@ -30,13 +30,14 @@ struct front {
     int given_fd; /* > 0: mounted by others */
     unsigned threads;
     uint32_t max_request;
-    bool posix_locks, flock_locks, drops_names;
+    bool posix_locks, flock_locks, drops_names, passthrough;
     bool was_mounted, has_begun; /* has_begun: INIT came */
     atomic_bool mounted; /* front_unmount() comes from any thread */
     void (*ready)(void *arg);
     void *ready_arg;
     pthread_t loop_thread;
     atomic_bool looping, answered; /* answered: INIT was */
+    atomic_bool cant_pass;         /* backing.c: the kernel will not, or we may not */
     struct take {
         bool is_on; /* takeover=: what follows is used */
         int fd;     /* /dev/fuse of the living mount; -1: a new one */
@@ -107,8 +108,13 @@ void kill_wait(struct kill *kill, uint64_t fh);
 /* init.c */
 void init_negotiate(const struct front *f, struct fuse_conn_info *conn);
 /* After the mount: libfuse before 3.17 leaves FUSE_PARALLEL_DIROPS out of its answer to INIT. */
-_must_check_ int init_patch(struct fuse_session *session);
+_must_check_ int init_patch(struct front *f);
 void init_patch_answer(struct iovec *iov, int count);
+
+/* backing.c: option passthrough */
+void backing_patch_init(void *init_out, size_t len); /* the answer to INIT; pure */
+void backing_answer(int backing); /* the answer that this thread gives next is OPEN's or CREATE's, with this; 0: without */
+void backing_patch_answer(struct iovec *iov, int count);
 
 /* readahead.c */
 uint32_t readahead_want(const struct front *f); /* bytes */

@@ -10,6 +10,7 @@
 static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
                       struct fuse_file_info *fi)
 {
+    const struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x, ORIGIN_CREATE);
     struct vfs_entry e = {0};
@@ -21,6 +22,8 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t m
         return;
     }
     p = reply_entry_param(&e);
+    if (f->passthrough)
+        backing_answer(vfs_backing(v, fi->fh));
     if (fuse_reply_create(req, &p, fi) != 0) { /* the caller was killed meanwhile */
         vfs_release(v, fi->fh);
         vfs_forget(v, e.node, 1);
@@ -29,6 +32,7 @@ static void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t m
 
 static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+    const struct front *f = fuse_req_userdata(req);
     struct vfs_ctx x;
     struct vfs *v = front_begin(req, &x, ORIGIN_OPEN);
     bool keep_cache = false;
@@ -39,6 +43,8 @@ static void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         return;
     }
     fi->keep_cache = keep_cache;
+    if (f->passthrough)
+        backing_answer(vfs_backing(v, fi->fh));
     if (fuse_reply_open(req, fi) != 0)
         vfs_release(v, fi->fh);
 }

@@ -33,7 +33,7 @@ static enum log_level level_of(int error, const char *op)
         if (everyday[i] == error)
             return LOG_LV_DEBUG;
     }
-    if (error == ESTALE && (strcmp(op, "open") == 0 || strcmp(op, "getattr") == 0))
+    if (error == ESTALE && (strcmp(op, "open") == 0 || strcmp(op, "getattr") == 0 || strcmp(op, "setattr") == 0))
         return LOG_LV_DEBUG; /* another client's doing: the kernel looks the name up again */
     if (error == EACCES || error == ENOSPC || error == EDQUOT || error == EFBIG)
         return LOG_LV_WARN;

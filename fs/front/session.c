@@ -131,6 +131,7 @@ int front_new(const struct front_conf *conf, struct front **ret)
     f->posix_locks = conf->posix_locks;
     f->flock_locks = conf->flock_locks;
     f->drops_names = conf->drops_names;
+    f->passthrough = conf->passthrough && !conf->takeover;
     f->ready = conf->ready;
     f->ready_arg = conf->ready_arg;
     f->given_fd = conf->fd;
@@ -184,7 +185,7 @@ int front_start(struct front *f, struct vfs *v)
     tell_device(f);
     f->was_mounted = true;
     atomic_store(&f->mounted, true);
-    r = f->take.is_on ? take_start(f) : init_patch(f->session);
+    r = f->take.is_on ? take_start(f) : init_patch(f);
     if (r == 0)
         r = kill_new(&f->kill);
     if (r == 0)

@@ -30,6 +30,7 @@ struct front_conf {
     uint32_t max_request;     /* bytes of a read or write; 0 = 1 MiB. Each thread has a buffer for one */
     uint64_t replies_max;     /* bytes of answers to reads at once: others wait; 0: any */
     bool drops_names;         /* names that are to be forgotten are dropped one by one, as before Linux 6.18 */
+    bool passthrough;         /* front_backing_open() is of use, where the kernel has it; not with takeover */
     void (*ready)(void *arg); /* NULL, or called once, on a loop thread: the kernel's first request came */
     void *ready_arg;
 };
@@ -58,6 +59,9 @@ void front_free(struct front *f); /* NULL is fine */
 /* For vfs_conf.invalidate: queues, and waits until the kernel has dropped its pages and attributes (for at most 10 s:
  * then it says so in the log and goes on). */
 void front_invalidate(void *front, uint64_t node);
+/* For vfs_conf.backing_open and backing_close. The first refusal that will stay is logged, and the last one asked. */
+int front_backing_open(void *front, int fd);
+void front_backing_close(void *front, int backing);
 /* For vfs_conf.names_many: wakes the thread that asks the kernel to forget what vfs_idle_get() tells. */
 void front_prune(void *front);
 

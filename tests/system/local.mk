@@ -9,6 +9,7 @@ EXTRA_DIST += %D%/unprivileged.py
 EXTRA_DIST += %D%/harness/__init__.py %D%/harness/case.py %D%/harness/mount.py %D%/harness/procs.py \
 	%D%/harness/proxy.py %D%/harness/runner.py %D%/harness/s3.py %D%/harness/serve.py %D%/harness/servers.py
 EXTRA_DIST += %D%/coldread.py
+EXTRA_DIST += %D%/passthrough.py
 EXTRA_DIST += %D%/access_points.py %D%/attributes.py %D%/basic.py %D%/between_mounts.py %D%/conformance.py %D%/close_to_open.py %D%/content_type.py %D%/credentials.py \
 	%D%/endpoints.py %D%/foreign.py %D%/harness_proxy.py %D%/lifecycle.py %D%/links.py %D%/mapped.py %D%/mount_errors.py \
 	%D%/mount_helper.py %D%/names.py %D%/one_put.py %D%/posix.py %D%/retries.py %D%/sparse.py %D%/sse.py %D%/tls.py %D%/workloads.py \

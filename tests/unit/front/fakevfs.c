@@ -323,6 +323,13 @@ int vfs_open(struct vfs *v, const struct vfs_ctx *x, uint64_t node, int flags, u
     return 0;
 }
 
+int vfs_backing(struct vfs *v, uint64_t fh)
+{
+    (void)v;
+    (void)fh;
+    return 0;
+}
+
 ssize_t vfs_read(struct vfs *v, uint64_t fh, uint64_t off, void *buf, size_t len)
 {
     size_t size;

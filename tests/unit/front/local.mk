@@ -34,6 +34,10 @@ front_tests += tests/unit/front/test_unanswered
 tests_unit_front_test_unanswered_SOURCES = %D%/test_unanswered.c
 tests_unit_front_test_unanswered_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_front_test_unanswered_LDADD = libfront.a $(LIBS_base) $(CMOCKA_LIBS)
+front_tests += tests/unit/front/test_backing
+tests_unit_front_test_backing_SOURCES = %D%/test_backing.c
+tests_unit_front_test_backing_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_front_test_backing_LDADD = libfront.a $(LIBS_base) $(FUSE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += $(front_tests)
 TESTS += $(front_tests)
 
