@@ -82,40 +82,37 @@ static int open_bytes(struct compose *m)
     return upload_new(&upload, m->store, &m->upload);
 }
 
-/* One that the daemon before this one has used, or that the next can go on with. */
-static int session_id(struct compose *m, char ret[33])
+/* A table that can't be written says so itself (TABLE-2): then nobody goes on with it. */
+static void note_session(void *arg, const char *id)
 {
-    struct table_item item = {.kind = 's', .data = ret, .len = 32};
-    _cleanup_free_ void *old = NULL;
-    unsigned char random[16];
-    size_t len;
+    const struct table_item item = {.kind = VFS_KEEP_SESSION, .data = id, .len = 32};
 
-    ret[32] = '\0';
-    if (table_get(m->table, 's', 0, &old, &len) == 0 && len == 32) {
-        memcpy(ret, old, 32);
-        return 0;
-    }
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return err_set(-EIO, "no random bytes");
-    str_hex(random, sizeof(random), ret);
-    return table_write(m->table, &item, 1);
+    (void)!table_write(arg, &item, 1);
 }
 
 static int open_coord(struct compose *m)
 {
     struct coord_conf conf = {.state_prefix = m->config->state_prefix, .caps = m->caps};
-    char id[33];
-    int r = m->table != NULL ? session_id(m, id) : 0;
+    _cleanup_free_ void *old = NULL;
+    char id[33] = "";
+    size_t len;
 
-    conf.session_id = m->table != NULL ? id : NULL;
-    return r < 0 ? r : coord_new(&conf, m->store, &m->coord);
+    if (m->table != NULL) {
+        conf.session_note = note_session;
+        conf.session_note_arg = m->table;
+        if (table_get(m->table, VFS_KEEP_SESSION, 0, &old, &len) == 0 && len == sizeof(id) - 1)
+            memcpy(id, old, len);
+        err_clear();
+        conf.session_id = id[0] != '\0' ? id : NULL;
+    }
+    return coord_new(&conf, m->store, &m->coord);
 }
 
 /* The mount lives: what the daemon before this one knew, and what it was at in the bucket. */
 static int take_over(struct compose *m)
 {
     if (!m->config->read_only && m->caps.put_absent && m->caps.put_match && session_resume(m->coord) < 0)
-        log_warn("takeover.session", "cause=%s effect=\"a rename that was under way waits for its lease to end\"",
+        log_warn("takeover.session", "cause=%s effect=\"what it holds waits until the bucket answers\"",
                  LOG_Q(err_text()));
     return vfs_takeover(m->vfs);
 }

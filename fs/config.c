@@ -132,7 +132,7 @@ static int check_pair(const struct config *c, int64_t *least, int64_t *most, con
     return 0;
 }
 
-/* What is not handed over from one daemon to the next. */
+/* What is not handed over from one daemon to the next (locks between mounts are: vfs/keeplock.c). */
 static int check_takeover(const struct config *c)
 {
     if (!c->takeover)
@@ -145,8 +145,6 @@ static int check_takeover(const struct config *c)
         return err_set(-EINVAL, "option takeover does not go with noac: a write whose commit was cut off would be told as done");
     if (c->excl == CONFIG_EXCL_STRICT)
         return err_set(-EINVAL, "option takeover does not go with excl=strict: reservations are not handed over");
-    if (c->local_lock != CONFIG_LOCK_ALL && !c->nolock)
-        return err_set(-EINVAL, "option takeover needs nolock: locks between mounts are not handed over");
     return 0;
 }
 

@@ -15,7 +15,7 @@ struct session {
     bool has_thread, is_stopping;
     bool is_busy; /* a request about our own session is under way; id and etag do not change */
     char id[SESSION_ID_LEN + 1]; /* "": none */
-    char first_id[SESSION_ID_LEN + 1]; /* the one to begin with; "": any */
+    char first_id[SESSION_ID_LEN + 1]; /* a daemon before this one's, to go on with; "": none */
     struct store_etag etag;
     int64_t renewed_ns; /* when the last renewal that took effect was sent */
     int64_t idle_ns;    /* since when nobody uses it; 0: somebody does */

@@ -78,7 +78,7 @@ static bool is_too_soon(struct coord *c, const char *id)
     lock_take(&c->lock);
     w = watched_get_locked(c, id);
     now = clock_boot_ns();
-    is_soon = strcmp(c->session.id, id) == 0 ||
+    is_soon = strcmp(c->session.id, id) == 0 || strcmp(c->session.first_id, id) == 0 ||
               (w != NULL && w->asked_ns != 0 && now - w->asked_ns < c->conf.lease_ns / 10 &&
                now - w->since_ns < w->lease_ns);
     lock_drop(&c->lock);

@@ -7,7 +7,8 @@
  * before anybody who saw the renewal can have watched it for a lease time. SESS-2  Only we write a
  * live body to our object. So whatever live body is met there is our own work (a request that was
  * given up and took effect all the same), and anything else is another mount's mark. SESS-3  One
- * request about it at a time (is_busy), with no lock held. */
+ * request about it at a time (is_busy), with no lock held. SESS-4  An id begins once. Who marks a session dead may remove its
+ * object, so what is not there has ended: a daemon that goes on with one (coord_conf.session_id) only renews it. */
 #include "internal.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ bool session_is_lost(struct coord *c, const char *id)
     bool is_lost;
 
     lock_take(&c->lock);
-    is_lost = strcmp(c->session.id, id) != 0;
+    is_lost = strcmp(c->session.id, id) != 0 && strcmp(c->session.first_id, id) != 0;
     lock_drop(&c->lock);
     return is_lost;
 }
@@ -109,6 +110,19 @@ int64_t session_deadline_ns(struct coord *c)
     return ns;
 }
 
+/* The live body's ETag as it is now. 0; LOST: gone, marked, or scribbled on, nobody can take it for live; -errno. */
+static int find_live(struct coord *c, const char *name, int64_t deadline_ns, struct store_etag *ret)
+{
+    struct record now = {0};
+    int r = record_get_first(c, name, deadline_ns, &now);
+    bool is_live = r == 0 && store_etag_is_set(&now.etag) && session_parse(now.body) != 0;
+
+    if (is_live)
+        *ret = now.etag;
+    record_done(&now);
+    return is_live ? 0 : r == 0 || r == -EBADMSG ? LOST : r;
+}
+
 /* Writes the live body: 0, LOST, -errno. *sent_ns: when what took effect was sent. */
 static int swap_live(struct coord *c, const char *id, struct store_etag *etag, int64_t *sent_ns)
 {
@@ -118,39 +132,47 @@ static int swap_live(struct coord *c, const char *id, struct store_etag *etag, i
     session_name(id, name);
     snprintf(body, sizeof(body), LIVE_WORD "%" PRId64 "\n", c->conf.lease_ns / NS_PER_MS);
     for (int tries = 0; tries < SWAP_TRIES; tries++) {
-        struct record now = {0};
-        bool is_live;
-
         *sent_ns = clock_boot_ns();
         r = record_swap_first(c, name, etag, body, *sent_ns + c->conf.lease_ns / 3, etag);
         if (r <= 0)
             return r;
-        r = record_get_first(c, name, *sent_ns + c->conf.lease_ns / 3, &now);
-        is_live = r == 0 && store_etag_is_set(&now.etag) && session_parse(now.body) != 0;
-        if (is_live)
-            *etag = now.etag;
-        record_done(&now);
-        if (!is_live) /* gone, marked, or scribbled on: nobody can take it for live */
-            return r == 0 || r == -EBADMSG ? LOST : r;
+        r = find_live(c, name, *sent_ns + c->conf.lease_ns / 3, etag);
+        if (r != 0)
+            return r;
     }
     return err_set(-EIO, "the session's object changes all the time");
 }
 
-/* A given one once: if it was lost, there is no way back to it. */
-static int make_id(struct session *s, char ret[SESSION_ID_LEN + 1])
+static void note(const struct coord *c, const char *id)
+{
+    if (c->conf.session_note != NULL)
+        c->conf.session_note(c->conf.session_note_arg, id);
+}
+
+/* 0 or -errno. */
+static int make_id(const struct coord *c, char ret[SESSION_ID_LEN + 1])
 {
     unsigned char random[SESSION_ID_LEN / 2];
-
-    if (s->first_id[0] != '\0') {
-        memcpy(ret, s->first_id, sizeof(s->first_id));
-        s->first_id[0] = '\0';
-        return 0;
-    }
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return err_set(-EIO, "no random bytes");
     str_hex(random, sizeof(random), ret);
+    note(c, ret);
     return 0;
+}
+
+/* What is to be renewed: our own, the one of the daemon before this, or one that begins now. 0, LOST, -errno. */
+static int choose(struct coord *c, bool is_taken, char id[SESSION_ID_LEN + 1], struct store_etag *etag)
+{
+    char name[SESSION_NAME_SIZE];
+
+    if (id[0] != '\0' && !is_taken)
+        return 0;
+    *etag = (struct store_etag){""};
+    if (!is_taken)
+        return make_id(c, id);
+    session_name(id, name);
+    return find_live(c, name, clock_boot_ns() + c->conf.lease_ns / 3, etag);
 }
 
 static void forget_locked(struct coord *c)
@@ -166,17 +188,14 @@ static int renew_locked(struct coord *c)
     struct session *s = &c->session;
     struct store_etag etag = s->etag;
     char id[SESSION_ID_LEN + 1];
-    bool is_new = s->id[0] == '\0';
+    bool is_new = s->id[0] == '\0', is_taken = is_new && s->first_id[0] != '\0';
     int64_t sent_ns = 0;
-    int r = 0;
+    int r;
 
     s->is_busy = true;
-    memcpy(id, s->id, sizeof(id));
+    memcpy(id, is_taken ? s->first_id : s->id, sizeof(id));
     lock_drop(&c->lock);
-    if (is_new) {
-        etag = (struct store_etag){""};
-        r = make_id(s, id);
-    }
+    r = choose(c, is_taken, id, &etag);
     if (r == 0)
         r = swap_live(c, id, &etag, &sent_ns);
     if (is_new)
@@ -185,6 +204,8 @@ static int renew_locked(struct coord *c)
         crash_point("session.renewed");
     lock_take(&c->lock);
     s->is_busy = false;
+    if (is_taken && r >= 0) /* if it was lost, there is no way back to it */
+        s->first_id[0] = '\0';
     if (r == 0) {
         memcpy(s->id, id, sizeof(id));
         s->etag = etag;
@@ -257,11 +278,34 @@ int session_hold(struct coord *c, char ret_id[SESSION_ID_LEN + 1])
 
 int session_resume(struct coord *c)
 {
-    char id[SESSION_ID_LEN + 1];
-    int r = session_hold(c, id);
+    struct session *s = &c->session;
+    int r = 0;
 
-    if (r == 0)
-        session_drop(c, id);
+    lock_take(&c->lock);
+    while (s->is_busy)
+        cond_wait(&s->changed, &c->lock);
+    if (s->id[0] == '\0' && s->first_id[0] != '\0')
+        r = renew_locked(c);
+    if (r == 0 && s->id[0] != '\0')
+        r = start_thread_locked(c);
+    lock_drop(&c->lock);
+    return r < 0 ? r : 0;
+}
+
+int session_join(struct coord *c, const char *id)
+{
+    int r = session_resume(c);
+
+    if (r < 0)
+        return r;
+    lock_take(&c->lock);
+    if (strcmp(c->session.id, id) != 0) {
+        r = err_set(-EIO, "the lease was lost: another mount took this one for dead");
+    } else {
+        c->session.users++;
+        c->session.idle_ns = 0;
+    }
+    lock_drop(&c->lock);
     return r;
 }
 
@@ -311,6 +355,7 @@ static void end_session_locked(struct coord *c, int64_t deadline_ns)
     lock_drop(&c->lock);
     if (record_clear(c, name, &etag, deadline_ns) < 0)
         log_debug("session.end", "cause=%s", LOG_Q(err_text()));
+    note(c, NULL);
     crash_point("session.ended");
     lock_take(&c->lock);
     s->is_busy = false;

@@ -87,6 +87,16 @@ bool share_was_taken(const struct share *sh)
     return sh->was_taken;
 }
 
+void share_note_taken(struct share *sh)
+{
+    sh->was_taken = true;
+}
+
+const char *share_session(const struct share *sh)
+{
+    return sh->session;
+}
+
 bool share_covers(const struct share *sh, enum lock_kind kind, enum lock_type type,
                   struct lock_range range)
 {
@@ -232,6 +242,65 @@ int share_set(struct share *sh, const struct lockset want[LOCK_KINDS])
         r = swap_in(sh, want);
     if (r != 0 && !share_is_held(sh) && !sh->is_unsure)
         forget_held(sh); /* the session is not used by us */
+    return r;
+}
+
+/* --- what a daemon before this one held --- */
+
+/* Does the record say that our session has all of this? */
+static bool says(const struct share *sh, const struct lockset *held)
+{
+    const struct lockrec_holder *h = NULL;
+    bool is_said = true;
+
+    for (size_t i = 0; i < sh->rec.n && h == NULL; i++)
+        if (strcmp(sh->rec.v[i].session, sh->session) == 0)
+            h = &sh->rec.v[i];
+    for (unsigned k = 0; k < LOCK_KINDS && h != NULL; k++)
+        for (size_t i = 0; i < held[k].n && is_said; i++)
+            is_said = lockset_covers(&h->held[k], 0, held[k].v[i].type, held[k].v[i].range);
+    return h != NULL ? is_said : is_empty(held);
+}
+
+/* Reads and swaps until nothing came in between. 0, SHARE_LOST, -errno. */
+static int claim_again(struct share *sh, const struct lockset *held, const struct lockset *want, bool *ret_is_want)
+{
+    const struct lockset *now = held;
+    int r = RECORD_LOST;
+
+    for (int tries = 0; r == RECORD_LOST && tries < SET_TRIES; tries++) {
+        r = read_record(sh);
+        if (r < 0)
+            return r;
+        now = says(sh, held) ? held : want;
+        if (!says(sh, now))
+            return SHARE_LOST;
+        r = write_record(sh, now);
+    }
+    if (r == RECORD_LOST)
+        return err_set(-ENOLCK, "%s changes all the time", sh->name);
+    *ret_is_want = now == want;
+    return r == 0 ? note_held(sh, now, false) : r;
+}
+
+int share_resume(struct share *sh, const char *session, const struct lockset held[LOCK_KINDS],
+                 const struct lockset want[LOCK_KINDS], bool *ret_is_want)
+{
+    int r = session_resume(sh->coord);
+
+    *ret_is_want = false;
+    if (r == 0)
+        r = session[0] != '\0' ? session_join(sh->coord, session) : session_hold(sh->coord, sh->session);
+    if (r < 0)
+        return session[0] != '\0' && session_is_lost(sh->coord, session) ? SHARE_LOST : r;
+    if (session[0] != '\0')
+        memcpy(sh->session, session, SESSION_ID_LEN + 1);
+    r = share_check(sh);
+    if (r == 0)
+        r = claim_again(sh, held, want, ret_is_want);
+    sh->is_unsure = r < 0;
+    if (r != 0)
+        forget_held(sh); /* it begins anew */
     return r;
 }
 

@@ -65,6 +65,7 @@ void keep_free(struct vfs *v)
     lock_done(&k->todo_lock);
     free(k->todo.nodes.v);
     free(k->todo.files.v);
+    free(k->todo.locks.v);
     free(k);
 }
 
@@ -126,6 +127,12 @@ void keep_gone_locked(struct vfs *v, struct inode *i)
     i->kept = NULL;
 }
 
+void keep_locks_gone_locked(struct vfs *v, uint64_t number)
+{
+    if (v->keep != NULL)
+        push(v->keep, &v->keep->todo.locks, number);
+}
+
 void keep_promise_write(struct vfs *v, size_t len)
 {
     if (v->keep != NULL)
@@ -179,8 +186,13 @@ static int by_number(const void *a, const void *b)
 
 void keep_add_nodes(struct vfs *v, struct keep_batch *b, uint64_t too)
 {
-    struct keep_numbers nodes;
+    struct keep_numbers nodes, locks = take_all(v->keep, &v->keep->todo.locks);
 
+    for (size_t x = 0; x < locks.n; x++)
+        keep_add(b, KEEP_LOCKS, locks.v[x], NULL, 0);
+    if (locks.is_short)
+        b->error = -ENOMEM;
+    free(locks.v);
     lock_take(&v->tree);
     nodes = take_all(v->keep, &v->keep->todo.nodes);
     if (nodes.is_short)

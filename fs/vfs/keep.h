@@ -7,6 +7,8 @@
  *         (vfs_keep_reply); a reference too many is a leak, one too few never happens.
  * KEEP-4  A handle, and the answer of a call that must not run twice, are written in one step with it.
  * KEEP-5  The id of what a call by name makes, removes or renames is in the table before the first request that may do it.
+ * KEEP-6  What owners have locked is in the table before their calls are answered, and what is being changed before the bucket
+ *         is asked for it: of each range that the bucket gives this mount's session the table says whose it is.
  * All are cheap and do nothing where nothing is kept (v->keep NULL). */
 #ifndef S3EFS_VFS_KEEP_H
 #define S3EFS_VFS_KEEP_H
@@ -14,7 +16,17 @@
 #include "internal.h"
 #include "keeprec.h"
 
-enum keep_kind { KEEP_NODE = 'n', KEEP_DATA = 'd', KEEP_HANDLE = 'h', KEEP_REPLY = 'r', KEEP_BLOB = 'b', KEEP_TRY = 't', KEEP_REQUEST = 'q', KEEP_FORMAT = 'v' };
+enum keep_kind {
+    KEEP_NODE = 'n',
+    KEEP_DATA = 'd',
+    KEEP_HANDLE = 'h',
+    KEEP_LOCKS = 'l',
+    KEEP_REPLY = 'r',
+    KEEP_BLOB = 'b',
+    KEEP_TRY = 't',
+    KEEP_REQUEST = 'q',
+    KEEP_FORMAT = 'v'
+};
 
 int keep_new(struct vfs *v, struct table *t);
 void keep_free(struct vfs *v); /* the records stay */
@@ -34,6 +46,9 @@ bool keep_is_retry(const struct inode *i);
 /* Before such a commit: should it fail before it has asked, the next one, under another mark, knows it as our own. */
 void keep_retry_begins(struct vfs *v, const struct inode *i);
 
+/* A file's locks that were written down are gone, and so is their record with the next write. Under v->tree. */
+void keep_locks_gone_locked(struct vfs *v, uint64_t number);
+
 /* keepold.c: of a takeover. Of answers, and of tries, that are not asked for any more so many stay. */
 #define KEEP_ANSWERS_MAX 4096
 int keep_drop_old(struct vfs *v);
@@ -44,6 +59,8 @@ void keep_try(struct vfs *v, const struct inode *i);
 uint64_t keep_unique(const struct vfs *v);
 void keep_note_try(void); /* it has a record of tries, which goes with its answer */
 
+/* keeplock.c: the locks that the mount holds, before anything is committed or asked. */
+_must_check_ int take_locks(struct vfs *v);
 /* takejournal.c: what waits in the journal waits on. Before handles are there. */
 _must_check_ int take_journal(struct vfs *v);
 /* takeover.c: of an inode that was taken over; io is nobody's yet */

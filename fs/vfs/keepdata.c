@@ -55,6 +55,7 @@ static void fill_locked(struct vfs *v, const struct inode *i, struct keep_data *
     d->out_is_behind = i->out_is_behind;
     d->is_sent = i->is_sent;
     d->is_removed = is_removed_locked(i);
+    d->is_barred = i->is_barred;
     d->torn = i->torn;
     d->failed = i->failed;
     if (store_hdrs_copy(&r->edits, &i->edits) < 0)

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
+#include "coord/session.h"
 
 #define REC_VERSION 1
 #define NAMES_MAX 4096
@@ -219,7 +221,8 @@ int keeprec_put_data(const struct keep_data *d, struct buf *out)
 {
     put_u64(out, REC_VERSION);
     put_u64(out, d->file);
-    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u) | (d->is_removed ? 4u : 0u) | (d->out_is_behind ? 8u : 0u));
+    put_u64(out, (d->is_sent ? 1u : 0u) | (d->is_trying ? 2u : 0u) | (d->is_removed ? 4u : 0u) | (d->out_is_behind ? 8u : 0u) |
+                     (d->is_barred ? 16u : 0u));
     put_u64(out, d->out_seq);
     put_u64(out, (uint64_t)(int64_t)d->torn);
     put_u64(out, (uint64_t)(int64_t)d->failed);
@@ -240,6 +243,7 @@ int keeprec_get_data(const void *data, size_t len, struct keep_data *ret)
     ret->is_trying = (flags & 2) != 0;
     ret->is_removed = (flags & 4) != 0;
     ret->out_is_behind = (flags & 8) != 0;
+    ret->is_barred = (flags & 16) != 0;
     ret->out_seq = get_u64(&c);
     ret->torn = (int)(int64_t)get_u64(&c);
     ret->failed = (int)(int64_t)get_u64(&c);
@@ -292,4 +296,138 @@ int keeprec_get_handle(const void *data, size_t len, struct keep_handle *ret)
     if (r < 0)
         *ret = (struct keep_handle){0};
     return r;
+}
+
+/* --- locks --- */
+
+static void put_set(const struct lockset *s, struct buf *out)
+{
+    put_u64(out, s->n);
+    for (size_t k = 0; k < s->n; k++) {
+        put_u64(out, s->v[k].owner);
+        put_u64(out, s->v[k].range.start);
+        put_u64(out, s->v[k].range.end);
+        put_u64(out, s->v[k].type);
+        put_u64(out, (uint64_t)(int64_t)s->v[k].pid);
+    }
+}
+
+int keeprec_put_locks(const struct keep_locks *k, struct buf *out)
+{
+    put_u64(out, REC_VERSION);
+    put_str(out, k->name);
+    put_str(out, k->id_name);
+    put_str(out, k->session);
+    put_u64(out, (k->is_lost ? 1u : 0u) | (k->was_taken ? 2u : 0u) | (k->is_changing ? 4u : 0u));
+    for (unsigned kind = 0; kind < LOCK_KINDS; kind++)
+        put_set(&k->held[kind], out);
+    put_u64(out, k->change.kind);
+    put_u64(out, k->change.type);
+    put_u64(out, k->change.range.start);
+    put_u64(out, k->change.range.end);
+    put_u64(out, k->change.owner);
+    put_u64(out, k->n_nodes);
+    for (size_t n = 0; n < k->n_nodes; n++)
+        put_u64(out, k->nodes[n]);
+    return buf_failed(out) ? out->error : 0;
+}
+
+/* Part of a key of the bucket's. */
+static void get_name(struct cursor *c, char *ret, size_t size)
+{
+    _cleanup_free_ char *s = get_str(c);
+
+    if (s == NULL || strspn(s, "0123456789abcdefghijklmnopqrstuvwxyz-") != strlen(s) || str_copy(ret, size, s) < 0) {
+        ret[0] = '\0';
+        c->error = c->error != 0 ? c->error : -EBADMSG;
+    }
+}
+
+/* As lockset.h has it: by owner, then by start, and an owner's do not overlap. */
+static bool is_in_order(const struct lockset *s, const struct lock_entry *e)
+{
+    const struct lock_entry *last = s->n > 0 ? &s->v[s->n - 1] : NULL;
+
+    return e->range.start <= e->range.end && (e->type == LOCK_TYPE_READ || e->type == LOCK_TYPE_WRITE) &&
+           (last == NULL || last->owner < e->owner || (last->owner == e->owner && last->range.end < e->range.start));
+}
+
+static void get_set(struct cursor *c, struct lockset *ret)
+{
+    size_t n = (size_t)get_count(c, LOCKSET_MAX);
+
+    ret->v = n > 0 ? calloc(n, sizeof(*ret->v)) : NULL;
+    ret->cap = n;
+    if (n > 0 && ret->v == NULL)
+        c->error = -ENOMEM;
+    while (ret->n < n && c->error == 0) {
+        struct lock_entry e;
+
+        e.owner = get_u64(c);
+        e.range.start = get_u64(c);
+        e.range.end = get_u64(c);
+        e.type = (enum lock_type)get_count(c, LOCK_TYPE_WRITE);
+        e.pid = (int)(int64_t)get_u64(c);
+        if (c->error == 0 && !is_in_order(ret, &e))
+            c->error = -EBADMSG;
+        if (c->error == 0)
+            ret->v[ret->n++] = e;
+    }
+}
+
+static void get_change(struct cursor *c, struct vfs_lock *ret)
+{
+    ret->kind = (enum lock_kind)get_count(c, LOCK_KINDS - 1);
+    ret->type = (enum lock_type)get_count(c, LOCK_TYPE_WRITE);
+    ret->range.start = get_u64(c);
+    ret->range.end = get_u64(c);
+    ret->owner = get_u64(c);
+    if (c->error == 0 && ret->range.end < ret->range.start)
+        c->error = -EBADMSG;
+}
+
+static void get_nodes(struct cursor *c, struct keep_locks *k)
+{
+    size_t n = (size_t)get_count(c, KEEP_LOCK_NODES);
+
+    k->nodes = calloc(n + 1, sizeof(*k->nodes));
+    if (k->nodes == NULL)
+        c->error = -ENOMEM;
+    while (k->nodes != NULL && k->n_nodes < n)
+        k->nodes[k->n_nodes++] = get_u64(c);
+}
+
+int keeprec_get_locks(const void *data, size_t len, struct keep_locks *ret)
+{
+    struct cursor c;
+    uint64_t flags;
+    int r;
+
+    *ret = (struct keep_locks){0};
+    begin(&c, data, len);
+    get_name(&c, ret->name, sizeof(ret->name));
+    get_name(&c, ret->id_name, sizeof(ret->id_name));
+    get_name(&c, ret->session, sizeof(ret->session));
+    if (ret->session[0] != '\0' && !session_id_is_valid(ret->session))
+        c.error = -EBADMSG;
+    flags = get_u64(&c);
+    ret->is_lost = (flags & 1) != 0;
+    ret->was_taken = (flags & 2) != 0;
+    ret->is_changing = (flags & 4) != 0;
+    for (unsigned kind = 0; kind < LOCK_KINDS; kind++)
+        get_set(&c, &ret->held[kind]);
+    get_change(&c, &ret->change);
+    get_nodes(&c, ret);
+    r = end(&c, "file's locks");
+    if (r < 0)
+        keep_locks_done(ret);
+    return r;
+}
+
+void keep_locks_done(struct keep_locks *k)
+{
+    for (unsigned kind = 0; kind < LOCK_KINDS; kind++)
+        lockset_done(&k->held[kind]);
+    free(k->nodes);
+    *k = (struct keep_locks){0};
 }

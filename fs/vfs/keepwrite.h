@@ -21,7 +21,7 @@ struct keep {
     struct lock lock; /* LOCK_KEEP */
     struct lock todo_lock; /* LOCK_LEAF */
     struct {
-        struct keep_numbers nodes, files; /* to be written; not needed any more */
+        struct keep_numbers nodes, files, locks; /* to be written; not needed any more; to be removed */
     } todo;
 };
 

@@ -67,6 +67,7 @@ libvfs_a_SOURCES += %D%/removerec.c
 libvfs_a_SOURCES += %D%/removerec.h
 libvfs_a_SOURCES += %D%/removing.c
 libvfs_a_SOURCES += %D%/keepold.c
+libvfs_a_SOURCES += %D%/keeplock.c
 libvfs_a_SOURCES += %D%/grown.c
 libvfs_a_SOURCES += %D%/grown.h
 libvfs_a_SOURCES += %D%/fold.c

@@ -46,8 +46,10 @@ static int lost(struct vfs *v, struct inode *i)
 static int check_held(struct vfs *v, struct inode *i, struct lockfile *lf)
 {
     bool is_barred;
-    int r;
+    int r = lockshare_ready(v, lf);
 
+    if (r < 0)
+        return r;
     if (lf->is_lost)
         return lost(v, i);
     lock_take(&v->tree);
@@ -63,6 +65,7 @@ static int check_held(struct vfs *v, struct inode *i, struct lockfile *lf)
     if (r != SHARE_LOST)
         return r == SHARE_BUSY ? bar(v, i, "is locked by another mount") : r;
     lockshare_lost(lf);
+    lockkeep_again(v, lf);
     return lost(v, i);
 }
 
@@ -101,8 +104,10 @@ static int check_range(struct vfs *v, struct inode *i, const struct lockfile *lf
 
 static int check_rebase(struct vfs *v, struct inode *i, struct lockfile *lf)
 {
-    int r;
+    int r = lockshare_ready(v, lf);
 
+    if (r < 0)
+        return r;
     if (lf->is_lost)
         return lost(v, i);
     if (!is_shared(lf))
@@ -114,6 +119,7 @@ static int check_rebase(struct vfs *v, struct inode *i, struct lockfile *lf)
         r = share_verify(lf->id_share);
     if (r == SHARE_LOST) {
         lockshare_lost(lf);
+        lockkeep_again(v, lf);
         return lost(v, i);
     }
     return r == 0 && !data_is_whole(i->data) ? check_range(v, i, lf) : r;
@@ -145,8 +151,10 @@ void locks_gave_up(struct vfs *v, struct inode *i)
     i->is_barred = i->is_barred && !is_clean;
     lock_drop(&v->tree);
     lock_take(&lf->change);
-    if (is_clean && lf->held[LOCK_POSIX].n + lf->held[LOCK_FLOCK].n == 0)
+    if (is_clean && lf->is_lost && lf->held[LOCK_POSIX].n + lf->held[LOCK_FLOCK].n == 0) {
         lf->is_lost = false;
+        lockkeep_again(v, lf);
+    }
     lock_drop(&lf->change);
     lockfile_unref(v, lf);
 }

@@ -15,9 +15,7 @@ static bool is_held(const struct lockfile *lf)
     return lf->held[LOCK_POSIX].n + lf->held[LOCK_FLOCK].n > 0;
 }
 
-/* The owners hold this from now on. */
-static void put_held(struct vfs *v, struct lockfile *lf, enum lock_kind kind, struct lockset *now,
-                     bool has_grown)
+void lock_put_held(struct vfs *v, struct lockfile *lf, enum lock_kind kind, struct lockset *now, bool has_grown)
 {
     lock_take(&v->locks->lock);
     lockset_done(&lf->held[kind]);
@@ -35,12 +33,12 @@ static void settle_later(struct vfs *v, struct lockfile *lf)
     lock_drop(&v->locks->lock);
 }
 
-static bool is_unsettled(const struct lockfile *lf)
+bool lock_is_unsettled(const struct lockfile *lf)
 {
-    return lf->share != NULL &&
+    return lf->is_taken || (lf->share != NULL &&
            (!share_is_sure(lf->share) || (lf->id_share != NULL && !share_is_sure(lf->id_share)) ||
             (!is_held(lf) &&
-             (share_is_held(lf->share) || (lf->id_share != NULL && share_is_held(lf->id_share)))));
+             (share_is_held(lf->share) || (lf->id_share != NULL && share_is_held(lf->id_share))))));
 }
 
 /* With change held. */
@@ -57,10 +55,12 @@ static int try_once(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l
     r = lockset_copy(&lf->held[l->kind], &want);
     if (r == 0)
         r = lockset_set(&want, l->owner, l->pid, l->type, l->range);
-    if (r == 0)
+    if (r == 0) {
+        lockkeep_begin(v, lf, l);
         r = lockshare_set(lf, l->kind, &want);
+    }
     if (r == 0)
-        put_held(v, lf, l->kind, &want, has_grown);
+        lock_put_held(v, lf, l->kind, &want, has_grown);
     lockset_done(&want);
     return r;
 }
@@ -84,19 +84,22 @@ static void end_change(struct vfs *v, struct lockfile *lf)
     lock_drop(&v->locks->lock);
 }
 
-static int try_held(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l)
+static int try_held(struct vfs *v, const struct inode *i, struct lockfile *lf, const struct vfs_lock *l)
 {
     int r;
 
     if (!begin_change(v, lf))
         return TRY_MOVED;
-    for (;;) {
+    r = lockshare_ready(v, lf);
+    while (r == 0) {
         r = try_once(v, lf, l);
         if (r != SHARE_LOST)
             break;
         lockshare_lost(lf); /* where nobody held anything, nobody lost anything: once more */
+        r = 0;
     }
-    if (is_unsettled(lf))
+    lockkeep_end(v, lf, i);
+    if (lock_is_unsettled(lf))
         settle_later(v, lf);
     end_change(v, lf);
     return r == SHARE_BUSY && lf->share != NULL ? TRY_BUSY_THERE : r;
@@ -106,7 +109,7 @@ static int try_held(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l
 static void give_up_held(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l)
 {
     struct lockset want = {0};
-    int r = lockset_copy(&lf->held[l->kind], &want);
+    int known = lockshare_ready(v, lf), r = lockset_copy(&lf->held[l->kind], &want);
 
     if (r == 0)
         r = lockset_set(&want, l->owner, 0, LOCK_TYPE_NONE, l->range);
@@ -115,12 +118,17 @@ static void give_up_held(struct vfs *v, struct lockfile *lf, const struct vfs_lo
         log_warn("locks.unlock", "name=%s cause=%s", lf->name, LOG_Q(err_text()));
         return;
     }
-    r = lf->is_lost ? 0 : lockshare_set(lf, l->kind, &want);
-    put_held(v, lf, l->kind, &want, false);
+    r = known;
+    if (r == 0) {
+        lockkeep_begin(v, lf, l);
+        r = lf->is_lost ? 0 : lockshare_set(lf, l->kind, &want);
+    }
+    lock_put_held(v, lf, l->kind, &want, false);
     if (r == SHARE_LOST || r == SHARE_BUSY)
         lockshare_lost(lf);
     else if (r < 0)
         settle_later(v, lf);
+    lockkeep_end(v, lf, NULL);
 }
 
 /* A new file, nothing written to it, whose name another mount was faster with: its creator opens
@@ -225,7 +233,7 @@ int lock_try(struct vfs *v, struct inode *i, struct lockfile *lf, const struct v
 
     lock_take(&lf->change);
     r = lockshare_ask_key(v, i, lf, l);
-    r = r == 0 ? try_held(v, lf, l) : r == SHARE_BUSY ? TRY_BUSY_THERE : r;
+    r = r == 0 ? try_held(v, i, lf, l) : r == SHARE_BUSY ? TRY_BUSY_THERE : r;
     lock_drop(&lf->change);
     if (r != 0)
         return r;
@@ -243,19 +251,23 @@ int lock_try(struct vfs *v, struct inode *i, struct lockfile *lf, const struct v
     return r;
 }
 
-int lock_settle(struct lockfile *lf)
+int lock_settle(struct vfs *v, struct lockfile *lf)
 {
     int r;
 
     lock_take(&lf->change);
-    if (lf->share != NULL)
+    r = lockshare_ready(v, lf);
+    if (r == 0 && lf->share != NULL)
         share_doubt(lf->share);
-    if (lf->id_share != NULL)
+    if (r == 0 && lf->id_share != NULL)
         share_doubt(lf->id_share);
-    r = is_unsettled(lf) ? lockshare_set(lf, LOCK_POSIX, &lf->held[LOCK_POSIX]) : 0;
-    if (r == SHARE_LOST || r == SHARE_BUSY) {
-        lockshare_lost(lf);
-        r = 0;
+    if (r == 0 && lock_is_unsettled(lf)) {
+        r = lockshare_set(lf, LOCK_POSIX, &lf->held[LOCK_POSIX]);
+        if (r == SHARE_LOST || r == SHARE_BUSY) {
+            lockshare_lost(lf);
+            r = 0;
+        }
+        lockkeep_again(v, lf);
     }
     lock_drop(&lf->change);
     return r;
@@ -393,10 +405,11 @@ int vfs_lock_get(struct vfs *v, uint64_t node, struct vfs_lock *l)
     if (r < 0)
         return r;
     lock_take(&lf->change);
+    r = lockshare_ready(v, lf);
     here = lockset_conflict(&lf->held[l->kind], l->owner, l->type, l->range);
     if (here != NULL)
         there = *here;
-    else if (lf->share != NULL && !share_covers(lf->share, l->kind, l->type, l->range))
+    else if (r == 0 && lf->share != NULL && !share_covers(lf->share, l->kind, l->type, l->range))
         r = share_test(lf->id_share != NULL ? lf->id_share : lf->share, l->kind, &want, &there);
     lock_drop(&lf->change);
     if (r >= 0) {

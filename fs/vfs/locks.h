@@ -17,6 +17,7 @@
 #define S3EFS_VFS_LOCKS_H
 
 #include "base/clock.h"
+#include "coord/session.h"
 #include "coord/share.h"
 #include "internal.h"
 
@@ -49,6 +50,19 @@ struct lockfile {
     bool is_served;                /* a thread is at it */
     bool is_changing;              /* somebody has `change`, to take a lock */
     bool is_out; /* another lockfile has got this one's name: it was free, and stays so */
+    struct {     /* keeplock.c: for the daemon that comes after this one; guarded by table.lock */
+        uint64_t number;  /* of its record; 0: there is none */
+        uint64_t *nodes;  /* that are locked as this file */
+        size_t n, cap;
+        bool is_short;    /* of memory: one is missing */
+        bool is_changing; /* the bucket may say `change` already */
+        bool is_loose;    /* it may say more than is held */
+        bool is_lost, is_unknown; /* as is_lost, is_taken below */
+        bool was_taken;   /* as share_was_taken() */
+        struct vfs_lock change;
+        char session[SESSION_ID_LEN + 1];
+    } kept;
+    bool is_taken; /* it was a dead daemon's, and the shares do not know yet what they hold (lockshare_ready) */
 };
 
 struct locktable {
@@ -59,11 +73,14 @@ struct locktable {
     unsigned n_threads;
     bool is_stopping;
     uint64_t search; /* counts the searches for circles of waits */
+    uint64_t last_number; /* of a lockfile's record */
 };
 
 /* --- locktable.c --- */
 /* The inode's lockfile, referenced. 0 or -errno. */
 _must_check_ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret);
+/* The one of this name, made if there is none ("": always), referenced. 0 or -errno. */
+_must_check_ int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret);
 void lockfile_unref(struct vfs *v, struct lockfile *lf); /* NULL is fine */
 bool lockfile_is_free_locked(const struct lockfile *lf); /* nobody here holds or waits */
 /* What the file goes by until it has an id. 0 or -errno. */
@@ -81,9 +98,26 @@ bool inode_has_id_locked(const struct inode *i); /* the object in the bucket car
 /* Tries once to give the owner what it wants: 0, an enum lock_try, -errno. */
 int lock_try(struct vfs *v, struct inode *i, struct lockfile *lf, const struct vfs_lock *l);
 /* Writes what is held here into the bucket if that is in doubt. 0, or -errno: try again. */
-int lock_settle(struct lockfile *lf);
+int lock_settle(struct vfs *v, struct lockfile *lf);
+/* The owners hold this from now on; *now is taken. With change held. */
+void lock_put_held(struct vfs *v, struct lockfile *lf, enum lock_kind kind, struct lockset *now, bool has_grown);
+bool lock_is_unsettled(const struct lockfile *lf); /* what the bucket has is not what it should be */
+
+/* --- keeplock.c: KEEP-6; with lf->change held, and where nothing is kept they do nothing --- */
+/* The bucket is about to be asked for this; it was, and `held` is what the owners have. i: whose call it is, or NULL. */
+void lockkeep_begin(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l);
+void lockkeep_end(struct vfs *v, struct lockfile *lf, const struct inode *i);
+void lockkeep_again(struct vfs *v, struct lockfile *lf); /* something else of it has changed */
+/* The inode is locked as this file from now on, or not any more. Under v->tree; the first is written by lockkeep_node(), without
+ * any lock, if the file's record is there. */
+void lockkeep_add_node_locked(struct vfs *v, struct lockfile *lf, uint64_t node);
+void lockkeep_drop_node_locked(struct vfs *v, struct lockfile *lf, uint64_t node);
+void lockkeep_node(struct vfs *v, struct lockfile *lf);
 
 /* --- lockshare.c: with lf->change held --- */
+/* Finds out what a dead daemon's locks have come to, if nobody has yet. 0: it is known, and is_lost if they are lost; -errno:
+ * it is not, and nothing may be believed. */
+_must_check_ int lockshare_ready(struct vfs *v, struct lockfile *lf);
 /* The bucket has what the file's owners hold when `want` takes the place of held[kind]. 0,
  * SHARE_BUSY, SHARE_LOST, -errno. */
 int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want);

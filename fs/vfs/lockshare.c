@@ -40,6 +40,66 @@ static int set_both(struct lockfile *lf, const struct lockset *sets)
     return r;
 }
 
+/* What a dead daemon's owners held together, and would if its last change had been made. */
+static int sets_of(const struct lockfile *lf, struct lockset *ret_now, struct lockset *held, struct lockset *want)
+{
+    const struct vfs_lock *l = &lf->kept.change;
+    int r = lockset_copy(&lf->held[l->kind], ret_now);
+
+    if (r == 0 && lf->kept.is_changing)
+        r = lockset_set(ret_now, l->owner, l->pid, l->type, l->range);
+    if (r == 0)
+        r = together(lf, l->kind, &lf->held[l->kind], held);
+    return r == 0 ? together(lf, l->kind, ret_now, want) : r;
+}
+
+/* 0, SHARE_LOST, -errno. */
+static int resume(const struct lockfile *lf, const struct lockset *held, const struct lockset *want, bool *ret_is_want)
+{
+    bool is_want = false;
+    int r = share_resume(lf->share, lf->kept.session, held, want, ret_is_want);
+
+    if (r == 0 && lf->id_share != NULL) {
+        r = share_resume(lf->id_share, lf->kept.session, held, want, &is_want);
+        *ret_is_want = *ret_is_want || is_want;
+        if (r != 0)
+            share_forget(lf->share);
+    }
+    if (r == 0 && lf->kept.was_taken)
+        share_note_taken(lf->share);
+    return r;
+}
+
+int lockshare_ready(struct vfs *v, struct lockfile *lf)
+{
+    struct lockset held[LOCK_KINDS] = {0}, want[LOCK_KINDS] = {0}, now = {0};
+    bool is_want = false;
+    int r;
+
+    if (!lf->is_taken)
+        return 0;
+    r = sets_of(lf, &now, held, want);
+    if (r == 0)
+        r = resume(lf, held, want, &is_want);
+    if (r < 0)
+        goto out;
+    if (is_want)
+        lock_put_held(v, lf, lf->kept.change.kind, &now, false);
+    lock_take(&v->locks->lock);
+    lf->is_taken = lf->kept.is_unknown = lf->kept.is_changing = false;
+    lock_drop(&v->locks->lock);
+    if (r == 0 && lf->id_share != NULL && set_both(lf, is_want ? want : held) > 0)
+        r = SHARE_LOST; /* one of the two was behind, and another mount was faster */
+    if (r > 0)
+        lockshare_lost(lf);
+    lockkeep_again(v, lf);
+out:
+    sets_done(held);
+    sets_done(want);
+    lockset_done(&now);
+    return r < 0 ? r : 0;
+}
+
 int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want)
 {
     struct lockset sets[LOCK_KINDS] = {0}, before[LOCK_KINDS] = {0};
@@ -89,6 +149,7 @@ int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id)
         /* An id that was given up for another's (protocol 2) is nobody's: its record can wait. */
         share_free(lf->id_share);
         lf->id_share = share;
+        lockkeep_again(v, lf); /* before the bucket says it */
     }
     r = together(lf, LOCK_POSIX, &lf->held[LOCK_POSIX], sets);
     if (r == 0)

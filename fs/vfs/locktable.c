@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which file is locked under which name (protocol 6): its id if the object in the bucket carries
  * it, else its key. */
+#include "keep.h"
 #include "locks.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ static void lockfile_free(struct lockfile *lf)
         lockset_done(&lf->held[k]);
     share_free(lf->share);
     share_free(lf->id_share);
+    free(lf->kept.nodes);
     lock_done(&lf->change);
     free(lf);
 }
@@ -66,12 +68,16 @@ void lockfile_unref(struct vfs *v, struct lockfile *lf)
         *p = lf->next;
     }
     lock_drop(&v->locks->lock);
+    if (is_last && lf->kept.number != 0)
+        keep_locks_gone_locked(v, lf->kept.number);
     if (is_last)
         lockfile_free(lf);
 }
 
 void inode_forget_locks_locked(struct vfs *v, struct inode *i)
 {
+    if (i->locks != NULL)
+        lockkeep_drop_node_locked(v, i->locks, i->node);
     lockfile_unref(v, i->locks);
     i->locks = NULL;
 }
@@ -117,6 +123,14 @@ static bool goes_by_locked(const struct lockfile *lf, const char *name)
            (strcmp(lf->name, name) == 0 || strcmp(lf->id_name, name) == 0);
 }
 
+static uint64_t steal_number(uint64_t *n)
+{
+    uint64_t was = *n;
+
+    *n = 0;
+    return was;
+}
+
 int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id)
 {
     struct lockfile *other;
@@ -126,9 +140,11 @@ int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id)
     for (other = v->locks->files; other != NULL; other = other->next) {
         if (other == lf || !goes_by_locked(other, id))
             continue;
-        is_in_use = other->is_changing || !lockfile_is_free_locked(other);
+        is_in_use = other->is_changing || other->kept.is_unknown || !lockfile_is_free_locked(other);
         if (!is_in_use)
             other->is_out = true;
+        if (!is_in_use && other->kept.number != 0)
+            keep_locks_gone_locked(v, steal_number(&other->kept.number));
         break;
     }
     if (!is_in_use)
@@ -137,8 +153,7 @@ int lockfile_take_id(struct vfs *v, struct lockfile *lf, const char *id)
     return is_in_use ? TRY_BUSY_THERE : 0;
 }
 
-/* The file of this name, made if there is none; referenced. */
-static int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret)
+int lockfile_get(struct vfs *v, const char *name, struct lockfile **ret)
 {
     struct lockfile *made = NULL, *lf;
     int r = lockfile_new(v, name, &made);
@@ -249,6 +264,7 @@ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret)
     if (i->locks == NULL) {
         i->locks = ref(v, lf);
         i->lock_seen = 0;
+        lockkeep_add_node_locked(v, lf, i->node);
     } else { /* somebody else was first */
         struct lockfile *ours = lf;
 
@@ -256,6 +272,7 @@ int lockfile_of(struct vfs *v, struct inode *i, struct lockfile **ret)
         lockfile_unref(v, ours);
     }
     lock_drop(&v->tree);
+    lockkeep_node(v, lf);
     *ret = lf;
     return 0;
 }

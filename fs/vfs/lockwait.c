@@ -146,7 +146,7 @@ static void serve_locked(struct vfs *v, struct lockfile *lf)
     lf->due_ns = INT64_MAX; /* its reference is ours */
     lf->is_served = true;
     lock_drop(&v->locks->lock);
-    if (lock_settle(lf) < 0) {
+    if (lock_settle(v, lf) < 0) {
         log_debug("locks.settle", "name=%s cause=%s", lf->name, LOG_Q(err_text()));
         polls = true;
     }

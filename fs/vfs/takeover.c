@@ -132,6 +132,7 @@ static void fill_locked(struct inode *i, struct keep_data *d)
     i->torn = d->torn;
     i->torn_end = d->torn < 0 ? UINT64_MAX : 0;
     i->failed = d->failed;
+    i->is_barred = d->is_barred;
 }
 
 static void doubt_marks(struct vfs *v, const struct keep_data *d)
@@ -337,6 +338,8 @@ int vfs_takeover(struct vfs *v)
         r = settle(v);
     if (r == 0)
         r = keep_drop_old(v);
+    if (r == 0)
+        r = take_locks(v);
     if (r == 0)
         finish_commits(v);
     for (unsigned k = 0; k < VFS_SENDERS && r == 0; k++)

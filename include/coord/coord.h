@@ -22,9 +22,13 @@ struct coord_conf {
     int64_t lease_ns;         /* how long a silent mount keeps what it holds; 0 = 30 s */
     struct store_caps caps;
     bool renew_by_hand; /* tests: by session_turn() only, not by a thread, which goes by real time */
-    /* Of the first session (32 hex digits; copied): a daemon that takes a mount over goes on with that of the one before, and
-     * what that had under way is ours at once, not after a lease. NULL: a random one. */
+    /* Of a session that a daemon before this one has begun (32 hex digits; copied): it goes on, with all that it holds, unless it
+     * has ended meanwhile: then it is lost, and never comes back. NULL: there is none. */
     const char *session_id;
+    /* Called before a session begins (id: 32 hex digits) and after it has ended (NULL), so that the next daemon can be given its
+     * id. With no lock held; may not call back. NULL: nobody wants to know. */
+    void (*session_note)(void *arg, const char *id);
+    void *session_note_arg;
 };
 /* The store is borrowed and outlives it. */
 _must_check_ int coord_new(const struct coord_conf *conf, struct store *store, struct coord **ret);

@@ -28,7 +28,8 @@ enum session_state {
  * call that gave 0 counts as one user until session_drop(); a session that nobody has used for a
  * lease time is ended, so who never drops keeps it for as long as the mount lives. 0 or -errno. */
 _must_check_ int session_hold(struct coord *c, char ret_id[SESSION_ID_LEN + 1]);
-/* Goes on with the session of coord_conf.session_id, or begins it. 0 or -errno. */
+/* Goes on with the session of coord_conf.session_id, if there is one and it lives. No other begins. 0; -errno: the bucket did not
+ * say; it is tried again by the next session_hold(). */
 _must_check_ int session_resume(struct coord *c);
 /* Gives back one session_hold() of this id; nothing happens if that session is not ours any more. */
 void session_drop(struct coord *c, const char *id);
@@ -39,6 +40,9 @@ bool session_is_ours(struct coord *c, const char *id);
  * session_is_lost(): it is lost; another -errno: nobody knows. */
 _must_check_ int session_check(struct coord *c, const char *id);
 bool session_is_lost(struct coord *c, const char *id); /* for certain: as known by now */
+/* Counts one more user of the session of this id, which a daemon before this one had: as session_hold(), but begins none, and
+ * its clock is not looked at (session_check). 0; -EIO and session_is_lost(): it is lost; another -errno: nobody knows. */
+_must_check_ int session_join(struct coord *c, const char *id);
 /* Requests made under a lease end before it does: their deadline_ns; 0 while there is no session. */
 int64_t session_deadline_ns(struct coord *c);
 /* What is known of another mount's session. At most one GET (and the mark); SESSION_ALIVE,

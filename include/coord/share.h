@@ -36,6 +36,15 @@ _must_check_ int share_set(struct share *sh, const struct lockset want[LOCK_KIND
 /* From now on a conflict counts only if the record was read after this. Who tries several times in one
  * go calls it once; who never calls it keeps what was read first. */
 void share_doubt(struct share *sh);
+/* A daemon before this one held `held` under its session, or `want` if a change that was under way had reached the bucket: what
+ * the record says of the two is held from now on, `held` if both do. A new share. It is written again, so that no request of that
+ * daemon's can change it any more: one GET and one PUT. 0; SHARE_LOST: it is neither, or the session is lost; -errno: nobody
+ * knows, to be called again. session "": nothing was held, and what the record has of our session goes. */
+_must_check_ int share_resume(struct share *sh, const char *session, const struct lockset held[LOCK_KINDS],
+                              const struct lockset want[LOCK_KINDS], bool *ret_is_want);
+/* The session under which something is held; "": nothing is. As share_was_taken(), for the next daemon. */
+const char *share_session(const struct share *sh);
+void share_note_taken(struct share *sh);
 /* Would `want` (of nobody here) conflict with another mount? One GET. 0 or SHARE_BUSY and a range
  * that does; -errno. */
 _must_check_ int share_test(struct share *sh, enum lock_kind kind, const struct lock_entry *want,

@@ -299,7 +299,8 @@ _must_check_ int vfs_replay(struct vfs *v);
  * died. Asks the bucket only for what was being sent at that moment, which is sent or found there. 0; -EBADMSG: the table
  * can't be believed. Dirty bytes that can't be had again make their file fail: close and fsync say EIO, until it is cut to nothing (T24). */
 _must_check_ int vfs_takeover(struct vfs *v);
-#define VFS_KEEP_FORMAT 2 /* of the table's records, as a whole: one of another format is not taken over */
+#define VFS_KEEP_FORMAT 3 /* of the table's records, as a whole: one of another format is not taken over */
+#define VFS_KEEP_SESSION 's' /* the record of the mount's session (coord_conf.session_note), which is not the vfs's own */
 /* reply: the error as the kernel is told it (int32_t), then the answer's body.
  * Around each request, on the thread that serves it: it has arrived; it was served, and this is its answer (NULL: one that
  * may be found anew). What the kernel is about to be told is in the table when vfs_keep_reply() returns. */

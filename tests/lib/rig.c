@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cache/table.h"
 #include "coord/session.h"
+#include "fs/coord/internal.h"
 #include "fs/vfs/rename.h"
 #include "memstore.h"
 
@@ -77,6 +79,28 @@ static int default_open(pid_t tid, char path[4096], uint64_t *ret_flags)
     return are_unseen ? -EACCES : -EOPNOTSUPP;
 }
 
+static void note_session(void *arg, const char *id)
+{
+    const struct table_item item = {.kind = VFS_KEEP_SESSION, .data = id, .len = 32};
+
+    (void)!table_write(arg, &item, 1);
+}
+
+static void take_session(struct rig *r, struct coord_conf *conf, char id[33])
+{
+    void *old = NULL;
+    size_t len;
+
+    conf->session_note = note_session;
+    conf->session_note_arg = r->table;
+    if (table_get(r->table, VFS_KEEP_SESSION, 0, &old, &len) != 0 || len != 32)
+        return;
+    memcpy(id, old, 32);
+    id[32] = '\0';
+    conf->session_id = id;
+    free(old);
+}
+
 static int start(struct rig *r)
 {
     struct cache_conf cc = {.dir = r->dir, .source = "mem://bucket", .max_bytes = 64 << 20};
@@ -85,8 +109,8 @@ static int start(struct rig *r)
     char journal[96];
     struct upload_conf uc = {.caps = r->conf.caps};
     struct coord_conf oc = {
-        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = !is_real_time,
-        .session_id = keeps_table ? "00112233445566778899aabbccddeeff" : NULL};
+        .state_prefix = state_prefix, .caps = r->conf.caps, .renew_by_hand = !is_real_time};
+    char session[33];
     int x;
 
     snprintf(uc.writer, sizeof(uc.writer), "%032x",
@@ -103,6 +127,8 @@ static int start(struct rig *r)
         x = data_new(&dc, r->store, r->cache, &r->data);
     if (x == 0)
         x = upload_new(&uc, r->store, &r->upload);
+    if (x == 0 && keeps_table)
+        take_session(r, &oc, session);
     if (x == 0)
         x = coord_new(&oc, r->store, &r->coord);
     if (r->conf.proc_open == NULL)
@@ -123,9 +149,19 @@ void rig_set_keeps(bool keeps)
     keeps_table = keeps;
 }
 
-static void stop(struct rig *r)
+/* A daemon that was killed has not ended its session. */
+static void leave_session(struct coord *c)
+{
+    lock_take(&c->lock);
+    c->session.id[0] = '\0';
+    lock_drop(&c->lock);
+}
+
+static void stop(struct rig *r, bool is_killed)
 {
     vfs_free(r->vfs);
+    if (is_killed && r->coord != NULL)
+        leave_session(r->coord);
     coord_free(r->coord);
     upload_free(r->upload);
     data_free(r->data);
@@ -208,13 +244,13 @@ int rig_join(struct rig *r, const struct rig *first, const struct vfs_conf *conf
 
 int rig_remount(struct rig *r)
 {
-    stop(r);
+    stop(r, false);
     return start(r);
 }
 
 int rig_remount_after(struct rig *r, void (*between)(struct rig *r))
 {
-    stop(r);
+    stop(r, false);
     between(r);
     return start(r);
 }
@@ -295,7 +331,7 @@ int rig_crash_after(struct rig *r, void (*between)(struct rig *r))
 {
     int x = r->next_dir[0] == '\0' ? rig_snapshot(r) : 0;
 
-    stop(r);
+    stop(r, r->table != NULL);
     if (between != NULL)
         between(r);
     nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -312,7 +348,7 @@ int rig_crash(struct rig *r)
 
 void rig_close(struct rig *r)
 {
-    stop(r);
+    stop(r, false);
     if (r->owns_store) {
         store_stop(r->store);
         store_free(r->store);

@@ -3,6 +3,7 @@
 EXTRA_DIST += %D%/README.md %D%/servers.sh %D%/run %D%/harness/README.md %D%/s3proxy/README.md
 EXTRA_DIST += %D%/Counter.java %D%/locks.py
 EXTRA_DIST += %D%/takeover.py
+EXTRA_DIST += %D%/takeover_locks.py %D%/harness/living.py %D%/harness/locker.py
 EXTRA_DIST += %D%/service.py
 EXTRA_DIST += %D%/secrets.py
 EXTRA_DIST += %D%/unprivileged.py

@@ -205,7 +205,7 @@ def killed(rig):
 
 @check("with takeover the service's daemon dies and nobody sees it: an open file goes on, systemd has nothing to restart")
 def takeover(rig):
-    m = service(rig, "upgraded", "takeover,nolock")
+    m = service(rig, "upgraded", "takeover")
     holder = m.show("MainPID")
     script = (f"exec 3>{DIR}/log; echo one >&3; kill -9 $(cat /proc/{holder}/task/{holder}/children); echo two >&3; "
               f"exec 3>&-; cat {DIR}/log")

@@ -16,25 +16,12 @@ import threading
 
 from harness import mount, procs
 from harness.case import Skip, check, contains, equal, fails_with, main, read_file, true, write_file
+from harness.living import children, daemon, kill, start, taken
 
 BACKENDS = "file versitygw"
 TIMEOUT = 900  # above procs.PATIENCE, which says what did not come
 KILLS = 20
 UPGRADES = 5
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(p) for p in f.read().split()]
-
-
-def taken(m):
-    """How often a new daemon has taken the mount over."""
-    return m.log().count("event=holder.replaced")
-
-
-def daemon(m):
-    return procs.wait_for(lambda: children(m.pid), "a daemon")[0]
 
 
 def has_ended(pid):
@@ -65,22 +52,6 @@ def ask(sock, line):
         except ConnectionResetError:
             pass
     return out.decode()
-
-
-def start(rig, old_kernel=False, **opts):
-    env = mount.environment(S3EFS_OLD_KERNEL="1") if old_kernel else None
-    m = rig.mount(env=env, takeover=True, nolock=True, **opts)
-    if "event=holder.kernel" in m.log():
-        m.unmount()
-        raise Skip("this kernel is older than 4.20")
-    return m
-
-
-def kill(m):
-    """kill -9 of the daemon, and wait until another serves the mount."""
-    n = taken(m)
-    os.kill(daemon(m), signal.SIGKILL)
-    procs.wait_for(lambda: taken(m) > n, "another daemon")
 
 
 @check("a daemon that is killed is replaced: open files and directories go on, nobody sees ENOTCONN")
@@ -380,10 +351,10 @@ def upgrade_refused(rig):
     pid = daemon(m)
     sock = control_socket(pid)
     contains(ask(sock, f"upgrade 999 token {mount.binary()}"), "error:", "format 999")
-    contains(ask(sock, "upgrade 2 token /nowhere/s3efs"), "error:", "/nowhere/s3efs")
+    contains(ask(sock, "upgrade 3 token /nowhere/s3efs"), "error:", "/nowhere/s3efs")
     equal(daemon(m), pid, "the old daemon")
     rig.allow(r"event=upgrade\.failed")
-    equal(ask(sock, "upgrade 2 token /bin/false"), "", "its end")
+    equal(ask(sock, "upgrade 3 token /bin/false"), "", "its end")
     procs.wait_for(lambda: taken(m) == 1, "the old program")
     true(daemon(m) != pid, "another process")
     contains(m.log(), "event=upgrade.failed program=/bin/false status=256 ")  # its exit with 1

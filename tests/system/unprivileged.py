@@ -187,7 +187,7 @@ def by_fusermount(rig):
 def holder_is_closed(rig):
     requires("fusermount3")
     place, log = Place(rig), rig.path("holder.log")
-    p = procs.start([*fuse_for_all(place), *AS_NOBODY, *place.command(rig, place.path("mnt"), takeover=True, nolock=True)], log,
+    p = procs.start([*fuse_for_all(place), *AS_NOBODY, *place.command(rig, place.path("mnt"), takeover=True)], log,
                     env=place.env)
     procs.at_exit(lambda: mount.force_unmount(place.path("mnt")))
     procs.wait_for(lambda: p.poll() is not None or "front.ready" in text_of(log), "the mount", procs.PATIENCE)

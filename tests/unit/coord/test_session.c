@@ -309,6 +309,100 @@ static void test_parse(void **state)
     assert_false(session_id_is_valid("0123456789abcdef/123456789abcdef"));
 }
 
+static char noted[SESSION_ID_LEN + 1];
+
+static void note(void *arg, const char *now)
+{
+    (void)arg;
+    memcpy(noted, now != NULL ? now : "", now != NULL ? sizeof(noted) : 1);
+}
+
+/* a's daemon is killed, and the one that follows is given what was noted. */
+static void follow(void)
+{
+    const struct coord_conf conf = {.caps = a->conf.caps,
+                                    .state_prefix = a->prefix,
+                                    .lease_ns = a->conf.lease_ns,
+                                    .renew_by_hand = true,
+                                    .session_id = noted[0] != '\0' ? noted : NULL,
+                                    .session_note = note};
+    struct coord *next;
+
+    assert_int_equal(coord_new(&conf, store, &next), 0);
+    a->session.id[0] = '\0';
+    coord_free(a);
+    a = next;
+}
+
+/* The same session, renewed: whatever watches it never sees it silent for a lease. */
+static void test_a_daemon_that_follows(void **state)
+{
+    char next[SESSION_ID_LEN + 1];
+
+    (void)state;
+    follow();
+    assert_int_equal(session_resume(a), 0); /* there was none */
+    assert_int_equal(memstore_count(store, STORE_OPS), 0);
+    assert_int_equal(session_hold(a, id), 0);
+    assert_string_equal(noted, id);
+    for (unsigned k = 0; k < 5; k++) {
+        assert_int_equal(session_judge(b, id), SESSION_ALIVE);
+        pass(20);
+        follow();
+        assert_false(session_is_lost(a, id));
+        assert_int_equal(session_resume(a), 0);
+        assert_true(session_is_ours(a, id));
+    }
+    assert_int_equal(session_join(a, id), 0);
+    pass(31);
+    assert_int_equal(session_turn(a), 0); /* it has a user: it is renewed, not ended */
+    assert_int_equal(session_hold(a, next), 0);
+    assert_string_equal(next, id);
+    session_drop(a, id);
+    session_drop(a, id);
+    pass(31);
+    assert_int_equal(session_turn(a), 0);
+    assert_string_equal(noted, ""); /* ended */
+}
+
+/* SESS-4: who marked it dead has removed its object, too, and a record may still name it. */
+static void test_what_has_ended_never_comes_back(void **state)
+{
+    char next[SESSION_ID_LEN + 1];
+
+    (void)state;
+    follow();
+    assert_int_equal(session_hold(a, id), 0);
+    assert_int_equal(session_judge(b, id), SESSION_ALIVE);
+    pass(31);
+    assert_int_equal(session_judge(b, id), SESSION_DEAD);
+    assert_int_equal(memstore_objects(store), 0);
+    follow();
+    assert_int_equal(session_resume(a), 0);
+    assert_true(session_is_lost(a, id));
+    assert_int_equal(session_join(a, id), -EIO);
+    assert_int_equal(memstore_objects(store), 0);
+    assert_int_equal(session_hold(a, next), 0);
+    assert_string_not_equal(next, id);
+    assert_string_equal(noted, next);
+}
+
+/* Nobody knows, until the bucket says. */
+static void test_a_daemon_that_follows_in_an_outage(void **state)
+{
+    (void)state;
+    follow();
+    assert_int_equal(session_hold(a, id), 0);
+    follow();
+    memstore_fail(store, STORE_GET, 1, 2, -EIO);
+    assert_int_equal(session_resume(a), -EIO);
+    assert_int_equal(session_join(a, id), -EIO);
+    assert_false(session_is_lost(a, id));
+    assert_int_equal(session_judge(a, id), SESSION_ALIVE); /* it is ours */
+    assert_int_equal(session_join(a, id), 0);
+    assert_true(session_is_ours(a, id));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -326,6 +420,9 @@ int main(void)
         T(test_removed),
         T(test_failures),
         T(test_parse),
+        T(test_a_daemon_that_follows),
+        T(test_what_has_ended_never_comes_back),
+        T(test_a_daemon_that_follows_in_an_outage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

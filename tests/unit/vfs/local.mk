@@ -15,8 +15,17 @@ vfs_tests += tests/unit/vfs/test_takeover
 vfs_tests += tests/unit/vfs/test_takeover_odds
 vfs_tests += tests/unit/vfs/test_takeover_steps
 vfs_tests += tests/unit/vfs/test_takeover_local
+vfs_tests += tests/unit/vfs/test_takeover_locks
+vfs_tests += tests/unit/vfs/test_takeover_lock_steps
 check_PROGRAMS += $(vfs_tests)
 TESTS += $(vfs_tests)
+tests_unit_vfs_test_takeover_locks_SOURCES = %D%/test_takeover_locks.c %D%/takelocks.h
+tests_unit_vfs_test_takeover_locks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_takeover_locks_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+tests_unit_vfs_test_takeover_lock_steps_SOURCES = %D%/test_takeover_lock_steps.c %D%/takelocks.h
+tests_unit_vfs_test_takeover_lock_steps_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_takeover_lock_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=table_write
+tests_unit_vfs_test_takeover_lock_steps_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 tests_unit_vfs_test_takeover_odds_SOURCES = %D%/test_takeover_odds.c %D%/keepmount.h
 tests_unit_vfs_test_takeover_odds_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_takeover_odds_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
