@@ -216,6 +216,36 @@ static int went_up(struct vfs *v, struct inode *i, const char *key, const char *
     return 0;
 }
 
+/* An earlier try of these bytes is in the bucket, and below what others wrote. 1: what was set here since goes on as a change
+ * of attributes alone, onto that; 0; -errno. */
+static int landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now, struct store_cond *cond)
+{
+    bool is_left = inode_is_file_of(v, i, key, now);
+    int r;
+
+    lock_take(&v->tree);
+    is_left = is_left && stored_is_left_locked(i, now);
+    lock_drop(&v->tree);
+    if (is_left && relocate_source(i) != NULL) {
+        log_error("commit.attributes_lost", "key=%s cause=\"it was renamed here and changed by another client, and what was set "
+                  "here since could not follow\"", LOG_Q(key));
+        is_left = false;
+    }
+    if (!is_left) {
+        outbox_sent(v, i);
+        return merge_landed(v, i, key, now);
+    }
+    r = merge_goes_on(v, i, key, now, cond);
+    if (r < 0) { /* it is as it was: the next try must know its own again */
+        for (unsigned k = 0; k < i->out->n_doubts; k++)
+            upload_doubt(v->upload, key, i->out->doubts[k]);
+        return r;
+    }
+    if (outbox_put(v, i) == 0) /* else the entry has a mark that goes with what is left now */
+        keep_inode(v, i);
+    return 1;
+}
+
 /* a: what the readers of an older version keep. */
 static int commit_tries(struct vfs *v, struct inode *i, const char *key, const char *name,
                         struct commit_way *way, struct aside *a)
@@ -260,8 +290,8 @@ static int commit_tries(struct vfs *v, struct inode *i, const char *key, const c
             r = went_up(v, i, key, name, cond.kind, &now, change)
                     ?: link_spread(v, i, key, &way->group);
         } else if (r == UPLOAD_LANDED) {
-            outbox_sent(v, i);
-            r = merge_landed(v, i, key, &now);
+            r = landed(v, i, key, &now, &cond);
+            mark = r > 0 ? outbox_mark(i, &is_retry) : NULL;
         } else if (r > 0) {
             r = locks_may_rebase(v, i)
                     ?: merge_resolve(v, i, key, r, &now, way->is_waited, &cond) ?: 1;

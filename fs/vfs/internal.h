@@ -376,6 +376,9 @@ int contest_same(const char *key, const struct store_etag *etag, struct contest 
  * has not looked for acregmin looks first (a HEAD), and takes what was not set here. 0 or -errno. */
 int merge_see_attr(struct vfs *v, struct inode *i, const char *key);
 int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now);
+/* The same where something that was set here has not landed with it: the inode's bytes are those of that version now,
+ * and what is left is to go onto it, under *cond. 0; -errno: the inode is as it was. */
+int merge_goes_on(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now, struct store_cond *cond);
 void merge_clean_locked(struct vfs *v, struct inode *i); /* all of it is in the bucket */
 
 /* --- writeback.c: files held open (protocol 12) --- */

@@ -116,6 +116,28 @@ int merge_see_attr(struct vfs *v, struct inode *i, const char *key)
     return r < 0 ? r : 0; /* gone, or another version: the commit's condition meets that */
 }
 
+/* Takes *hdrs, a copy of its headers. */
+static void take_headers_locked(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there,
+                                struct store_hdrs *hdrs)
+{
+    take_attr_locked(v, i, key, there);
+    store_hdrs_done(&i->hdrs);
+    i->hdrs = *hdrs;
+    inode_moved_locked(i, there);
+}
+
+/* The content has moved to it. */
+static void took_bytes_locked(struct vfs *v, struct inode *i, const struct store_obj *there)
+{
+    i->attr.size = data_size(i->data);
+    i->kernel_etag = (struct store_etag){""};
+    inode_kernel_behind_locked(v, i);
+    if (i->tail.is_on && !i->tail.is_mixed) {
+        i->tail.off = there->size;
+        i->tail.end = i->attr.size;
+    }
+}
+
 static int take_version(struct vfs *v, struct inode *i, const char *key,
                         const struct store_obj *there, bool is_merged)
 {
@@ -125,19 +147,9 @@ static int take_version(struct vfs *v, struct inode *i, const char *key,
     if (r < 0)
         return r;
     lock_take(&v->tree);
-    take_attr_locked(v, i, key, there);
-    store_hdrs_done(&i->hdrs);
-    i->hdrs = hdrs;
-    inode_moved_locked(i, there);
-    if (is_merged) {
-        i->attr.size = data_size(i->data);
-        i->kernel_etag = (struct store_etag){""};
-        inode_kernel_behind_locked(v, i);
-        if (i->tail.is_on && !i->tail.is_mixed) {
-            i->tail.off = there->size;
-            i->tail.end = i->attr.size;
-        }
-    }
+    take_headers_locked(v, i, key, there, &hdrs);
+    if (is_merged)
+        took_bytes_locked(v, i, there);
     lock_drop(&v->tree);
     return 0;
 }
@@ -225,6 +237,35 @@ void merge_clean_locked(struct vfs *v, struct inode *i)
     i->dirty_since_ns = 0;
     i->attr_set = i->attr_new = 0;
     i->tail = (struct tail){0};
+}
+
+/* All that was written here is in `there`, a version of its file, whichever way it went up. */
+static void bytes_landed_locked(struct inode *i)
+{
+    i->is_new = i->is_excl = i->is_sent = i->is_trunc = i->is_cut_now = false;
+    i->is_replacing = i->is_over_removed = false;
+    i->tail = (struct tail){0};
+    i->attr_set &= ~(unsigned)VFS_SET_SIZE;
+}
+
+int merge_goes_on(struct vfs *v, struct inode *i, const char *key, const struct store_obj *there, struct store_cond *cond)
+{
+    struct store_hdrs hdrs = {0};
+    int r = store_hdrs_copy(&hdrs, &there->hdrs);
+
+    if (r == 0)
+        r = data_follow(i->data, key, there);
+    if (r < 0) {
+        store_hdrs_done(&hdrs);
+        return r;
+    }
+    lock_take(&v->tree);
+    bytes_landed_locked(i);
+    take_headers_locked(v, i, key, there, &hdrs);
+    took_bytes_locked(v, i, there);
+    lock_drop(&v->tree);
+    *cond = (struct store_cond){STORE_IF_MATCH, there->etag};
+    return 0;
 }
 
 int merge_landed(struct vfs *v, struct inode *i, const char *key, const struct store_obj *now)

@@ -61,13 +61,11 @@ bool stored_was_tried_locked(const struct inode *i)
     return outbox_waits(i) && i->out->n_doubts > 0 && (i->attr_set != 0 || i->edits.n > 0);
 }
 
-void stored_settle_locked(struct inode *i, const struct store_obj *there)
+static void settle_locked(struct inode *i, const struct store_obj *there)
 {
     unsigned char since;
     unsigned n = 0;
 
-    if (!stored_was_tried_locked(i) || i->is_new || i->is_replacing)
-        return;
     while (n < i->out->n_doubts && !upload_has_mark(&there->hdrs, i->out->doubts[i->out->n_doubts - 1 - n]))
         n++;
     if (n == i->out->n_doubts)
@@ -75,6 +73,20 @@ void stored_settle_locked(struct inode *i, const struct store_obj *there)
     since = stored_since(i->out->attr_ages, n) | i->attr_new;
     i->attr_set &= since | (unsigned)VFS_SET_SIZE; /* which is the bytes' */
     edits_drop(&i->edits, (since & STORED_USER) == 0, (since & STORED_HDRS) == 0);
+}
+
+void stored_settle_locked(struct inode *i, const struct store_obj *there)
+{
+    if (stored_was_tried_locked(i) && !i->is_new && !i->is_replacing)
+        settle_locked(i, there);
+}
+
+bool stored_is_left_locked(struct inode *i, const struct store_obj *there)
+{
+    if (!stored_was_tried_locked(i) || upload_has_mark(&there->hdrs, i->out->mark))
+        return false;
+    settle_locked(i, there);
+    return (i->attr_set & ~(unsigned)VFS_SET_SIZE) != 0 || i->edits.n > 0;
 }
 
 bool stored_finds_tries(struct vfs *v, struct inode *i)

@@ -10,7 +10,8 @@
  * (upload.h). STO-4  What an earlier try has brought into the bucket is not set once more: another
  * mount may have changed it since. An entry says of each kind of attribute how many of the tries in
  * doubt, the newest first, were made since it was set (its age); where the object has the mark of
- * one, what is older than that is the bucket's, and only the rest is set. */
+ * one, what is older than that is the bucket's, and only the rest is set. So it is where that try brought bytes, too: those have
+ * landed, and are not written again. */
 #ifndef S3EFS_VFS_STORED_H
 #define S3EFS_VFS_STORED_H
 
@@ -37,6 +38,9 @@ bool stored_is_local_locked(const struct vfs *v, const struct inode *i);
 bool stored_was_tried_locked(const struct inode *i);
 /* `there`, a version of its file, is what the entry goes onto: STO-4. */
 void stored_settle_locked(struct inode *i, const struct store_obj *there);
+/* `there` has what was written here, by a try before the last, and others came on top of that: was anything set since? That alone is
+ * what is set after this. */
+bool stored_is_left_locked(struct inode *i, const struct store_obj *there);
 bool stored_finds_tries(struct vfs *v, struct inode *i); /* upload_req's */
 
 /* --- with names (read) and i->io held --- */

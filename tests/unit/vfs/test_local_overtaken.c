@@ -459,6 +459,146 @@ static void takeovers(void **state)
     }
 }
 
+/* The bytes landed unheard of, another mount wrote after them, and then something is set here: it goes onto that. */
+static void set_after_bytes_that_landed(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 2; at++) { /* before the other one's write, or after it */
+        stored("text");
+        assert_int_equal(append_text("f", ", mine"), 0);
+        send_in_vain(0);
+        assert_object("f", "text, mine");
+        if (at == 0)
+            assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+        others_append(", more");
+        others_chown(9);
+        if (at == 1)
+            assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+        set_xattr("f", "user.color", "red");
+        send_rest();
+        assert_object("f", "text, mine, more");
+        assert_header(MODE, "0100600");
+        assert_header(OWNER, "9");
+        assert_file("f", "text, mine, more");
+        assert_xattr("f", "user.color", "red");
+        assert_here(0600, 9);
+    }
+}
+
+/* What went up with them is the bucket's. */
+static void set_before_bytes_that_landed(void **state)
+{
+    (void)state;
+    stored("text");
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    assert_int_equal(append_text("f", ", mine"), 0);
+    send_in_vain(0);
+    assert_header(MODE, "0100600");
+    others_append(", more");
+    others_chmod(0640);
+    chown_here(7);
+    send_rest();
+    assert_object("f", "text, mine, more");
+    assert_header(MODE, "0100640");
+    assert_header(OWNER, "7");
+    assert_here(0640, 7);
+}
+
+/* The same of a new file. */
+static void set_after_a_new_file_landed(void **state)
+{
+    (void)state;
+    put_text("f", "text");
+    outbox_hurry(rig.vfs);
+    memstore_lose(rig.store, STORE_PUT, 1, 1, -EIO);
+    memstore_fail(rig.store, STORE_HEAD, 1, 1000, -EIO);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    memstore_clear_faults(rig.store);
+    assert_object("f", "text");
+    others_append(", more");
+    others_chown(9);
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    send_rest();
+    assert_object("f", "text, more");
+    assert_header(MODE, "0100600");
+    assert_header(OWNER, "9");
+    assert_file("f", "text, more");
+}
+
+/* While somebody has it open: he reads what is there then, as after any commit that meets another mount's. */
+static void set_after_bytes_that_landed_beside_a_reader(void **state)
+{
+    char buf[32] = "";
+    uint64_t fh;
+
+    (void)state;
+    stored("text");
+    assert_int_equal(append_text("f", ", mine"), 0);
+    fh = open_text("f", O_RDONLY);
+    assert_int_equal(vfs_read(rig.vfs, fh, 0, buf, 4), 4);
+    send_in_vain(0);
+    others_append(", more");
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    send_rest();
+    assert_object("f", "text, mine, more");
+    assert_header(MODE, "0100600");
+    assert_int_equal(vfs_read(rig.vfs, fh, 4, buf + 4, sizeof(buf) - 5), 12);
+    assert_string_equal(buf, "text, mine, more");
+    assert_int_equal(rig_shut(&rig, fh), 0);
+}
+
+/* The bytes went there by a rename: what is set after that could not be journaled with it, and the log says so. The
+ * rename is done all the same. */
+static void set_after_a_rename_that_landed(void **state)
+{
+    struct store_obj obj = {0};
+
+    (void)state;
+    put_text("g", "text");
+    send_all(1);
+    assert_int_equal(rig_rename(&rig, "g", "f", 0), 0);
+    send_in_vain(0);
+    assert_object("f", "text");
+    others_append(", more");
+    assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+    clock_fake_add(100 * NS_PER_S);
+    outbox_hurry(rig.vfs);
+    assert_int_equal(outbox_run(rig.vfs), 2);
+    assert_int_equal(entries(), 0);
+    assert_object("f", "text, more");
+    assert_file("f", "text, more");
+    assert_int_not_equal(memstore_get(rig.store, "g", &obj, NULL), 0);
+    assert_int_equal(kept(), 0);
+}
+
+/* The commit of what is left is lost, too: it is tried again, and what is set then goes along. */
+static void what_is_left_is_tried_again(void **state)
+{
+    (void)state;
+    for (enum between how = 0; how < WAYS; how++) {
+        stored("text");
+        assert_int_equal(append_text("f", ", mine"), 0);
+        send_in_vain(0);
+        others_append(", more");
+        assert_int_equal(rig_chmod(&rig, "f", 0600), 0);
+        outbox_hurry(rig.vfs);
+        memstore_fail(rig.store, STORE_PUT, 2, 1000, -EIO); /* the first one meets the other mount's version */
+        memstore_fail(rig.store, STORE_COPY, 1, 1000, -EIO);
+        assert_int_equal(outbox_run(rig.vfs), 0);
+        memstore_clear_faults(rig.store);
+        assert_int_equal(entries(), 1);
+        others_chown(9);
+        wait_or_die(how);
+        set_xattr("f", "user.color", "red");
+        wait_or_die(how);
+        send_rest();
+        assert_object("f", "text, mine, more");
+        assert_header(MODE, "0100600");
+        assert_header(OWNER, "9");
+        assert_xattr("f", "user.color", "red");
+    }
+}
+
 /* What was set here went onto another mount's bytes, and nobody heard of it; the entry still says the version before. The
  * next change here takes neither the bytes nor the attributes of that one along. */
 static void what_landed_on_their_bytes_keeps_them(void **state)
@@ -549,6 +689,12 @@ int main(void)
         L(the_second_of_two),
         L(many_tries),
         cmocka_unit_test_setup_teardown(takeovers, keeps_setup, keeps_teardown),
+        L(set_after_bytes_that_landed),
+        L(set_before_bytes_that_landed),
+        L(set_after_a_new_file_landed),
+        L(set_after_bytes_that_landed_beside_a_reader),
+        L(set_after_a_rename_that_landed),
+        L(what_is_left_is_tried_again),
         L(what_landed_on_their_bytes_keeps_them),
         L(bytes_that_landed_are_not_written_twice),
         L(bytes_that_landed_on_theirs),
