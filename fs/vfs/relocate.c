@@ -9,16 +9,25 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "stored.h"
 
 #define CTIME_HDR STORE_USER_META "s3efs-ctime"
+
+/* Attributes that wait go along: the entry says all of them, and i->hdrs what the bucket has under the old name. But a try of
+ * theirs may have changed that. */
+static bool attr_goes_along_locked(const struct inode *i)
+{
+    return stored_attr_waits_locked(i) && outbox_has_all_locked(i) && i->out->from == NULL && !i->out->is_tried &&
+           i->out->n_doubts == 0 && !i->is_trunc && !i->tail.is_on;
+}
 
 static bool is_due_locked(const struct vfs *v, const struct inode *i)
 {
     return v->conf.journal != NULL && v->conf.commit == VFS_COMMIT_LOCAL && v->conf.excl != VFS_EXCL_STRICT &&
            v->keep == NULL && S_ISREG(atomic_load(&i->type)) && store_etag_is_set(&i->etag) && !i->is_new &&
-           !i->is_dirty && i->out == NULL && i->n_writers == 0 && i->locks == NULL && i->aside == NULL &&
-           i->attr.size <= RELOCATE_MAX && i->obj_size == i->attr.size && i->failed == 0 && !i->is_sent &&
-           outbox_can_wait_locked(v, i) && outrec_holds(&i->hdrs);
+           ((!i->is_dirty && i->out == NULL) || attr_goes_along_locked(i)) && i->n_writers == 0 && i->locks == NULL &&
+           i->aside == NULL && i->attr.size <= RELOCATE_MAX && i->obj_size == i->attr.size && i->failed == 0 &&
+           !i->is_sent && outbox_can_wait_locked(v, i) && outrec_holds(&i->hdrs);
 }
 
 static bool fill_locked(const struct vfs *v, const struct inode *i, const char *key, struct removerec *rec)

@@ -10,9 +10,9 @@
  * must have it done sends the file that holds it first, with no lock held. No such files wait for each other in a ring.
  * REL-4  The old one goes only as what was moved: by ETag, file id and ctime, which a HEAD shows before (the same bytes may be
  * another mount's rename back, with the same id). Any other stays.
- * REL-5  Only what costs little and is sure: a file of up to RELOCATE_MAX bytes that is clean, and all of it here; no hard link,
- * nothing locked, nobody writes to it. All else waits for the bucket (rename.c). So it does with option takeover and with
- * excl=strict, as makes do. */
+ * REL-5  Only what costs little and is sure: a file of up to RELOCATE_MAX bytes none of which waits, and all of them here; no hard
+ * link, nothing locked, nobody writes to it. Attributes that wait go along, unless a try may have brought them to the old
+ * name (REL-4). All else waits for the bucket (rename.c). So it does with option takeover and with excl=strict, as makes do. */
 #ifndef S3EFS_VFS_RELOCATE_H
 #define S3EFS_VFS_RELOCATE_H
 

@@ -564,6 +564,142 @@ static void headers_go_with_it(void **state)
     assert_no_object("a");
 }
 
+/* --- attributes that wait when it is renamed --- */
+
+static void set_attributes(const char *path)
+{
+    struct stat st = {.st_atim = {1000, 0}, .st_mtim = {2000, 0}}, now;
+    struct vfs_entry e;
+    int64_t ns;
+
+    assert_int_equal(rig_chmod(&rig, path, 0604), 0);
+    assert_int_equal(rig_walk(&rig, path, &e), 0);
+    assert_int_equal(vfs_setattr(rig.vfs, &rig.ctx, e.node, 0, &st, VFS_SET_ATIME | VFS_SET_MTIME, &now, &ns), 0);
+    vfs_forget(rig.vfs, e.node, 1);
+    set_xattr(path, "user.color", "red");
+}
+
+static void assert_attributes(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(rig_stat(&rig, path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0604);
+    assert_int_equal(st.st_mtim.tv_sec, 2000);
+    assert_xattr(path, "user.color", "red");
+}
+
+/* As rsync -a and cp -p leave a file before they rename it: one PUT with all of it, then the old name's DELETE, whoever dies
+ * in between. */
+static void attributes_go_along(void **state)
+{
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        put_stored("a", "text");
+        memstore_count_reset(rig.store);
+        set_attributes("a");
+        move("a", "b");
+        assert_waits("a", "b", "text");
+        assert_attributes("b");
+        assert_int_equal(entries(), 1);
+        if (dies)
+            assert_int_equal(rig_crash(&rig), 0);
+        note(true);
+        send_all(2);
+        note(false);
+        assert_string_equal(order, "+b -a ");
+        assert_no_object("a");
+        assert_object("b", "text");
+        assert_int_equal(rig_remount(&rig), 0);
+        assert_attributes("b");
+        assert_file("b", "text");
+        assert_int_equal(rig_unlink(&rig, "b"), 0);
+        (void)outbox_run(rig.vfs);
+    }
+}
+
+static void attributes_go_along_over_another(void **state)
+{
+    (void)state;
+    put_stored("a", "text");
+    put_stored("b", "other");
+    memstore_count_reset(rig.store);
+    set_attributes("a");
+    move("a", "b");
+    assert_waits("a", "b", "text");
+    send_all(2);
+    assert_names("b");
+    assert_object("b", "text");
+    assert_no_object("a");
+    assert_int_equal(rig_remount(&rig), 0);
+    assert_attributes("b");
+}
+
+static void attributes_go_along_and_back(void **state)
+{
+    (void)state;
+    for (unsigned dies = 0; dies < 2; dies++) {
+        put_stored("a", "text");
+        memstore_count_reset(rig.store);
+        set_attributes("a");
+        move("a", "b");
+        move("b", "a");
+        assert_int_equal(n_changes(), 0);
+        assert_int_equal(entries(), 1);
+        if (dies)
+            assert_int_equal(rig_crash(&rig), 0);
+        send_all(1);
+        assert_names("a");
+        assert_object("a", "text");
+        assert_int_equal(rig_remount(&rig), 0);
+        assert_attributes("a");
+        assert_file("a", "text");
+    }
+}
+
+/* A try of theirs may have changed what the bucket has under the old name: the bucket moves it. */
+static void attributes_that_were_tried_go_first(void **state)
+{
+    (void)state;
+    put_stored("a", "text");
+    set_attributes("a");
+    outage(true);
+    assert_int_equal(outbox_run(rig.vfs), 0);
+    outage(false);
+    note(true);
+    move("a", "b");
+    note(false);
+    assert_string_equal(strtok(order, " "), "+a");
+    assert_no_object("a");
+    assert_object("b", "text");
+    assert_attributes("b");
+    (void)outbox_run(rig.vfs);
+    assert_int_equal(entries(), 0);
+    assert_attributes("b");
+}
+
+/* Another mount has changed the file under its old name meanwhile: that stays there. */
+static void attributes_of_another_client_stay(void **state)
+{
+    struct rig first, other;
+
+    (void)state;
+    put_stored("a", "text");
+    clock_fake_add(5 * NS_PER_S);
+    set_attributes("a");
+    first = rig;
+    first.conf.commit = VFS_COMMIT_CLOSE;
+    assert_int_equal(rig_join(&other, &first, &first.conf), 0);
+    assert_int_equal(rig_chmod(&other, "a", 0640), 0);
+    rig_close(&other);
+    move("a", "b");
+    (void)outbox_run(rig.vfs);
+    assert_int_equal(entries(), 0);
+    assert_object("b", "text");
+    assert_object("a", "text");
+    assert_attributes("b");
+}
+
 /* --- a mount that dies --- */
 
 static void died_before_it_was_sent(void **state)
@@ -776,6 +912,11 @@ int main(void)
         L(another_one_at_the_new_name),
         L(refused_for_good),
         L(headers_go_with_it),
+        L(attributes_go_along),
+        L(attributes_go_along_over_another),
+        L(attributes_go_along_and_back),
+        L(attributes_that_were_tried_go_first),
+        L(attributes_of_another_client_stay),
         L(died_before_it_was_sent),
         L(died_after_a_request),
         L(another_mode_sends_it),
