@@ -21,6 +21,7 @@
 #include "idle.h"
 #include "keep.h"
 #include "link.h"
+#include "linked.h"
 #include "makedir.h"
 #include "mime.h"
 #include "outbox.h"
@@ -377,6 +378,8 @@ static int commit(struct vfs *v, struct inode *i, bool is_waited)
     struct commit_way way = {0};
     int r = inode_is_dir(i) ? makedir_ready(v, i) : makedir_settle(v, i); /* MKD-1 */
 
+    if (r == 0 && linked_waits(v, i))
+        r = linked_commit(v, i, is_waited);
     if (r < 0 || inode_is_dir(i))
         return r;
     way.is_waited = is_waited && !outbox_waits(i); /* OUT-4 */
@@ -417,6 +420,13 @@ int commit_as_link(struct vfs *v, struct inode *i)
     return commit_first(v, i, &way);
 }
 
+int commit_new_link(struct vfs *v, struct inode *i, bool is_waited)
+{
+    struct commit_way way = {.is_waited = is_waited && !outbox_waits(i)};
+
+    return commit_first(v, i, &way);
+}
+
 /* The file is what the bucket was last seen to have; nothing here or in the kernel knows better. */
 static void as_stored_locked(struct vfs *v, struct inode *i, const char *key)
 {
@@ -452,7 +462,8 @@ bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     i->tail = (struct tail){0};
     i->failed = i->torn = 0;
     if (i->is_new) {
-        names_changed_locked(v, i->parent, i->name, false, false);
+        for (const struct dentry *d = i->names; d != NULL; d = d->other)
+            names_changed_locked(v, d->parent, d->name, false, false);
         inode_detach_locked(v, i);
         i->is_new = false;
     } else if (!i->is_stale) {

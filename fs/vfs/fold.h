@@ -9,13 +9,13 @@
  *         own; lock files (.lock) never do, as other clients look for them.
  * FOLD-2  What is closed or made while one waits is not sent before it: no name is seen elsewhere
  *         before the bytes that it stands for, and as a fold is short, nothing waits for long. What
- *         asks the bucket at once (a rename of a stored file, a link, an fsync under commit=fsync)
+ *         asks the bucket at once (a rename of a stored file, a link of one, an fsync under commit=fsync)
  *         makes all that wait due.
  * FOLD-3  What a fold keeps from being sent is sent before its writer changes it again: half of a
  *         new file is never sent, so else it would wait for the next close. Not where every sender is
  *         at work: none would have taken it by now, and a writer waits for no outage but its own file's.
- * FOLD-4  A fold ends with the rename to another name, with a drain, and when a close waits for
- *         room. An fsync under commit=local is the journal's: who writes a file, its fsync and its
+ * FOLD-4  A fold ends with the rename to another name (or with the unlink of the name, where a link has given the file
+ *         another, LKD-2), with a drain, and when a close waits for room. An fsync under commit=local is the journal's: who writes a file, its fsync and its
  *         rename gets one PUT, too. */
 #ifndef S3EFS_VFS_FOLD_H
 #define S3EFS_VFS_FOLD_H

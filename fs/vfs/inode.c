@@ -290,7 +290,7 @@ bool inode_is_stale_locked(const struct vfs *v, const struct inode *i)
 
 bool inode_waits_locked(const struct inode *i)
 {
-    return inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty;
+    return inode_is_dir(i) ? outbox_waits(i) : i->is_new || i->is_dirty || i->is_linking;
 }
 
 bool inode_is_owed_locked(const struct vfs *v, const struct inode *i)
@@ -382,6 +382,20 @@ static struct timespec to_timespec(int64_t ns)
     return ts;
 }
 
+/* Of a hard link as its group was last read; until it is one, the names that its entry has. */
+static nlink_t nlink_locked(const struct inode *i)
+{
+    nlink_t n = 0;
+
+    if (i->attr.link_gen != 0)
+        return i->nlink;
+    if (i->parent == NULL && i->node != VFS_ROOT)
+        return 0;
+    for (const struct dentry *d = i->is_new ? i->names : NULL; d != NULL; d = d->other)
+        n++;
+    return n > 0 ? n : 1;
+}
+
 void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *ret)
 {
     const struct objattr *attr = i->aside != NULL ? &i->aside->attr : &i->attr;
@@ -393,9 +407,7 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
     *ret = (struct stat){
         .st_ino = i->ino,
         .st_mode = attr->mode,
-        .st_nlink = attr->link_gen != 0                        ? i->nlink
-                    : i->parent == NULL && i->node != VFS_ROOT ? 0
-                                                               : 1,
+        .st_nlink = nlink_locked(i),
         .st_uid = attr->uid,
         .st_gid = attr->gid,
         .st_rdev = attr->rdev,
@@ -413,7 +425,7 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
 {
     (void)v;
-    if (i->is_new || i->is_dirty)
+    if (i->is_new || i->is_dirty || i->is_linking)
         return true;
     return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
 }
@@ -423,7 +435,7 @@ bool dentry_is_fresh_locked(const struct vfs *v, const struct dentry *d)
     const struct inode *i = d->inode;
 
     return inode_is_fresh_locked(v, i) &&
-           (i->attr.link_gen == 0 || i->is_dirty ||
+           (i->attr.link_gen == 0 || i->is_dirty || i->is_linking ||
             validate_is_fresh(clock_boot_ns(), d->checked_ns, i->ac_ns));
 }
 
@@ -433,7 +445,7 @@ int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i)
 {
     int64_t left = i->checked_ns + i->ac_ns - clock_boot_ns();
 
-    if (i->is_new || i->is_dirty)
+    if (i->is_new || i->is_dirty || i->is_linking)
         left = NS_PER_S;
     if (v->conf.acregmax_ns == 0)
         return 0;

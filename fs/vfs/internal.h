@@ -89,6 +89,7 @@ struct inode {
     bool is_excl;                  /* made with O_EXCL */
     bool is_replacing;             /* new, and renamed onto an object, whichever version is there */
     bool is_over_removed;          /* the object was removed here before this one was made */
+    bool is_linking;               /* its names are being made in the bucket; the entry stays until then (linked.h); under io */
     bool is_sent;                  /* new, and a commit that failed may have made its object */
     int64_t rivals_until_ns;       /* contest.c: other mounts commit it too, as seen until then; */
     int64_t rivals_try_ns;         /* a try takes so long. Both guarded by io */
@@ -423,6 +424,8 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 int commit_inode(struct vfs *v, struct inode *i);
 /* The same under its first name alone, which becomes one of a hard link: with another ETag than before. */
 int commit_as_link(struct vfs *v, struct inode *i);
+/* The same of a new file that has its generation already (linked.h). */
+int commit_new_link(struct vfs *v, struct inode *i, bool is_waited);
 /* The same where no close or fsync waits for it: never takes the whole content of another version's
  * place (protocol 2a). */
 int commit_inode_unwaited(struct vfs *v, struct inode *i);

@@ -2,6 +2,7 @@
 /* link(2), and what unlink(2) does to the names of a hard link. The record has a name in doubt
  * while its object comes or goes, so that a mount which dies leaves nothing that counts wrongly. */
 #include "link.h"
+#include "linked.h"
 #include "removal.h"
 
 #include <errno.h>
@@ -21,28 +22,35 @@
 struct linking {
     struct inode *i, *dir;
     const char *name;
+    bool is_again; /* a process that died may have made the name's object */
     char id[33], from[VFS_KEY_MAX + 2], to[VFS_KEY_MAX + 2];
     uint64_t gen;
 };
 
-static int begin_locked(struct vfs *v, struct linking *l)
+int link_check_locked(struct vfs *v, const struct inode *i, const struct inode *dir, const char *name,
+                      char ret_to[VFS_KEY_MAX + 2])
 {
     char dir_key[VFS_KEY_MAX + 2];
     int r = 0;
 
-    if (!inode_is_dir(l->dir))
+    if (!inode_is_dir(dir))
         return err_set(-ENOTDIR, "not a directory");
-    if (l->i->names == NULL || inode_is_gone_locked(v, l->i) || inode_is_gone_locked(v, l->dir))
+    if (i->names == NULL || inode_is_gone_locked(v, i) || inode_is_gone_locked(v, dir))
         return err_set(-ENOENT, "it has been removed");
-    if (inode_child_locked(v, l->dir, l->name) != NULL)
-        return err_set(-EEXIST, "%s exists", l->name);
-    r = inode_key_locked(v, l->dir, NULL, dir_key);
-    if (r == 0 && name_is_hidden(v, dir_key, l->name))
-        r = err_set(-EPERM, "%s is reserved", l->name);
+    if (inode_child_locked(v, dir, name) != NULL)
+        return err_set(-EEXIST, "%s exists", name);
+    r = inode_key_locked(v, dir, NULL, dir_key);
+    if (r == 0 && name_is_hidden(v, dir_key, name))
+        r = err_set(-EPERM, "%s is reserved", name);
+    return r == 0 ? inode_key_locked(v, dir, name, ret_to) : r;
+}
+
+static int begin_locked(struct vfs *v, struct linking *l)
+{
+    int r = link_check_locked(v, l->i, l->dir, l->name, l->to);
+
     if (r == 0)
         r = inode_key_locked(v, l->i, NULL, l->from);
-    if (r == 0)
-        r = inode_key_locked(v, l->dir, l->name, l->to);
     memcpy(l->id, l->i->attr.id, sizeof(l->id));
     l->gen = l->i->attr.link_gen;
     return r;
@@ -205,16 +213,28 @@ static int prepare(struct vfs *v, struct linking *l, struct link_group *g)
     return check_newest(v, l, g);
 }
 
-/* In the bucket: the record in doubt, the objects, the record. */
-static int link_keys(struct vfs *v, struct linking *l, struct link_group *g)
+/* The object that is in the way says that it is this file's. */
+static bool is_made(struct vfs *v, const struct linking *l)
+{
+    struct store_obj obj = {0};
+    uint64_t gen;
+    int r = link_member(v, l->id, l->to, &obj, &gen);
+
+    store_obj_done(&obj);
+    return r == 0;
+}
+
+/* In the bucket: the record in doubt, the objects, the record. r: of prepare(). */
+static int link_keys(struct vfs *v, struct linking *l, struct link_group *g, int r)
 {
     struct link_change done = {.member = l->from, .member_too = l->to};
-    int r = prepare(v, l, g);
 
     crash_point("link.marked");
     if (r == 0) {
         keep_try(v, l->i);
         r = put_name(v, l);
+        if (r == -EEXIST && l->is_again && is_made(v, l))
+            r = 0;
     }
     crash_point("link.named");
     if (r < 0) {
@@ -225,6 +245,47 @@ static int link_keys(struct vfs *v, struct linking *l, struct link_group *g)
     r = link_change(v, l->id, &done, g);
     crash_point("link.counted");
     return r == 0 ? bring_up_new(v, l, g) : r;
+}
+
+static int make_keys(struct vfs *v, struct linking *l, uint64_t gen, struct link_group *g)
+{
+    int r = content_open(v, l->i);
+
+    if (r == 0)
+        r = makedir_settle(v, l->dir);
+    if (r == 0)
+        r = removal_settle(v, l->to);
+    if (r < 0)
+        return r;
+    return link_keys(v, l, g, l->gen == gen ? 0 : prepare(v, l, g));
+}
+
+int link_make(struct vfs *v, struct inode *i, struct inode *dir, const char *name, uint64_t gen)
+{
+    struct linking l = {.i = i, .dir = dir, .name = name, .is_again = true};
+    struct link_group g = {0};
+    struct dentry *d;
+    int r;
+
+    lock_take(&v->tree);
+    r = inode_key_locked(v, i, NULL, l.from);
+    if (r == 0)
+        r = inode_key_locked(v, dir, name, l.to);
+    memcpy(l.id, i->attr.id, sizeof(l.id));
+    l.gen = i->attr.link_gen;
+    lock_drop(&v->tree);
+    if (r == 0)
+        r = make_keys(v, &l, gen, &g);
+    lock_take(&v->tree);
+    d = r == 0 ? dentry_find_locked(v, dir, name) : NULL;
+    if (d != NULL && d->inode == i) {
+        link_set_count_locked(i, &g);
+        d->checked_ns = i->names->checked_ns = clock_boot_ns();
+        names_changed_locked(v, dir, name, true, false);
+    }
+    lock_drop(&v->tree);
+    link_group_done(&g);
+    return r;
 }
 
 static int add_name(struct vfs *v, struct linking *l, struct vfs_entry *ret)
@@ -243,7 +304,7 @@ static int add_name(struct vfs *v, struct linking *l, struct vfs_entry *ret)
     if (r == 0)
         r = removal_settle(v, l->to);
     if (r >= 0)
-        r = link_keys(v, l, &g);
+        r = link_keys(v, l, &g, prepare(v, l, &g));
     lock_take(&v->tree);
     if (r == 0)
         r = inode_attach_locked(v, l->i, l->dir, l->name);
@@ -292,10 +353,24 @@ static int send_holders(struct vfs *v, const struct linking *l)
     return r == 0 ? outbox_send_holder(v, to, false) : r;
 }
 
+static int link_there(struct vfs *v, struct linking *l, struct vfs_entry *ret)
+{
+    int r;
+
+    fold_end(v);
+    r = send_holders(v, l);
+    if (r == 0)
+        r = link_once(v, l, false, ret);
+    for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)
+        r = link_once(v, l, true, ret);
+    return r;
+}
+
 int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir_node,
              const char *name, struct vfs_entry *ret)
 {
     struct linking l = {.name = name};
+    int here = LINKED_NOT;
     int r = v->conf.read_only ? err_set(-EROFS, "mounted read-only") : name_check(name);
 
     (void)x;
@@ -310,13 +385,12 @@ int vfs_link(struct vfs *v, const struct vfs_ctx *x, uint64_t node, uint64_t dir
         r = inode_revalidate(v, l.i);
     if (r == 0)
         r = enforce_name(v, l.dir, NULL);
-    fold_end(v);
     if (r == 0)
-        r = send_holders(v, &l);
-    if (r == 0)
-        r = link_once(v, &l, false, ret);
-    for (int tries = 0; r == -ESTALE && tries < TRIES; tries++)
-        r = link_once(v, &l, true, ret);
+        here = linked_link(v, l.i, l.dir, name, ret);
+    if (here != LINKED_NOT)
+        r = here;
+    else
+        r = r == 0 ? link_there(v, &l, ret) : r;
     inode_unref(v, l.dir);
     inode_unref(v, l.i);
     return r;

@@ -91,7 +91,14 @@ void link_set_count_locked(struct inode *i, const struct link_group *g);
 /* The bucket has no object under a name of this file: its group loses it. Best effort. */
 void link_lost_name(struct vfs *v, const char *id, const char *key);
 
-/* --- link.c: with names (read) and i->io held --- */
+/* --- link.c --- */
+/* May the file get this name? *ret_to: its key. */
+int link_check_locked(struct vfs *v, const struct inode *i, const struct inode *dir, const char *name,
+                      char ret_to[VFS_KEY_MAX + 2]);
+/* --- with names (read) and i->io held --- */
+/* A name that it has here already (linked.h) is made in the bucket; what an earlier process made of it is taken for that.
+ * gen: of which the record has it in doubt, and the file's object is. -EEXIST: another client's is there. */
+int link_make(struct vfs *v, struct inode *i, struct inode *dir, const char *name, uint64_t gen);
 /* One of the names of a hard link goes. */
 int link_unlink(struct vfs *v, struct inode *dir, struct inode *i, const char *name);
 

@@ -84,7 +84,7 @@ int link_apply_locked(struct vfs *v, struct inode *dir, const char *name, const 
     struct dentry *d;
     bool is_same;
 
-    if (there != NULL && (there->is_new || there->is_dirty))
+    if (there != NULL && (there->is_new || there->is_dirty || there->is_linking))
         return give_locked(there, ret); /* its commit finds out what else is there */
     i = inode_by_id_locked(v, id);
     if (i == NULL)

@@ -246,7 +246,7 @@ static int add_new_locked(const struct inode *dir, struct cache_listing *l)
     int r = 0;
 
     for (const struct dentry *d = dir->child; d != NULL && r == 0; d = d->next)
-        if (d->inode->is_new)
+        if (d->inode->is_new || d->inode->is_linking)
             r = append(l, d->name, inode_is_dir(d->inode));
     return r;
 }

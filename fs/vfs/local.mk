@@ -24,6 +24,7 @@ libvfs_a_SOURCES += %D%/listroom.h
 libvfs_a_SOURCES += %D%/snapshot.c
 libvfs_a_SOURCES += %D%/edits.c
 libvfs_a_SOURCES += %D%/link.c %D%/link.h %D%/link_commit.c %D%/link_group.c
+libvfs_a_SOURCES += %D%/linked.c %D%/linked.h
 libvfs_a_SOURCES += %D%/link_rename.c %D%/link_tree.c
 libvfs_a_SOURCES += %D%/xattr.c
 libvfs_a_SOURCES += %D%/xattr_code.c

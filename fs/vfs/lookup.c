@@ -137,7 +137,7 @@ static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, cons
  * finds out what else is there. */
 static bool stays_locked(struct inode *i)
 {
-    return i->is_new || (inode_is_dir(i) ? inode_find_dirty_locked(i, INT64_MAX) != NULL : i->is_dirty);
+    return i->is_new || i->is_linking || (inode_is_dir(i) ? inode_find_dirty_locked(i, INT64_MAX) != NULL : i->is_dirty);
 }
 
 /* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is

@@ -130,6 +130,29 @@ static void fill_from_locked(const struct inode *i, const struct outbox_place *t
     r->from.is_same = to != NULL && to->from != NULL ? true : relocate_is_same(i);
 }
 
+/* A new file has but one object, under its first name's key or where that goes: what else are names of it are links that are to
+ * be made. */
+static int fill_links_locked(struct vfs *v, const struct inode *i, const struct outbox_names *names, struct outrec *r)
+{
+    const struct dentry *d = i->is_new && S_ISREG(i->attr.mode) && i->names != NULL ? i->names->other : NULL;
+    char key[VFS_KEY_MAX + 2];
+    int x = 0;
+
+    for (; d != NULL && x == 0; d = d->other) {
+        x = inode_key_locked(v, d->parent, d->name, key);
+        if (x < 0 || strcmp(key, r->key) == 0 || (names != NULL && names->drop != NULL && strcmp(key, names->drop) == 0))
+            continue;
+        if (r->n_links == OUTREC_LINKS)
+            return err_set(-EMLINK, "more names than an entry has room for");
+        x = str_copy(r->links[r->n_links++], sizeof(r->links[0]), key);
+    }
+    if (x == 0 && names != NULL && names->add != NULL && r->n_links == OUTREC_LINKS)
+        return err_set(-EMLINK, "more names than an entry has room for");
+    if (x == 0 && names != NULL && names->add != NULL)
+        x = str_copy(r->links[r->n_links++], sizeof(r->links[0]), names->add);
+    return x;
+}
+
 static int fill_locked(struct vfs *v, struct inode *i, const struct outbox_place *to,
                        struct outrec *r)
 {
@@ -218,7 +241,7 @@ static int end_rename(struct vfs *v, struct inode *i)
 }
 
 /* The inode as it is now, or as it will be at that place, becomes its entry. */
-static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
+static int put(struct vfs *v, struct inode *i, struct outbox_place *to, const struct outbox_names *names)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(OUTREC_MAX);
     _cleanup_(outrec_done) struct outrec rec = {0};
@@ -238,6 +261,8 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
     upload_mark(v->upload, rec.mark);
     lock_take(&v->tree);
     r = fill_locked(v, i, to, &rec);
+    if (r == 0)
+        r = fill_links_locked(v, i, names, &rec);
     if (r == 0)
         over = take_over_locked(v, &rec);
     lock_drop(&v->tree);
@@ -297,7 +322,23 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to)
 
 int outbox_put(struct vfs *v, struct inode *i)
 {
-    return put(v, i, NULL);
+    return put(v, i, NULL, NULL);
+}
+
+int outbox_rename_names(struct vfs *v, struct inode *i, struct outbox_place *to, const struct outbox_names *names)
+{
+    bool is_half;
+    int r;
+
+    lock_take(&v->tree);
+    is_half = i->n_writers > 0 && i->out_is_behind;
+    lock_drop(&v->tree);
+    r = put(v, i, to, names);
+    lock_take(&v->tree);
+    if (r == 0 && is_half)
+        i->out_is_behind = true; /* as outbox_move() */
+    lock_drop(&v->tree);
+    return r;
 }
 
 bool outbox_can_wait_locked(const struct vfs *v, const struct inode *i)
@@ -314,7 +355,7 @@ void outbox_keep(struct vfs *v, struct inode *i)
     is_due = i->n_closing > 0 && i->out == NULL && inode_is_owed_locked(v, i) &&
              outbox_can_wait_locked(v, i);
     lock_drop(&v->tree);
-    if (is_due && (content_open(v, i) < 0 || put(v, i, NULL) < 0))
+    if (is_due && (content_open(v, i) < 0 || put(v, i, NULL, NULL) < 0))
         log_debug("journal.put", "cause=%s", LOG_Q(err_text()));
 }
 
@@ -334,7 +375,7 @@ int outbox_commit(struct vfs *v, struct inode *i)
         return 0;
     r = can_wait ? content_open(v, i) : 0;
     if (r == 0 && can_wait)
-        r = put(v, i, NULL);
+        r = put(v, i, NULL, NULL);
     if (can_wait && r == 0) {
         lock_take(&v->tree);
         i->failed = 0;
@@ -356,7 +397,7 @@ bool outbox_holds(struct vfs *v, const struct inode *i)
     bool holds;
 
     lock_take(&v->tree);
-    holds = i->out != NULL && i->n_writers == 0;
+    holds = i->out != NULL && i->n_writers == 0 && !i->is_linking;
     lock_drop(&v->tree);
     return holds;
 }
@@ -374,7 +415,7 @@ int outbox_before(struct vfs *v, struct inode *i)
     lock_drop(&v->tree);
     if (!is_behind)
         return 0;
-    if (put(v, i, NULL) == 0) {
+    if (put(v, i, NULL, NULL) == 0) {
         keep_inode(v, i); /* what is sent now is under the new mark */
         return 0;
     }
@@ -442,6 +483,8 @@ void outbox_sent(struct vfs *v, struct inode *i)
 {
     if (i->out == NULL)
         return;
+    if (i->is_linking) /* not yet: its other names are in the entry */
+        return;
     crash_point("local.sent");
     done_with(v, i);
 }
@@ -470,7 +513,7 @@ int outbox_move(struct vfs *v, struct inode *i, struct outbox_place *to)
     lock_take(&v->tree);
     is_half = i->n_writers > 0 && (i->out == NULL || i->out_is_behind);
     lock_drop(&v->tree);
-    r = put(v, i, to);
+    r = put(v, i, to, NULL);
     crash_point("local.moved");
     lock_take(&v->tree);
     if (r == 0 && is_half)

@@ -94,6 +94,12 @@ void outbox_leave(struct vfs *v, struct inode *i);
 /* Before the tree follows: its entry says the new place; *to, too, where the removal of that name is taken over. A file whose close has not returned gets
  * one, too, where it takes an acknowledged one's place: else a crash would leave neither. */
 int outbox_move(struct vfs *v, struct inode *i, struct outbox_place *to);
+/* Before the tree follows (linked.h): the entry of a new file has a name more or less. Keys, or NULL. */
+struct outbox_names {
+    const char *add, *drop;
+};
+/* to: where the file is from now on, if it is its own key that goes; or NULL. Anything else than 0: all is as it was. */
+_must_check_ int outbox_rename_names(struct vfs *v, struct inode *i, struct outbox_place *to, const struct outbox_names *names);
 /* Sends it: 0; -errno: it stays, and is tried again, or its bytes are in lost+found. */
 int outbox_send(struct vfs *v, struct inode *i);
 
@@ -141,6 +147,8 @@ void outbox_stop(struct vfs *v);  /* ends the senders; what is unsent stays in t
 int outgoing_set_doubts(struct outgoing *o, const struct outrec *rec);
 void outgoing_free(struct outgoing *o); /* NULL is fine */
 
+/* The other names that the entry says become the file's, as far as they are free. */
+void replay_links_locked(struct vfs *v, struct inode *i, const struct outrec *rec);
 /* The bytes of an entry. Any locks of rank below LOCK_RANK_NO_BLOCK. */
 _must_check_ int replay_file(struct vfs *v, uint64_t seq, const struct outrec *rec, bool has_file,
                              struct data_file **ret);

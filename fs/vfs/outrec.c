@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 #define MAGIC "S3EO"
-#define REC_VERSION 5 /* of what older ones can't say: of a rename; */
+#define REC_VERSION 6 /* of what older ones can't say: hard links, in place of */
+#define REC_WITHOUT_LINKS 5 /* a rename; */
 #define REC_WITHOUT_FROM 4 /* headers; */
 #define REC_WITHOUT_HDRS 3 /* a device number; of a directory */
 #define REC_WITHOUT_RDEV 2
@@ -93,8 +94,10 @@ bool outrec_holds(const struct store_hdrs *hdrs)
 /* The oldest that can say it all: an older s3efs can read that, too. */
 static char version_of(const struct outrec *r)
 {
-    if (r->from.key[0] != '\0')
+    if (r->n_links > 0)
         return REC_VERSION;
+    if (r->from.key[0] != '\0')
+        return REC_WITHOUT_LINKS;
     if (r->hdrs.n > 0 && outrec_holds(&r->hdrs)) /* else the bucket has them */
         return REC_WITHOUT_FROM;
     return r->attr.rdev != 0 || S_ISDIR(r->attr.mode) ? REC_WITHOUT_HDRS : REC_WITHOUT_RDEV;
@@ -132,7 +135,12 @@ int outrec_encode(const struct outrec *r, struct buf *out)
         put_u64(out, r->attr.rdev);
     if (version >= REC_WITHOUT_FROM)
         put_hdrs(out, &r->hdrs);
-    if (version >= REC_VERSION) {
+    if (version == REC_VERSION) {
+        put_u64(out, r->n_links);
+        for (unsigned i = 0; i < r->n_links; i++)
+            put_str(out, r->links[i]);
+    }
+    if (version == REC_WITHOUT_LINKS) {
         put_str(out, r->from.key);
         put_str(out, r->from.etag.s);
         put_u64(out, r->from.obj_size);
@@ -281,6 +289,24 @@ static void get_from(struct cursor *c, struct outrec *r)
     c->is_bad |= !S_ISREG(r->attr.mode) || !r->is_new || r->bytes.base_valid > 0 || strcmp(r->from.key, r->key) == 0;
 }
 
+/* A new file, none of which is in the bucket, and keys of files, each once. */
+static void get_links(struct cursor *c, struct outrec *r)
+{
+    uint64_t n = get_u64(c);
+
+    c->is_bad |= n == 0 || n > OUTREC_LINKS || !S_ISREG(r->attr.mode) || !r->is_new || r->bytes.base_valid > 0;
+    for (unsigned i = 0; i < n && !c->is_bad; i++) {
+        size_t len;
+
+        get_str(c, r->links[i], sizeof(r->links[i]), false);
+        len = strlen(r->links[i]);
+        c->is_bad |= len == 0 || (len > 0 && r->links[i][len - 1] == '/') || strcmp(r->links[i], r->key) == 0;
+        for (unsigned k = 0; k < i; k++)
+            c->is_bad |= strcmp(r->links[k], r->links[i]) == 0;
+        r->n_links = i + 1;
+    }
+}
+
 static void check(struct cursor *c, const struct outrec *r)
 {
     size_t n = strlen(r->key);
@@ -326,8 +352,10 @@ static int decode(struct cursor *c, struct outrec *r, unsigned version)
         r->attr.rdev = get_u64(c);
     if (e == 0 && version >= REC_WITHOUT_FROM)
         e = get_hdrs(c, &r->hdrs);
-    if (e == 0 && version >= REC_VERSION)
+    if (e == 0 && version == REC_WITHOUT_LINKS)
         get_from(c, r);
+    if (e == 0 && version == REC_VERSION)
+        get_links(c, r);
     check(c, r);
     return e;
 }

@@ -19,6 +19,7 @@
 #include "vfs/vfs.h"
 
 #define OUTREC_DOUBTS 16
+#define OUTREC_LINKS 4u /* more names than one; a file with more than these is linked in the bucket */
 #define OUTREC_MAX (4u << 20) /* bytes; a file in more pieces is not journaled */
 
 struct outrec {
@@ -45,6 +46,8 @@ struct outrec {
         char ctime[32]; /* its header */
         bool is_same;   /* the bytes are those that it has */
     } from; /* the object that it is a rename of, to be removed when the bucket has it (relocate.h) */
+    char links[OUTREC_LINKS][VFS_KEY_MAX + 1]; /* of a new file: other names of it, hard links that are to be made (linked.h) */
+    unsigned n_links;
     uint64_t order; /* the number of the first entry since the bucket had the file; 0: this one */
 };
 

@@ -12,10 +12,13 @@
 #include "fold.h"
 #include "keep.h"
 #include "link.h"
+#include "linked.h"
 #include "makedir.h"
 #include "outbox.h"
 #include "removal.h"
 #include "rename.h"
+
+#define TRIES 8
 
 int key_delete(struct vfs *v, const char *key)
 {
@@ -109,8 +112,14 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         return r;
     if (!is_ours)
         return err_set(-ENOENT, "%s was renamed or removed meanwhile", name);
+    if (is_link && !outbox_waits(i)) /* sent, and the journal did not drop it: it would come back */
+        r = outbox_forget(v, i);
     if (is_link)
-        return link_unlink(v, dir, i, name);
+        return r < 0 ? r : link_unlink(v, dir, i, name);
+    r = linked_unlink(v, dir, i, name);
+    if (r != LINKED_NOT)
+        return r;
+    r = 0;
     keep_try(v, i);
     if (!outbox_waits(i)) /* sent, and the journal did not drop it: it would come back */
         r = outbox_forget(v, i);
@@ -126,6 +135,18 @@ static int unlink_inode(struct vfs *v, struct inode *dir, struct inode *i, const
         name_gone(v, dir, i, key, m);
         strict_end(v, i); /* it may stay open for long */
     }
+    return r;
+}
+
+static int unlink_once(struct vfs *v, struct inode *dir, struct inode *i, const char *name)
+{
+    int r;
+
+    pthread_rwlock_rdlock(&v->names);
+    inode_io_take(v, i);
+    r = unlink_inode(v, dir, i, name);
+    inode_io_drop(v, i);
+    pthread_rwlock_unlock(&v->names);
     return r;
 }
 
@@ -146,11 +167,11 @@ int vfs_unlink(struct vfs *v, const struct vfs_ctx *x, uint64_t dir_node, const 
     if (r == 0)
         r = enforce_name(v, dir, i);
     if (r == 0) {
-        pthread_rwlock_rdlock(&v->names);
-        inode_io_take(v, i);
-        r = unlink_inode(v, dir, i, name);
-        inode_io_drop(v, i);
-        pthread_rwlock_unlock(&v->names);
+        r = unlink_once(v, dir, i, name);
+        for (int tries = 0; r == LINKED_SETTLE && tries < TRIES; tries++)
+            r = linked_settle(v, i) ?: unlink_once(v, dir, i, name);
+        if (r == LINKED_SETTLE)
+            r = err_set(-EAGAIN, "%s gets more names all the time", name);
         outbox_wake(v);
         inode_tell_kernel(v, i); /* a hard link's bytes may have met others' */
     }
@@ -169,7 +190,7 @@ static int check_empty(struct vfs *v, struct inode *i, const char *key)
 
     lock_take(&v->tree);
     for (const struct dentry *d = i->child; d != NULL; d = d->next)
-        has_new = has_new || d->inode->is_new;
+        has_new = has_new || d->inode->is_new || d->inode->is_linking;
     lock_drop(&v->tree);
     if (has_new)
         return err_set(-ENOTEMPTY, "the directory has files that are being written");

@@ -32,6 +32,7 @@
 #include "fold.h"
 #include "keep.h"
 #include "link.h"
+#include "linked.h"
 #include "makedir.h"
 #include "outbox.h"
 #include "relocate.h"
@@ -350,6 +351,8 @@ static int rename_here(struct vfs *v, const struct rename_names *n, struct inode
     const bool is_unsent = i->is_new && !store_etag_is_set(&i->etag) && !i->is_sent;
     int r;
 
+    if (linked_waits(v, i) || (over != NULL && linked_waits(v, over)))
+        return RENAME_AGAIN; /* send_holders() first */
     if ((over != NULL && over->attr.link_gen != 0) || (i->is_new && !is_unsent))
         return NOT_HERE;
     if (relocate_rings(v, i, to))
@@ -521,6 +524,23 @@ static int rename_once(struct vfs *v, const struct rename_names *n, unsigned fla
     return r;
 }
 
+/* The file under this name is sent first, if it has names that wait for that. */
+static int settle_links(struct vfs *v, const struct inode *dir, const char *name)
+{
+    struct inode *i;
+    int r = 0;
+
+    lock_take(&v->tree);
+    i = inode_child_locked(v, dir, name);
+    if (i != NULL)
+        i->refs++;
+    lock_drop(&v->tree);
+    if (i != NULL && !inode_is_dir(i) && linked_waits(v, i))
+        r = linked_settle(v, i);
+    inode_unref(v, i);
+    return r;
+}
+
 /* What was renamed away from these names here, and is not sent yet. */
 static int send_holders(struct vfs *v, const struct rename_names *n)
 {
@@ -534,7 +554,9 @@ static int send_holders(struct vfs *v, const struct rename_names *n)
     lock_drop(&v->tree);
     if (r == 0)
         r = outbox_send_holder(v, from, false);
-    return r == 0 ? outbox_send_holder(v, to, false) : r;
+    if (r == 0)
+        r = outbox_send_holder(v, to, false);
+    return r ?: settle_links(v, n->dir, n->name) ?: settle_links(v, n->new_dir, n->new_name);
 }
 
 /* Another rename stood in the way of this one, which holds nothing now: its end is waited for. Both

@@ -98,6 +98,14 @@ static int make_way(struct vfs *v, struct inode *dir, const char *name)
     if (old == NULL || r < 0)
         return r;
     lock_take(&v->tree);
+    if (old->names->other != NULL) { /* its bytes have other names */
+        dentry_detach_locked(v, dentry_find_locked(v, dir, name));
+        old->has_lost_key = false;
+        old->out_is_behind = true;
+        inode_unref_locked(v, old);
+        lock_drop(&v->tree);
+        return 0;
+    }
     inode_detach_locked(v, old);
     old->is_new = old->is_dirty = false;
     lock_drop(&v->tree);
@@ -166,6 +174,27 @@ struct outgoing *replay_marks(const struct outrec *rec)
     return o;
 }
 
+void replay_links_locked(struct vfs *v, struct inode *i, const struct outrec *rec)
+{
+    for (unsigned k = 0; k < rec->n_links; k++) {
+        struct inode *dir = NULL, *there = NULL;
+        const char *name;
+        int r = walk_locked(v, rec->links[k], &dir, &name);
+
+        if (r == 0 && (there = inode_child_locked(v, dir, name)) == NULL)
+            r = inode_attach_locked(v, i, dir, name);
+        if (r == 0 && there != NULL && there != i)
+            r = err_set(-EEXIST, "it is another file's");
+        if (r == 0 && there == NULL)
+            names_changed_locked(v, dir, name, false, false);
+        if (r < 0)
+            log_error("journal.link", "key=%s of=%s error=%d cause=%s", LOG_Q(rec->links[k]), LOG_Q(rec->key), -r,
+                      LOG_Q(err_text()));
+        if (dir != NULL)
+            inode_unref_locked(v, dir);
+    }
+}
+
 /* A new inode gets its name. Takes *f, and on success *o. */
 static int attach_locked(struct vfs *v, struct inode *i, struct inode *dir, const char *name,
                          uint64_t seq, struct outrec *rec, struct outgoing **o,
@@ -178,6 +207,7 @@ static int attach_locked(struct vfs *v, struct inode *i, struct inode *dir, cons
     r = inode_attach_locked(v, i, dir, name);
     if (r == 0) {
         names_changed_locked(v, dir, name, !i->is_new, false);
+        replay_links_locked(v, i, rec);
         outbox_join_locked(v, i, steal(o), seq);
     } else {
         i->is_new = i->is_dirty = false;
@@ -233,6 +263,7 @@ static int become(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *r
     if (is_idle_locked(i, rec)) {
         was = i->data;
         replay_fill_locked(i, rec, steal(f));
+        replay_links_locked(v, i, rec);
         outbox_join_locked(v, i, steal(o), seq);
         inode_kernel_behind_locked(v, i);
     } else {

@@ -4,6 +4,7 @@
  * lost+found; all else is tried again, for ever, also on a soft mount. A file that its writer has
  * changed again since its last close is not sent half: it waits for the next close. */
 #include "fold.h"
+#include "linked.h"
 #include "makedir.h"
 #include "relocate.h"
 #include "removal.h"
@@ -126,7 +127,9 @@ int outbox_send(struct vfs *v, struct inode *i)
             outbox_try_later(v, i, r);
         return is_done ? 0 : r;
     }
-    if (r < 0 && (is_barred || outbox_is_final(r)))
+    if (r < 0 && !is_barred && outbox_is_final(r) && linked_give_up_name(v, i, r))
+        r = 0; /* under its next one */
+    else if (r < 0 && (is_barred || outbox_is_final(r)))
         give_up(v, i, r);
     else
         outbox_try_later(v, i, r);

@@ -108,6 +108,7 @@ static int join(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *rec
     take_base_locked(v, i, seq, rec);
     is_behind = i->kept != NULL && !is_as_entry_locked(v, i, seq, rec);
     outbox_join_locked(v, i, o, seq);
+    replay_links_locked(v, i, rec);
     if (i->kept != NULL)
         i->kept->is_retry = false; /* the entry's senders do so */
     i->out_is_behind = is_behind;

@@ -22,6 +22,9 @@ static void check_whole(const struct outrec *r)
         CHECK(b->ext[i].len > 0 && b->ext[i].off + b->ext[i].len <= b->size);
         CHECK(i == 0 || b->ext[i - 1].off + b->ext[i - 1].len < b->ext[i].off);
     }
+    CHECK(r->n_links <= OUTREC_LINKS && (r->n_links == 0 || (r->is_new && S_ISREG(r->attr.mode) && r->from.key[0] == '\0')));
+    for (unsigned i = 0; i < r->n_links; i++)
+        CHECK(r->links[i][0] != '\0' && strcmp(r->links[i], r->key) != 0);
     check_headers(&r->edits);
     check_headers(&r->hdrs);
 }

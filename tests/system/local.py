@@ -288,6 +288,48 @@ def requests(rig):
     m.unmount()
 
 
+def link_away(m, tmp, name):
+    os.link(m.path(tmp), m.path(name))
+    equal(os.stat(m.path(name)).st_nlink, 2)
+    equal(os.stat(m.path(tmp)).st_ino, os.stat(m.path(name)).st_ino)
+    os.unlink(m.path(tmp))
+    equal(os.stat(m.path(name)).st_nlink, 1)
+
+
+@check("a temporary name that is linked to the final one and removed, as git does: one ObjectCreated each")
+def linked(rig):
+    m = rig.mount(commit="local")
+    if rig.proxy:
+        rig.proxy.rule(op="PUT", key="^hold-the-senders", action="hold", count=0)
+        for i in range(8):
+            write_file(m.path(f"hold-the-senders{i}"), "y")
+        rig.proxy.wait_held(8)
+        rig.proxy.reset()
+    for i in range(10):
+        write_file(m.path(f"tmp_obj_{i}"), f"{i}")
+        link_away(m, f"tmp_obj_{i}", f"linked{i}")
+    write_file(m.path("linked-tmp"), "two names")
+    os.link(m.path("linked-tmp"), m.path("linked-both"))
+    m.kill()
+    if rig.proxy:
+        rig.proxy.clear()
+        rig.proxy.release()
+    mount.force_unmount(m.dir)
+    m.remount()
+    equal(os.stat(m.path("linked-both")).st_nlink, 2)
+    m.drain()
+    if rig.proxy:
+        created = rig.proxy.created()
+        equal({k: n for k, n in created.items() if k.startswith(("linked", "tmp_obj"))},
+              {**{f"linked{i}": 1 for i in range(10)}, "linked-tmp": 1, "linked-both": 1})
+    for i in range(10):
+        equal(stored(rig, f"linked{i}"), f"{i}".encode())
+    equal(stored(rig, "linked-tmp"), b"two names")
+    equal(stored(rig, "linked-both"), b"two names")
+    equal([n for n in os.listdir(m.dir) if n.startswith("tmp_obj")], [])
+    m.unmount()
+
+
 @check("a cache in memory: the mount warns")
 def in_memory(rig):
     d = f"/dev/shm/s3efs-test-{os.getpid()}"

@@ -15,9 +15,9 @@
 #define NAMES 12u
 #define STEPS 14u
 
-enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, SEND, TRY, LOSE };
+enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, LINK, SEND, TRY, LOSE };
 static const char *const ops[] = {"end",    "put",   "append", "chmod", "rename",
-                                  "unlink", "mkdir", "rmdir",  "send", "try", "lose"};
+                                  "unlink", "mkdir", "rmdir",  "link", "send", "try", "lose"};
 struct step {
     enum op op;
     char a[16], b[16]; /* put, append: b is the text; chmod: the mode. try, lose: a send of which nothing comes back */
@@ -50,6 +50,15 @@ static const char *const scenarios[] = {
     "put a A, put b B, send, rename a b, rename b a, append a C, rename a c, unlink c, send",
     "put a A, put b B, send, put c C, rename a t, rename c a, rename b c, rename a b, send",
     "mkdir d, put d/f F, put a A, send, rename d/f b, rename a d/f, rename d e, rename b a, send",
+    "put t T, link t a, unlink t, put b B, send",
+    "mkdir d, put t T, link t d/f, unlink t, put t T2, link t a, unlink t, unlink a, send",
+    "put a A, link a b, send, link a c, unlink b, send",
+    "put a A, link a b, unlink b, link a c, link c t, unlink a, send",
+    "mkdir d, put a A, link a d/f, put d/f B, append a C, chmod a 600, send, send",
+    "put a A, link a b, try, send, put t T, link t c, lose, send",
+    "put a A, link a b, unlink a, put a B, link b c, link a t, send",
+    "put a A, link a b, put c C, rename c b, send",
+    "put a A, link a b, rename a c, unlink b, send",
 };
 
 static void parse(const char *script, struct step steps[STEPS])
@@ -77,8 +86,10 @@ struct world {
     struct {
         char name[16], text[32]; /* a directory has "/" */
         mode_t mode;
+        unsigned file; /* of the same number: names of one file */
     } v[NAMES];
     size_t n;
+    unsigned files;
 };
 
 static size_t find(const struct world *w, const char *name)
@@ -98,9 +109,28 @@ static void set(struct world *w, const char *name, const char *text)
     if (k == w->n) {
         w->n++;
         w->v[k].mode = 0644;
+        w->v[k].file = ++w->files;
     }
     snprintf(w->v[k].name, sizeof(w->v[k].name), "%s", name);
-    snprintf(w->v[k].text, sizeof(w->v[k].text), "%s", text);
+    for (size_t n = 0; n < w->n; n++)
+        if (w->v[n].file == w->v[k].file)
+            snprintf(w->v[n].text, sizeof(w->v[n].text), "%s", text);
+}
+
+static void set_mode(struct world *w, const char *name, mode_t mode)
+{
+    unsigned file = w->v[find(w, name)].file;
+
+    for (size_t n = 0; n < w->n; n++)
+        if (w->v[n].file == file)
+            w->v[n].mode = mode;
+}
+
+static void add_link(struct world *w, const char *name, const char *to)
+{
+    assert_true(find(w, to) == w->n && w->n < NAMES);
+    w->v[w->n] = w->v[find(w, name)];
+    snprintf(w->v[w->n++].name, sizeof(w->v[0].name), "%s", to);
 }
 
 static void unset(struct world *w, const char *name)
@@ -142,7 +172,9 @@ static void apply(struct world *w, const struct step *s)
         set(w, s->a, text);
     }
     if (s->op == CHMOD)
-        w->v[find(w, s->a)].mode = mode_of(s);
+        set_mode(w, s->a, mode_of(s));
+    if (s->op == LINK)
+        add_link(w, s->a, s->b);
     if (s->op == RENAME)
         move(w, s->a, s->b);
     if (s->op == UNLINK || s->op == RMDIR)
@@ -267,6 +299,8 @@ static int run_step(const struct step *s)
         return rig_rename(&rig, s->a, s->b, 0);
     case UNLINK:
         return rig_unlink(&rig, s->a);
+    case LINK:
+        return rig_link(&rig, s->a, s->b);
     case MKDIR:
         return rig_mkdir(&rig, s->a, 0755);
     case RMDIR:
@@ -460,6 +494,13 @@ _printf_(2, 3) static void say(char script[512], const char *fmt, ...)
     va_end(ap);
 }
 
+static bool are_one(const struct world *w, const char *name, const char *other)
+{
+    size_t a = find(w, name), b = find(w, other);
+
+    return a < w->n && b < w->n && w->v[a].file == w->v[b].file;
+}
+
 static bool has_names(const struct world *w, const char *dir)
 {
     for (size_t k = 0; k < w->n; k++)
@@ -509,7 +550,7 @@ static void make_script(unsigned *seed, char script[512])
         struct step s = {.op = END};
 
         snprintf(s.a, sizeof(s.a), "%s", name);
-        switch ((unsigned)rand_r(seed) % 19) {
+        switch ((unsigned)rand_r(seed) % 21) {
         case 0:
         case 1:
             s.op = is_there ? UNLINK : PUT;
@@ -544,11 +585,19 @@ static void make_script(unsigned *seed, char script[512])
         case 18:
             s.op = LOSE;
             break;
+        case 19:
+        case 20:
+            s.op = is_there && find(&w, to) == w.n ? LINK : UNLINK;
+            if (!is_there)
+                s.op = PUT;
+            break;
         default:
             s.op = PUT;
             break;
         }
-        if (s.op == RENAME && s.b[0] == '\0')
+        if (s.op == RENAME && s.b[0] == '\0' && are_one(&w, name, to)) /* POSIX: nothing happens */
+            s.op = UNLINK;
+        if ((s.op == RENAME || s.op == LINK) && s.b[0] == '\0')
             snprintf(s.b, sizeof(s.b), "%s", to);
         else if (s.op == PUT || s.op == APPEND) /* also the same bytes again: the same ETag */
             snprintf(s.b, sizeof(s.b), "%u", (unsigned)rand_r(seed) % 3);
