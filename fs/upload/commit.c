@@ -308,13 +308,20 @@ static size_t room_for_marks(const struct store_hdrs *h)
     return used < USER_META_MAX ? USER_META_MAX - used : 0;
 }
 
-static int set_marks(struct job *j)
+int upload_set_mark(struct store_hdrs *hdrs, const char *mark)
 {
     char text[MARKS_TEXT];
+    struct marks base;
+    marks_parse(store_hdrs_get(hdrs, COMMIT_HDR), &base);
+    store_hdrs_remove(hdrs, COMMIT_HDR);
+    marks_format(mark, &base, room_for_marks(hdrs), text);
+    return store_hdrs_set(hdrs, COMMIT_HDR, text);
+}
+
+static int set_marks(struct job *j)
+{
     marks_parse(store_hdrs_get(&j->hdrs, COMMIT_HDR), &j->base_marks);
-    store_hdrs_remove(&j->hdrs, COMMIT_HDR);
-    marks_format(j->mark, &j->base_marks, room_for_marks(&j->hdrs), text);
-    return store_hdrs_set(&j->hdrs, COMMIT_HDR, text);
+    return upload_set_mark(&j->hdrs, j->mark);
 }
 
 static int job_init(struct job *j, struct upload *u, const struct upload_req *req)

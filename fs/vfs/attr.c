@@ -13,6 +13,7 @@
 #include "fold.h"
 #include "makedir.h"
 #include "stored.h"
+#include "storeddir.h"
 #include "through.h"
 
 /* The root has no name that a lookup would ask for. Best effort: it is what it was. */
@@ -111,14 +112,15 @@ static int set_size(struct vfs *v, struct inode *i, uint64_t size)
     return 0;
 }
 
-/* Of a directory that waits: true, and they are journaled. */
-static bool set_unsent_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
+/* True, and they are journaled. */
+static bool set_local_dir(struct vfs *v, struct inode *i, const struct stat *st, int mask)
 {
     struct objattr before;
+    bool has_step;
     unsigned set;
     int r;
 
-    if (v->conf.commit == VFS_COMMIT_CLOSE || !makedir_claim(v, i))
+    if (!storeddir_begin(v, i, &has_step))
         return false;
     lock_take(&v->tree);
     before = i->attr;
@@ -132,7 +134,7 @@ static bool set_unsent_dir(struct vfs *v, struct inode *i, const struct stat *st
         i->attr_set = set;
         lock_drop(&v->tree);
     }
-    makedir_release(v, i);
+    storeddir_end(v, i, has_step, r);
     return r == 0;
 }
 
@@ -143,7 +145,7 @@ static int set_dir(struct vfs *v, struct inode *i, const struct stat *st, int ma
     struct objattr before;
     int r;
 
-    if (set_unsent_dir(v, i, st, mask))
+    if (set_local_dir(v, i, st, mask))
         return 0;
     r = makedir_ready(v, i);
     if (r == 0)

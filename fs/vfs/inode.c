@@ -422,10 +422,16 @@ void inode_stat_locked(const struct vfs *v, const struct inode *i, struct stat *
         ret->st_nlink = i->parent == NULL && i->node != VFS_ROOT ? 0 : 2 + i->n_subdirs;
 }
 
+/* What was set here is not in the bucket: it knows less. */
+static bool is_ahead_locked(const struct inode *i)
+{
+    return i->is_new || i->is_dirty || (inode_is_dir(i) && outbox_waits(i));
+}
+
 bool inode_is_fresh_locked(const struct vfs *v, const struct inode *i)
 {
     (void)v;
-    if (i->is_new || i->is_dirty || i->is_linking)
+    if (is_ahead_locked(i) || i->is_linking)
         return true;
     return validate_is_fresh(clock_boot_ns(), i->checked_ns, i->ac_ns);
 }
@@ -445,7 +451,7 @@ int64_t inode_attr_ns_locked(const struct vfs *v, const struct inode *i)
 {
     int64_t left = i->checked_ns + i->ac_ns - clock_boot_ns();
 
-    if (i->is_new || i->is_dirty || i->is_linking)
+    if (is_ahead_locked(i) || i->is_linking)
         left = NS_PER_S;
     if (v->conf.acregmax_ns == 0)
         return 0;

@@ -453,6 +453,8 @@ _must_check_ int commit_upload(struct vfs *v, const struct upload_req *req, stru
 int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns);
 /* PUT of a directory's marker with its attributes; cond: absent, or If-Match of what it was. */
 int marker_put(struct vfs *v, struct inode *dir);
+/* The same of what its entry says, which waits: *ret_seq is that one, also where it fails. With its claim. Its edits stay. */
+int marker_put_entry(struct vfs *v, struct inode *dir, uint64_t *ret_seq);
 /* marker_put() ended with r < 0, after `tries` other tries. 0: another client had changed it, it has been
  * read again, and is to be put once more; else the errno. */
 int marker_refused(struct vfs *v, struct inode *dir, int r, int tries);

@@ -75,3 +75,5 @@ libvfs_a_SOURCES += %D%/fold.c
 libvfs_a_SOURCES += %D%/fold.h
 libvfs_a_SOURCES += %D%/stored.c
 libvfs_a_SOURCES += %D%/stored.h
+libvfs_a_SOURCES += %D%/storeddir.c
+libvfs_a_SOURCES += %D%/storeddir.h

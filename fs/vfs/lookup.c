@@ -137,7 +137,9 @@ static int adopt_locked(struct vfs *v, struct inode *dir, const char *name, cons
  * finds out what else is there. */
 static bool stays_locked(struct inode *i)
 {
-    return i->is_new || i->is_linking || (inode_is_dir(i) ? inode_find_dirty_locked(i, INT64_MAX) != NULL : i->is_dirty);
+    if (inode_is_dir(i))
+        return inode_waits_locked(i) || i->is_new || inode_find_dirty_locked(i, INT64_MAX) != NULL;
+    return i->is_new || i->is_linking || i->is_dirty;
 }
 
 /* VFS-5: the inode in the tree becomes what was found, or gives its name to a new one. *ret is
@@ -214,7 +216,8 @@ static int lookup_known_locked(struct vfs *v, struct inode *dir, const char *nam
     *ret_was_dir = i != NULL && inode_is_dir(i);
     if (i == NULL && (dir->is_blank || removal_stands_locked(v, key))) /* MKD-2, REM-2 */
         return -ENOENT;
-    if (i == NULL || !dentry_is_fresh_locked(v, dentry_find_locked(v, dir, name)) || (anew && !i->is_new && !i->is_dirty))
+    if (i == NULL || !dentry_is_fresh_locked(v, dentry_find_locked(v, dir, name)) ||
+        (anew && !i->is_new && !i->is_dirty && !(*ret_was_dir && inode_waits_locked(i))))
         return 1;
     i->refs++;
     *ret = i;

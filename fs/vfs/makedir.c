@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "rename.h"
+#include "storeddir.h"
 
 int makedir_journal(struct vfs *v, struct inode *dir)
 {
@@ -60,6 +61,42 @@ void makedir_release(struct vfs *v, struct inode *dir)
         outbox_wake(v); /* a sender that came meanwhile has passed it over, and may sleep */
 }
 
+/* --- steps --- */
+
+bool makedir_step(struct vfs *v, struct inode *dir)
+{
+    bool has;
+
+    lock_take(&v->tree);
+    while (dir->out != NULL && dir->out->is_in_step)
+        cond_wait(&v->makedir_over, &v->tree);
+    has = dir->out != NULL;
+    if (has)
+        dir->out->is_in_step = true;
+    lock_drop(&v->tree);
+    return has;
+}
+
+void makedir_step_end(struct vfs *v, struct inode *dir)
+{
+    lock_take(&v->tree);
+    if (dir->out != NULL)
+        dir->out->is_in_step = false;
+    cond_broadcast(&v->makedir_over);
+    lock_drop(&v->tree);
+}
+
+int makedir_drop(struct vfs *v, struct inode *dir)
+{
+    int r;
+
+    if (!makedir_step(v, dir))
+        return 0;
+    r = outbox_forget(v, dir);
+    makedir_step_end(v, dir);
+    return r;
+}
+
 /* --- sent, by who has the claim --- */
 
 /* What was set here goes on top of what the bucket has, if that is not younger. */
@@ -70,22 +107,13 @@ static void take_there_locked(struct vfs *v, struct inode *dir, const char *key,
 
     inode_set_obj_locked(v, dir, key, there, asked);
     if (dir->attr.ctime_ns > mine.ctime_ns)
-        dir->attr_set = 0;
-    if ((dir->attr_set & VFS_SET_MODE) != 0)
-        dir->attr.mode = mine.mode;
-    if ((dir->attr_set & VFS_SET_UID) != 0)
-        dir->attr.uid = mine.uid;
-    if ((dir->attr_set & VFS_SET_GID) != 0)
-        dir->attr.gid = mine.gid;
-    if ((dir->attr_set & VFS_SET_ATIME) != 0)
-        dir->attr.atime_ns = mine.atime_ns;
-    if ((dir->attr_set & VFS_SET_MTIME) != 0)
-        dir->attr.mtime_ns = mine.mtime_ns;
+        dir->attr_set = dir->attr_new;
+    storeddir_apply_locked(dir, &mine);
 }
 
 /* The marker that is there, ours or another client's, becomes the directory's. STORE_NOT_FOUND;
  * -errno. */
-static int adopt(struct vfs *v, struct inode *dir, const char *key)
+static int adopt(struct vfs *v, struct inode *dir, const char *key, uint64_t *ret_seq)
 {
     int64_t asked = clock_boot_ns();
     struct store_obj there = {0};
@@ -96,11 +124,12 @@ static int adopt(struct vfs *v, struct inode *dir, const char *key)
         lock_take(&v->tree);
         take_there_locked(v, dir, key, &there, asked);
         set = dir->attr_set;
+        *ret_seq = dir->out->seq;
         lock_drop(&v->tree);
     }
     store_obj_done(&there);
     if (r == 0 && set != 0)
-        r = marker_put(v, dir);
+        r = marker_put_entry(v, dir, ret_seq);
     return r;
 }
 
@@ -136,17 +165,14 @@ static int check_file(struct vfs *v, struct inode *dir, const char *key)
     return err_fold(r);
 }
 
-static int put_new(struct vfs *v, struct inode *dir, const char *key)
+static int put_new(struct vfs *v, struct inode *dir, const char *key, uint64_t *ret_seq)
 {
     int r = check_file(v, dir, key);
 
     if (r < 0)
         return r;
-    lock_take(&v->tree);
-    dir->out->is_tried = true;
-    lock_drop(&v->tree);
-    r = marker_put(v, dir);
-    return r == -EEXIST ? adopt(v, dir, key) : r;
+    r = marker_put_entry(v, dir, ret_seq);
+    return r == -EEXIST ? adopt(v, dir, key, ret_seq) : r;
 }
 
 /* One that was seen in its place is not there any more. */
@@ -159,8 +185,8 @@ static void forget_version(struct vfs *v, struct inode *dir)
     lock_drop(&v->tree);
 }
 
-/* 0: the bucket has it. */
-static int put(struct vfs *v, struct inode *dir)
+/* 0: the bucket has it as that entry has it. */
+static int put(struct vfs *v, struct inode *dir, uint64_t *ret_seq)
 {
     char key[VFS_KEY_MAX + 2];
     bool may_be_there;
@@ -172,21 +198,19 @@ static int put(struct vfs *v, struct inode *dir)
     lock_drop(&v->tree);
     if (r < 0)
         return r;
-    r = may_be_there ? adopt(v, dir, key) : STORE_NOT_FOUND;
+    r = may_be_there ? adopt(v, dir, key, ret_seq) : STORE_NOT_FOUND;
     if (r == STORE_NOT_FOUND) {
         forget_version(v, dir);
-        r = put_new(v, dir, key);
+        r = put_new(v, dir, key, ret_seq);
     }
     if (r == STORE_NOT_FOUND || r == -EEXIST)
         r = err_set(-EAGAIN, "%s is being changed by others", key);
     return err_fold(r);
 }
 
-static void end_locked(struct vfs *v, struct inode *dir, bool is_there)
+void makedir_end_locked(struct vfs *v, struct inode *dir, bool is_there)
 {
     dir->is_new = dir->is_blank = dir->is_sent = false;
-    dir->attr_set = 0;
-    dir->dirty_since_ns = 0;
     if (!is_there)
         dir->checked_ns = 0;
     if (dir->parent != NULL)
@@ -195,7 +219,7 @@ static void end_locked(struct vfs *v, struct inode *dir, bool is_there)
 
 /* No list of what it is in, or of itself, that is from before its marker is believed once it is not
  * new here any more. */
-static void is_there(struct vfs *v, struct inode *dir)
+static void is_there(struct vfs *v, struct inode *dir, uint64_t seq)
 {
     struct inode *up;
 
@@ -207,11 +231,8 @@ static void is_there(struct vfs *v, struct inode *dir)
     if (up != NULL)
         listing_forget(v, up);
     listing_forget(v, dir);
-    outbox_sent(v, dir);
-    lock_take(&v->tree);
-    end_locked(v, dir, true);
-    inode_unref_locked(v, up);
-    lock_drop(&v->tree);
+    storeddir_sent(v, dir, seq);
+    inode_unref(v, up);
 }
 
 /* Refused for good: from now on it is what the bucket has of it, a directory only as long as
@@ -231,12 +252,9 @@ static void give_up(struct vfs *v, struct inode *dir, int r)
               -r, LOG_Q(err_text()));
     vfs_set_error(v, "%s: when it was sent after its mkdir: %s", key, err_text());
     atomic_fetch_add(&v->commit_errors, 1);
-    if (outbox_forget(v, dir) < 0) {
-        log_warn("journal.drop", "cause=%s", LOG_Q(err_text()));
-        outbox_leave(v, dir);
-    }
+    storeddir_leave(v, dir, false);
     lock_take(&v->tree);
-    end_locked(v, dir, false);
+    makedir_end_locked(v, dir, false);
     lock_drop(&v->tree);
     err_restore(&cause);
 }
@@ -244,10 +262,18 @@ static void give_up(struct vfs *v, struct inode *dir, int r)
 /* 0: the bucket has it. -errno: it waits on, or (it does not wait) it was refused for good. */
 static int send_claimed(struct vfs *v, struct inode *dir)
 {
-    int r = put(v, dir);
+    uint64_t seq = 0;
+    bool is_new;
+    int r;
 
+    lock_take(&v->tree);
+    is_new = dir->is_new;
+    lock_drop(&v->tree);
+    if (!is_new)
+        return storeddir_send(v, dir);
+    r = put(v, dir, &seq);
     if (r == 0)
-        is_there(v, dir);
+        is_there(v, dir, seq);
     else if (outbox_is_final(r))
         give_up(v, dir, r);
     else
@@ -266,13 +292,14 @@ static int send_one(struct vfs *v, struct inode *dir)
     return r;
 }
 
-/* The uppermost that waits, or NULL. */
-static struct inode *uppermost_locked(struct inode *dir)
+/* The uppermost that waits and is due before i, or NULL: new, or set before i was. */
+static struct inode *uppermost_locked(struct inode *i)
 {
+    const uint64_t before = outbox_waits(i) ? i->out->order : UINT64_MAX;
     struct inode *found = NULL;
 
-    for (; dir != NULL; dir = dir->parent)
-        if (inode_is_dir(dir) && outbox_waits(dir))
+    for (struct inode *dir = i; dir != NULL; dir = dir->parent)
+        if (inode_is_dir(dir) && outbox_waits(dir) && (dir->is_new || dir->out->order <= before))
             found = dir;
     return found;
 }
@@ -313,8 +340,11 @@ int makedir_forget(struct vfs *v, struct inode *dir)
     if (dir->out != NULL)
         dir->out->is_busy = true;
     lock_drop(&v->tree);
-    if (dir->out != NULL && dir->out->is_done)
-        r = outbox_forget(v, dir);
+    if (makedir_step(v, dir)) {
+        if (dir->out->is_done)
+            r = outbox_forget(v, dir);
+        makedir_step_end(v, dir);
+    }
     if (r < 0)
         outbox_try_later(v, dir, r);
     makedir_release(v, dir);
@@ -376,11 +406,15 @@ void makedir_replay_locked(struct vfs *v, struct inode *dir, struct outrec *rec,
     dir->attr = rec->attr;
     atomic_store(&dir->type, S_IFDIR);
     inode_note_id_locked(v, dir);
+    replay_base_locked(dir, rec);
     dir->attr_set = rec->attr_set;
+    dir->attr_new = 0;
+    store_hdrs_done(&dir->hdrs);
+    dir->hdrs = rec->hdrs;
+    rec->hdrs = (struct store_hdrs){0};
     store_hdrs_done(&dir->edits);
     dir->edits = rec->edits;
     rec->edits = (struct store_hdrs){0};
-    dir->is_new = true;
     dir->is_guessed = false;
     dir->dirty_since_ns = clock_boot_ns();
     dir->ac_ns = v->conf.acdirmin_ns;

@@ -10,8 +10,10 @@
  * a question, so it can be used in an outage, too. MKD-3  A directory that the bucket has by then
  * is the same directory: what was set here since it was made is set there, all else stays. Where
  * there is a file of its name by then, it is not made, unless there is something below it here.
- * MKD-4  Who sends or changes it has its claim (struct outgoing.is_busy), taken after names and io
- * and held over store calls. Who has one takes neither those nor another. */
+ * MKD-4  Who sends or removes it has its claim (struct outgoing.is_busy), taken after names and io
+ * and held over store calls. Who has one takes neither those nor another. MKD-5  Its entry changes in a step
+ * (is_in_step), taken after the claim and held over the journal's disk, never over a store call: so what is set while it
+ * is on its way waits for no request, and is another entry, which stays when that one is there. */
 #ifndef S3EFS_VFS_MAKEDIR_H
 #define S3EFS_VFS_MAKEDIR_H
 
@@ -33,6 +35,14 @@ int makedir_forget_below(struct vfs *v, const struct inode *top);
 /* True: its entry waits, and the caller has its claim until makedir_release(). */
 bool makedir_claim(struct vfs *v, struct inode *dir);
 void makedir_release(struct vfs *v, struct inode *dir);
+/* True: it has an entry, which nobody else changes or ends until makedir_step_end(). */
+bool makedir_step(struct vfs *v, struct inode *dir);
+void makedir_step_end(struct vfs *v, struct inode *dir); /* also where it has none any more */
+/* With its claim: its entry is gone for good. 0, -errno. */
+_must_check_ int makedir_drop(struct vfs *v, struct inode *dir);
+
+/* It is not new any more. */
+void makedir_end_locked(struct vfs *v, struct inode *dir, bool is_there);
 
 /* A start finds the entry of this directory, which is in the tree. Takes *o, and what the record
  * has. */

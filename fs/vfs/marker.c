@@ -11,6 +11,11 @@
 #include "base/log.h"
 #include "base/sys.h"
 
+struct entry_try {
+    char mark[UPLOAD_MARK_SIZE];
+    uint64_t seq;
+};
+
 static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
 {
     (void)ctx;
@@ -20,8 +25,9 @@ static int zero_read(void *ctx, uint64_t off, void *buf, size_t len)
 }
 
 /* The reply of a new directory's PUT was lost, or its retry met what the first try had made: one
- * HEAD tells, by the id that only this directory has. 0 and *ret_obj, or what r was. */
-static int marker_look(struct vfs *v, const char *key, const struct objattr *attr, int r,
+ * HEAD tells, by the id that only this directory has; where the id is made of the name, by the mark (NULL: none). 0 and
+ * *ret_obj, or what r was. */
+static int marker_look(struct vfs *v, const char *key, const struct objattr *attr, const char *mark, int r,
                        struct store_obj *ret_obj)
 {
     const struct objattr_defaults d = vfs_defaults(v);
@@ -33,7 +39,7 @@ static int marker_look(struct vfs *v, const char *key, const struct objattr *att
     err_copy(&cause);
     if (store_call(v->store, &req, &rsp) == 0) {
         objattr_decode(&d, key, true, &rsp.obj, &theirs);
-        if (strcmp(theirs.id, attr->id) == 0) {
+        if (mark != NULL ? upload_has_mark(&rsp.obj.hdrs, mark) : strcmp(theirs.id, attr->id) == 0) {
             *ret_obj = (struct store_obj){.etag = rsp.obj.etag, .mtime_ns = rsp.obj.mtime_ns};
             r = 0;
         }
@@ -95,17 +101,45 @@ int marker_see(struct vfs *v, struct inode *dir, int64_t older_ns)
     return r < 0 ? r : 0;
 }
 
-int marker_put(struct vfs *v, struct inode *dir)
+/* What stands in its entry goes now, under that mark, and what is journaled from here on does not. */
+static void begin_entry_locked(struct vfs *v, struct inode *dir, struct entry_try *t)
+{
+    while (dir->out->is_in_step)
+        cond_wait(&v->makedir_over, &v->tree);
+    dir->out->is_tried = true;
+    memcpy(t->mark, dir->out->mark, sizeof(t->mark));
+    t->seq = dir->out->seq;
+}
+
+static void took_locked(struct vfs *v, struct inode *dir, struct store_hdrs *hdrs, const struct store_obj *now)
+{
+    store_hdrs_done(&dir->hdrs);
+    dir->hdrs = *hdrs;
+    *hdrs = (struct store_hdrs){0};
+    dir->etag = now->etag;
+    dir->obj_mtime_ns = now->mtime_ns;
+    dir->checked_ns = clock_boot_ns();
+    dir->ac_ns = v->conf.acdirmin_ns;
+}
+
+/* t: of its entry (marker_put_entry()); NULL: it has none, or not of this. */
+static int put(struct vfs *v, struct inode *dir, struct entry_try *t)
 {
     const struct store_src empty = {.size = 0, .read = zero_read};
     struct store_hdrs hdrs = {0};
     struct store_rsp rsp = {0};
     char key[VFS_KEY_MAX + 2];
     struct store_req req = {.op = STORE_PUT, .key = key, .src = &empty, .hdrs = &hdrs};
+    const char *by_mark = NULL;
+    bool is_looked_at = false;
     struct objattr attr;
     int r;
 
     lock_take(&v->tree);
+    if (t != NULL)
+        begin_entry_locked(v, dir, t);
+    if (t != NULL && !dir->is_new)
+        by_mark = t->mark;
     r = marker_key_locked(v, dir, key);
     attr = dir->attr;
     if (r == 0)
@@ -119,32 +153,46 @@ int marker_put(struct vfs *v, struct inode *dir)
         r = objattr_encode(&attr, key, &hdrs);
     if (r == 0)
         r = store_hdrs_set(&hdrs, "content-type", "application/x-directory");
+    if (r == 0 && t != NULL)
+        r = upload_set_mark(&hdrs, t->mark);
     if (r == 0)
         r = upload_tags(v->upload, key, &hdrs);
     if (r == 0) {
         crash_point("dir_marker.ready");
         r = store_call(v->store, &req, &rsp);
         crash_point("dir_marker.stored");
-        if (r != 0 && req.cond.kind == STORE_IF_ABSENT)
-            r = marker_look(v, key, &attr, r, &rsp.obj);
+        is_looked_at = r != 0 && (req.cond.kind == STORE_IF_ABSENT || by_mark != NULL);
+        if (is_looked_at)
+            r = marker_look(v, key, &attr, by_mark, r, &rsp.obj);
     }
     if (r == STORE_PRECONDITION || r == STORE_NOT_FOUND || r == STORE_CONFLICT)
         r = err_set(-EEXIST, "%s was made or changed by another client", key);
     if (r == 0) {
         lock_take(&v->tree);
-        store_hdrs_done(&dir->hdrs);
-        dir->hdrs = hdrs;
-        hdrs = (struct store_hdrs){0};
-        store_hdrs_done(&dir->edits);
-        dir->etag = rsp.obj.etag;
-        dir->obj_mtime_ns = rsp.obj.mtime_ns;
-        dir->checked_ns = clock_boot_ns();
-        dir->ac_ns = v->conf.acdirmin_ns;
+        if (t == NULL) /* else when its entry ends: it may be of newer ones by now */
+            store_hdrs_done(&dir->edits);
+        took_locked(v, dir, &hdrs, &rsp.obj);
+        if (is_looked_at && by_mark != NULL) /* others may have set theirs on top */
+            dir->checked_ns = 0;
         lock_drop(&v->tree);
     }
     store_hdrs_done(&hdrs);
     store_rsp_done(&rsp);
     return err_fold(r);
+}
+
+int marker_put(struct vfs *v, struct inode *dir)
+{
+    return put(v, dir, NULL);
+}
+
+int marker_put_entry(struct vfs *v, struct inode *dir, uint64_t *ret_seq)
+{
+    struct entry_try t;
+    int r = put(v, dir, &t);
+
+    *ret_seq = t.seq;
+    return r;
 }
 
 int marker_refused(struct vfs *v, struct inode *dir, int r, int tries)

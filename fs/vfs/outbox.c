@@ -287,14 +287,14 @@ static int put(struct vfs *v, struct inode *i, struct outbox_place *to, const st
         return r;
     }
     crash_point("local.journaled");
+    lock_take(&v->tree);
     memcpy(o->mark, rec.mark, sizeof(o->mark));
     free(o->doubts);
     o->doubts = next.doubts;
     o->n_doubts = next.n_doubts;
     o->attr_ages = rec.attr_ages;
-    if (!inode_is_dir(i)) /* whose marker has no mark, so it is found by a look */
+    if (!inode_is_dir(i) || !i->is_new) /* that may have been made by a try that had no mark: it looks */
         o->is_tried = o->is_replayed = false;
-    lock_take(&v->tree);
     if (over != NULL)
         took_over_locked(i, to, &rec);
     hold_from_locked(v, i, o, to, &rec);

@@ -23,6 +23,7 @@ struct outgoing {
     uint64_t seq;                 /* of the entry */
     uint64_t order;               /* of the first entry since the bucket had it */
     bool is_busy;                 /* a sender has it; of a directory: its claim (makedir.h) */
+    bool is_in_step;              /* of a directory: makedir.h */
     size_t counted;               /* of v->unsent */
     int64_t retry_ns;             /* not before */
     int64_t fold_ns;              /* nor before that, and nothing after it (fold.h) */

@@ -266,7 +266,7 @@ static int remove_keys(struct vfs *v, struct inode *dir, struct inode *i, const 
     if (!is_here_alone(v, i))
         r = remove_stored(v, dir, i, key);
     if (r == 0)
-        r = outbox_forget(v, i);
+        r = makedir_drop(v, i);
     makedir_release(v, i);
     return r;
 }

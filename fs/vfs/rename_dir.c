@@ -369,17 +369,22 @@ static int take_names_settled(struct vfs *v, const struct rename_names *n, const
     }
 }
 
-/* Both directories themselves, and what the new name is in, are in the bucket: they never wait again. */
+/* Both directories themselves, and what the new name is in, are in the bucket as they are here. With names held. */
+static int settle_held(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
+{
+    int r = makedir_ready(v, i);
+
+    if (r == 0 && over != NULL)
+        r = makedir_ready(v, over);
+    return r ?: makedir_settle(v, n->new_dir);
+}
+
 static int settle_dirs(struct vfs *v, const struct rename_names *n, struct inode *i, struct inode *over)
 {
     int r;
 
     pthread_rwlock_rdlock(&v->names);
-    r = makedir_ready(v, i);
-    if (r == 0 && over != NULL)
-        r = makedir_ready(v, over);
-    if (r == 0)
-        r = makedir_settle(v, n->new_dir);
+    r = settle_held(v, n, i, over);
     pthread_rwlock_unlock(&v->names);
     return r;
 }
@@ -392,7 +397,7 @@ int rename_dir(struct vfs *v, const struct rename_names *n, struct inode *i, str
         r = take_names_settled(v, n, i);
     if (r < 0)
         return r;
-    r = rename_held(v, n, i, over);
+    r = settle_held(v, n, i, over) ?: rename_held(v, n, i, over); /* attributes may have been set meanwhile */
     pthread_rwlock_unlock(&v->names);
     return r;
 }

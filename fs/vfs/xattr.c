@@ -15,6 +15,7 @@
 #include "keep.h"
 #include "makedir.h"
 #include "stored.h"
+#include "storeddir.h"
 #include "xattr_code.h"
 
 #define USER "user."
@@ -313,12 +314,46 @@ static int change_file(struct vfs *v, struct inode *i, const struct change *c)
     return r;
 }
 
+/* Of a directory: 1, and it is journaled; 0: it is the bucket's; -errno. */
+static int change_local_dir(struct vfs *v, struct inode *i, const struct change *c)
+{
+    struct store_hdrs edits = {0}, were = {0};
+    struct objattr before;
+    bool has_step;
+    int r, done;
+
+    if (!storeddir_begin(v, i, &has_step))
+        return 0;
+    lock_take(&v->tree);
+    before = i->attr;
+    r = store_hdrs_copy(&were, &i->edits);
+    lock_drop(&v->tree);
+    r = r ?: edits_for(v, i, c, &edits);
+    r = r ?: begin(v, i, &edits);
+    store_hdrs_done(&edits);
+    done = r == 0 ? outbox_put(v, i) : r;
+    lock_take(&v->tree);
+    if (r == 0 && done < 0) {
+        store_hdrs_done(&i->edits);
+        i->edits = were;
+        were = (struct store_hdrs){0};
+        i->attr = before;
+    }
+    lock_drop(&v->tree);
+    store_hdrs_done(&were);
+    storeddir_end(v, i, has_step, done);
+    return r < 0 ? r : done == 0;
+}
+
 /* As a directory's other attributes: in its marker; one that another client changed is read again,
  * once. */
 static int change_dir(struct vfs *v, struct inode *i, const struct change *c)
 {
-    int r = makedir_ready(v, i);
+    int r = change_local_dir(v, i, c);
 
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = makedir_ready(v, i);
     if (r == 0)
         r = marker_see(v, i, v->conf.acregmin_ns);
     if (r < 0)

@@ -48,6 +48,9 @@ void upload_mark(struct upload *u, char ret[UPLOAD_MARK_SIZE]);
 bool upload_mark_is_valid(const char *mark);
 /* Did a commit under that mark lead to a version with these headers? False also where it is too long ago. Pure. */
 bool upload_has_mark(const struct store_hdrs *hdrs, const char *mark);
+/* For who puts an object without upload_commit() (a directory's marker): headers of a version that is replaced get that
+ * mark before theirs. 0, -ENOMEM. Pure. */
+_must_check_ int upload_set_mark(struct store_hdrs *hdrs, const char *mark);
 /* An earlier commit of this key under that mark may have taken effect, or may yet: until the next commit of the key
  * that succeeds, its version counts as our own. */
 void upload_doubt(struct upload *u, const char *key, const char *mark);

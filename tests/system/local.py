@@ -5,6 +5,8 @@ import concurrent.futures
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 
 from harness import mount, procs
 from harness.case import Skip, check, contains, equal, main, read_file, true, write_file
@@ -198,6 +200,41 @@ def removed(rig):
         equal(stored(rig, name), b"again")
     equal(m.status()["cache"]["lost_found"], 0, "lost+found")
     m.unmount()
+
+
+@check("an outage: tar -x over a stored tree returns, with its modes and times; they are there when it is over")
+def unpacked(rig):
+    needs_proxy(rig)
+    m = rig.mount(commit="local")
+    made = tempfile.mkdtemp()
+    try:
+        for d in ("tree", "tree/a", "tree/b"):
+            os.mkdir(os.path.join(made, d))
+            write_file(os.path.join(made, d, "file"), d)
+        for k, d in enumerate(("tree/a", "tree/b", "tree")):
+            os.chmod(os.path.join(made, d), 0o750 + k)
+            os.utime(os.path.join(made, d), (1234567890 + k, 1234567890 + k))
+        subprocess.run(["tar", "-C", made, "-cf", os.path.join(made, "t.tar"), "tree"], check=True)
+        for d in ("tree", "tree/a", "tree/b"):
+            os.mkdir(m.path(d))
+        m.drain()
+        rig.proxy.rule(op="PUT", key="^tree", action="status", status=503, code="SlowDown", count=0)
+        subprocess.run(["tar", "-C", m.dir, "-xpf", os.path.join(made, "t.tar")], check=True)
+        true(m.status()["unsent"]["files"] >= 6, "unsent files")
+        for again in (False, True):
+            for k, d in enumerate(("tree/a", "tree/b", "tree")):
+                st = os.stat(m.path(d))
+                equal(st.st_mode & 0o7777, 0o750 + k, d)
+                equal(int(st.st_mtime), 1234567890 + k, d)
+            if not again:
+                rig.proxy.clear()
+                m.drain()
+                m.unmount()
+                m.remount(commit="close")
+        equal(read_file(m.path("tree/a/file")), b"tree/a")
+        m.unmount()
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @check("an outage: mv of stored files returns, with the new names here; the next mount brings them there, each once")

@@ -306,6 +306,11 @@ tests_unit_vfs_test_local_names_SOURCES = %D%/test_local_names.c %D%/localmount.
 tests_unit_vfs_test_local_names_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 tests_unit_vfs_test_local_names_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
 
+vfs_tests += tests/unit/vfs/test_local_dirs
+tests_unit_vfs_test_local_dirs_SOURCES = %D%/test_local_dirs.c %D%/localmount.h
+tests_unit_vfs_test_local_dirs_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_vfs_test_local_dirs_LDADD = libtestrig.a libtest.a $(LIBS_vfs) $(CMOCKA_LIBS)
+
 vfs_tests += tests/unit/vfs/test_local_made
 tests_unit_vfs_test_local_made_SOURCES = %D%/test_local_made.c %D%/localmount.h
 tests_unit_vfs_test_local_made_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)

@@ -497,12 +497,11 @@ static void its_marker_goes_first(void **state)
     assert_int_equal(rig_walk(&rig, "c/d", &e), 0);
     assert_int_equal(vfs_setxattr(rig.vfs, &rig.ctx, e.node, "user.k", "v", 1, 0), 0);
     vfs_forget(rig.vfs, e.node, 1);
-    assert_string_equal(sent[0], "c/");
-    assert_string_equal(sent[1], "c/d/");
-    assert_int_equal(entries(), 1);
-    note_puts();
+    assert_int_equal(n_sent, 0); /* its entry has that, too */
+    assert_int_equal(entries(), 3);
     assert_int_equal(rig_mkdir(&rig, "x", 0700), 0);
     assert_int_equal(rig_rename(&rig, "c", "x/c", 0), 0);
+    assert_string_equal(sent[0], "c/");
     memstore_set_hooks(rig.store, NULL, NULL, NULL);
     assert_object("x/", "");
     assert_object("x/c/d/f", "text");

@@ -59,6 +59,9 @@ static const char *const scenarios[] = {
     "put a A, link a b, unlink a, put a B, link b c, link a t, send",
     "put a A, link a b, put c C, rename c b, send",
     "put a A, link a b, rename a c, unlink b, send",
+    "mkdir d, send, chmod d 700, put d/f F, chmod d 711, send, chmod d 700, chmod d/f 600",
+    "mkdir d, send, chmod d 700, rename d e, chmod e 711, mkdir e/f, send, chmod e/f 700, chmod e 750, send",
+    "mkdir d, send, chmod d 700, lose, chmod d 711, put d/f F, try, chmod d 700, unlink d/f, rmdir d, put d D, send",
 };
 
 static void parse(const char *script, struct step steps[STEPS])
@@ -108,7 +111,7 @@ static void set(struct world *w, const char *name, const char *text)
     assert_true(k < NAMES);
     if (k == w->n) {
         w->n++;
-        w->v[k].mode = 0644;
+        w->v[k].mode = strcmp(text, "/") == 0 ? 0755 : 0644;
         w->v[k].file = ++w->files;
     }
     snprintf(w->v[k].name, sizeof(w->v[k].name), "%s", name);
@@ -333,6 +336,21 @@ static bool has_mode(const struct store_obj *obj, mode_t mode)
     return value != NULL && (strtoul(value, NULL, 8) & 07777) == mode;
 }
 
+/* NULL: there is none. */
+static bool has_marker(const char *name, const mode_t *mode)
+{
+    struct store_obj obj = {0};
+    char key[20];
+    bool ok;
+    int r;
+
+    snprintf(key, sizeof(key), "%s/", name);
+    r = memstore_get(gate.inner, key, &obj, NULL);
+    ok = mode != NULL ? r == 0 && has_mode(&obj, *mode) : r == STORE_NOT_FOUND;
+    store_obj_done(&obj);
+    return ok;
+}
+
 /* What differs between the mount (or, when all is sent, the bucket) and w; NULL: nothing. */
 static const char *compare(const struct world *w, bool in_bucket)
 {
@@ -355,11 +373,10 @@ static const char *compare(const struct world *w, bool in_bucket)
                                               has_mode(&obj, w->v[at].mode);
             store_obj_done(&obj);
             free(data);
-            snprintf(buf, sizeof(buf), "%s/", all[k]);
-            ok = ok && memstore_get(gate.inner, buf, NULL, NULL) == (is_dir ? 0 : STORE_NOT_FOUND);
+            ok = ok && has_marker(all[k], is_dir ? &w->v[at].mode : NULL);
         } else if (want == NULL || is_dir) {
             r = rig_stat(&rig, all[k], &st);
-            ok = is_dir ? r == 0 && S_ISDIR(st.st_mode) : r == -ENOENT || r == -ENOTDIR;
+            ok = is_dir ? r == 0 && st.st_mode == (S_IFDIR | w->v[at].mode) : r == -ENOENT || r == -ENOTDIR;
         } else {
             ssize_t n = rig_get(&rig, all[k], buf, sizeof(buf));
 

@@ -92,6 +92,20 @@ static int dir_round(const struct worker *w, const char *text)
     return r;
 }
 
+/* One that stays, in the bucket by now or not, while its marker is on its way or not. */
+static int attr_round(const struct worker *w, int k)
+{
+    char dir[32];
+    int r = 0;
+
+    snprintf(dir, sizeof(dir), "p%u", w->id);
+    pthread_mutex_lock(&names);
+    if (k == 0)
+        r = rig_mkdir(&rig, dir, 0755);
+    pthread_mutex_unlock(&names);
+    return r ?: rig_chmod(&rig, dir, 0700) ?: rig_chown(&rig, dir, 7, (gid_t)k) ?: rig_chmod(&rig, dir, 0700 | (mode_t)k % 8);
+}
+
 static int one_round(struct worker *w, int k)
 {
     char path[32], tmp[32], gone[32], log[32], text[48];
@@ -118,7 +132,7 @@ static int one_round(struct worker *w, int k)
         r = unlink_named(gone) ?: put_named(gone, text) ?: check_text(gone, text) ?: unlink_named(gone);
     else if (r == 0)
         r = put_named(gone, text);
-    return r ?: check_text(log, w->log) ?: dir_round(w, text);
+    return r ?: check_text(log, w->log) ?: attr_round(w, k) ?: dir_round(w, text);
 }
 
 static void *work(void *arg)
@@ -173,11 +187,15 @@ static void all_at_once(void **state)
         assert_object(path, w[k].log);
         assert_int_equal(rig_stat(&rig, path, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600 | (ROUNDS - 1) % 8);
+        snprintf(path, sizeof(path), "p%u", k);
+        assert_int_equal(rig_stat(&rig, path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFDIR | 0700 | (ROUNDS - 1) % 8);
+        assert_int_equal(st.st_gid, ROUNDS - 1);
         snprintf(path, sizeof(path), "f%u", k);
         snprintf(text, sizeof(text), "%u/%d\n", k, ROUNDS - 1);
         assert_object(path, text);
     }
-    assert_int_equal(memstore_user_objects(rig.store), 2 * THREADS);
+    assert_int_equal(memstore_user_objects(rig.store), 3 * THREADS);
 }
 
 int main(void)
