@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Locks between mounts outlive the daemon of the mount that holds them, or are lost aloud. */
-#include "takelocks.h"
-
 #include "cache/table.h"
 #include "fs/vfs/keep.h"
+
+#include "takelocks.h"
 
 /* The record of the mount's locks of a file that has an id. */
 static void record_of(const char *path, char ret[96])
