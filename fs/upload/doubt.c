@@ -111,18 +111,34 @@ bool doubt_has(struct job *j, const char *mark)
     return has;
 }
 
+static void drop_locked(struct upload *u, struct doubt **p)
+{
+    struct doubt *x = *p;
+    *p = x->next;
+    u->locked.n_doubts--;
+    free(x);
+}
+
 void doubt_clear(struct upload *u, const char *key)
 {
     lock_take(&u->lock);
     for (struct doubt **p = &u->locked.doubts; *p;) {
-        struct doubt *x = *p;
-        if (key && strcmp(x->key, key) != 0) {
-            p = &x->next;
-            continue;
-        }
-        *p = x->next;
-        u->locked.n_doubts--;
-        free(x);
+        if (key && strcmp((*p)->key, key) != 0)
+            p = &(*p)->next;
+        else
+            drop_locked(u, p);
+    }
+    lock_drop(&u->lock);
+}
+
+void upload_forget(struct upload *u, const struct data_file *file)
+{
+    lock_take(&u->lock);
+    for (struct doubt **p = &u->locked.doubts; *p;) {
+        if ((*p)->file != file)
+            p = &(*p)->next;
+        else
+            drop_locked(u, p);
     }
     lock_drop(&u->lock);
 }

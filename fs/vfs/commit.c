@@ -471,6 +471,8 @@ bool commit_give_up(struct vfs *v, struct inode *i, int error, const char *when)
     }
     idle_charge_locked(v, i);
     lock_drop(&v->tree);
+    if (f != NULL)
+        upload_forget(v->upload, f); /* else what others wrote since would keep each later commit in doubt, too */
     if (f != NULL && data_is_dirty(f))
         is_kept = data_keep(f, key, why, &path) == 0;
     if (!is_kept)

@@ -86,6 +86,10 @@ _must_check_ int upload_is_below(const struct store_obj *now, const struct store
 /* That success is to be told as a failure all the same, and may be tried again: it is then known as our own. */
 void upload_disown(struct upload *u, const char *key, struct data_file *file, const struct store_obj *now);
 
+/* What was to be committed of this file never will be (it is in lost+found): a commit of it that was in doubt and took effect
+ * after all is a version like another client's from now on. */
+void upload_forget(struct upload *u, const struct data_file *file);
+
 /* Puts the tags of key into the headers of its next version, if they tell that it has some (upload_commit does so
  * itself). */
 _must_check_ int upload_tags(struct upload *u, const char *key, struct store_hdrs *hdrs);

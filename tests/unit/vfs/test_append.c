@@ -330,6 +330,48 @@ static void loses_softly(void **state)
     rig_close(&soft);
 }
 
+/* A commit in doubt whose bytes went to lost+found is none of the next one's business, however much others have written. */
+static void given_up_is_in_no_doubt(void **state)
+{
+    uint64_t fh;
+
+    (void)state;
+    put_text(&a, "log", "0");
+    fh = open_append(&a, "log");
+    write_text(&a, fh, 0, "lost");
+    memstore_fail(a.store, STORE_PUT, 1, 1, -ETIMEDOUT);
+    memstore_fail(a.store, STORE_HEAD, 1, 1, -EIO);
+    assert_true(vfs_flush(a.vfs, &a.ctx, fh) < 0);
+    vfs_release(a.vfs, fh);
+    assert_int_equal(lost_and_found(&a), 1);
+    fh = open_append(&a, "log");
+    write_text(&a, fh, 0, "!");
+    for (int k = 0; k < 20; k++) /* more than a version's marks tell of */
+        assert_int_equal(append_text(&b, "log", "b"), 0);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_object("log", "0bbbbbbbbbbbbbbbbbbbb!");
+    assert_int_equal(lost_and_found(&a), 1);
+}
+
+/* It came to its end late: what is written after is added to it, as to any other's. */
+static void given_up_and_there_after_all(void **state)
+{
+    uint64_t fh, next;
+
+    (void)state;
+    put_text(&a, "log", "0");
+    fh = open_append(&a, "log");
+    write_text(&a, fh, 0, "late");
+    memstore_lose(a.store, STORE_PUT, 1, 1, -ETIMEDOUT);
+    memstore_fail(a.store, STORE_HEAD, 1, 1, -EIO);
+    assert_true(vfs_flush(a.vfs, &a.ctx, fh) < 0);
+    vfs_release(a.vfs, fh);
+    next = open_append(&a, "log");
+    write_text(&a, next, 0, "!");
+    assert_int_equal(rig_shut(&a, next), 0);
+    assert_object("log", "0late!");
+}
+
 /* --- the history checker --- */
 #define MOUNTS 4
 #define RECORDS 60
@@ -464,6 +506,7 @@ int main(void)
         T(appends_beside_ranges), T(appended_and_rewritten),  T(truncated_log),
         T(theirs_was_cut),        T(lost_reply_under_others), T(lost_reply_pushed_out),
         T(merge_that_fails),      T(loses_for_long),        T(loses_softly),
+        T(given_up_is_in_no_doubt), T(given_up_and_there_after_all),
         T(appends_of_four_mounts),  T(long_lived_logs_of_four_mounts),
     };
 
