@@ -61,6 +61,17 @@ static bool keeps_pages(struct vfs *v, struct inode *i, bool is_ours)
     return keeps;
 }
 
+/* Nobody has it open, and its name went: what the cache has of it would not stay for who opens it after all. */
+static int keep_gone(struct vfs *v, struct inode *i)
+{
+    bool is_late;
+
+    lock_take(&v->tree);
+    is_late = i->parent == NULL && i->n_open == 0;
+    lock_drop(&v->tree);
+    return is_late ? data_localise(i->data) : 0;
+}
+
 /* With names (read) and i->io held. is_asked: its lookup has asked the bucket (READ-1). */
 static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_asked, struct handle **ret,
                           bool *ret_keep)
@@ -86,6 +97,8 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_ask
         r = is_attr ? stored_check(v, i, wants_bytes) : inode_check(v, i, wants_bytes);
     if (r == 0)
         r = is_trunc ? truncate_all(v, i) : content_open(v, i);
+    if (r == 0)
+        r = keep_gone(v, i);
     if (r == 0)
         r = handle_new(v, i, flags, ret);
     if (r < 0)

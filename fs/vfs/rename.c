@@ -334,11 +334,22 @@ static int settle_target(struct vfs *v, const struct rename_names *n, const char
     return r < 0 ? r : 0;
 }
 
+/* Who has looked it up, and opens it when its name is gone, is told ESTALE where its bytes can't be found, and the kernel hides
+ * one. What the cache has of it can be: there, without a copy that hardly anybody needs. */
+static void keep_for_late_opens(struct vfs *v, struct inode *over, const char *key)
+{
+    if (S_ISREG(atomic_load(&over->type)) && over->attr.link_gen == 0 && over->n_open == 0 && over->data == NULL &&
+        store_etag_is_set(&over->etag) && data_is_here(v->data, key, &over->etag, over->obj_size))
+        (void)content_open(v, over);
+}
+
 /* Whoever has the target open keeps what he sees. */
-static int keep_target(struct vfs *v, struct inode *over, bool is_unsent)
+static int keep_target(struct vfs *v, struct inode *over, const char *to, bool is_unsent)
 {
     int r = over != NULL ? clear_target(v, over, is_unsent) : 0;
 
+    if (r == 0 && over != NULL)
+        keep_for_late_opens(v, over, to);
     if (r == 0 && over != NULL && over->n_open > 0 && over->data != NULL && !over->is_new)
         r = data_localise(over->data);
     return r < 0 ? r : 0;
@@ -357,7 +368,7 @@ static int rename_here(struct vfs *v, const struct rename_names *n, struct inode
         return NOT_HERE;
     if (relocate_rings(v, i, to))
         return RENAME_AGAIN;
-    r = keep_target(v, over, true);
+    r = keep_target(v, over, to, true);
     if (r < 0)
         return r;
     if (is_unsent)
@@ -373,7 +384,7 @@ static int rename_there(struct vfs *v, const struct rename_names *n, struct inod
 
     if (relocate_is_held(v, from) || relocate_is_held(v, to))
         return RENAME_AGAIN;
-    r = keep_target(v, over, false);
+    r = keep_target(v, over, to, false);
     if (r < 0)
         return r;
     fold_end(v);

@@ -3,6 +3,9 @@
  * and local writers go on. */
 #include "onemount.h"
 
+#include "cache/cache.h"
+#include "fs/vfs/internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -198,13 +201,61 @@ static void a_file_that_was_cut_is_moved_as_it_is(void **state)
     vfs_forget(rig.vfs, e.node, 1);
 }
 
+/* Looked up, and its name is gone when the open comes. The kernel hides one ESTALE, and the second try may meet the next
+ * rename: what the cache has is opened. */
+static void who_opens_what_was_just_replaced(void **state)
+{
+    struct vfs_entry e;
+    char buf[16];
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "old bytes", 9), 0);
+    assert_int_equal(rig_put(&rig, "new", "new", 3), 0);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(rig_rename(&rig, "new", "f", 0), 0);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDWR, &fh, &keep), 0);
+    cache_drop_blocks(rig.cache, "f", &handle_get(rig.vfs, fh)->inode->etag);
+    assert_int_equal(vfs_read(rig.vfs, fh, 0, buf, sizeof(buf)), 9);
+    assert_memory_equal(buf, "old bytes", 9);
+    assert_int_equal(vfs_write(rig.vfs, &rig.ctx, fh, 0, "lost", 4), 4);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_file("f", "new");
+    assert_object("f", "new");
+}
+
+/* What nobody has any more is ESTALE then, not at the first read. */
+static void what_was_replaced_and_is_nowhere_is_not_opened(void **state)
+{
+    struct store_etag etag;
+    struct vfs_entry e;
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    assert_int_equal(rig_put(&rig, "f", "old bytes", 9), 0);
+    assert_int_equal(rig_put(&rig, "new", "new", 3), 0);
+    assert_int_equal(rig_walk(&rig, "f", &e), 0);
+    assert_int_equal(rig_open_file(&rig, "f", O_RDONLY, &fh), 0);
+    etag = handle_get(rig.vfs, fh)->inode->etag;
+    assert_int_equal(rig_shut(&rig, fh), 0);
+    assert_int_equal(rig_rename(&rig, "new", "f", 0), 0);
+    cache_drop_blocks(rig.cache, "f", &etag);
+    assert_int_equal(vfs_open(rig.vfs, &rig.ctx, e.node, O_RDONLY, &fh, &keep), -ESTALE);
+    vfs_forget(rig.vfs, e.node, 1);
+    assert_file("f", "new");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(unlink_of_a_new_file_over_an_old_one),  T(rename_of_a_new_file_over_an_old_one),
         T(write_while_the_directory_moves),       T(foreign_change_while_the_directory_moves),
         T(source_that_changed_is_moved_as_it_is), T(target_that_changed_leaves_no_ghost),
-        T(a_file_that_was_cut_is_moved_as_it_is),
+        T(a_file_that_was_cut_is_moved_as_it_is), T(who_opens_what_was_just_replaced),
+        T(what_was_replaced_and_is_nowhere_is_not_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
