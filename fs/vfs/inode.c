@@ -15,6 +15,7 @@
 #include "keep.h"
 #include "outbox.h"
 #include "statahead.h"
+#include "through.h"
 #include "validate.h"
 
 static uint64_t name_hash(const struct inode *dir, const char *name)
@@ -125,6 +126,7 @@ void dentry_detach_locked(struct vfs *v, struct dentry *d)
     struct inode *i = d->inode, *dir = d->parent;
     struct dentry **p = &i->names;
 
+    through_parted_locked(v, i, dir, d->name);
     if (i->names == d && d->other != NULL)
         i->has_lost_key = true;
     map_remove(&v->locked.by_name, &d->by_name);

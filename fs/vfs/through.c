@@ -87,24 +87,27 @@ void through_free(struct vfs *v)
     free(steal(&v->through));
 }
 
-static uint64_t place_of(const struct inode *i)
+static uint64_t place_of(const struct inode *dir, const char *name)
 {
-    uint64_t h = i->name != NULL && i->parent != NULL ? str_hash(i->name, strlen(i->name)) ^ i->parent->ino : i->ino;
+    uint64_t h = str_hash(name, strlen(name)) ^ dir->ino;
 
     return h != 0 ? h : 1;
 }
 
-static void note_parted_locked(struct through *t, const struct inode *i)
+void through_parted_locked(struct vfs *v, const struct inode *i, const struct inode *dir, const char *name)
 {
-    uint64_t place = place_of(i);
+    uint64_t place;
 
-    t->parted[place % PARTED].place = place;
-    t->parted[place % PARTED].until_ns = clock_boot_ns() + PARTED_NS;
+    if (v->through == NULL || (i->n_through == 0 && !i->is_stale))
+        return;
+    place = place_of(dir, name);
+    v->through->parted[place % PARTED].place = place;
+    v->through->parted[place % PARTED].until_ns = clock_boot_ns() + PARTED_NS;
 }
 
 static bool was_parted_locked(const struct through *t, const struct inode *i)
 {
-    uint64_t place = place_of(i);
+    uint64_t place = place_of(i->parent, i->name);
 
     return t->parted[place % PARTED].place == place && clock_boot_ns() < t->parted[place % PARTED].until_ns;
 }
@@ -112,7 +115,7 @@ static bool was_parted_locked(const struct through *t, const struct inode *i)
 /* h is the only one. */
 static bool may_begin_locked(const struct vfs *v, const struct inode *i, const struct handle *h)
 {
-    return i->name != NULL && !was_parted_locked(v->through, i) && i->n_open == 1 && i->n_writers == 0 && !h->is_through &&
+    return i->parent != NULL && !was_parted_locked(v->through, i) && i->n_open == 1 && i->n_writers == 0 && !h->is_through &&
            h->data != NULL && h->data == i->data &&
            !i->is_stale && !i->is_new && !i->is_dirty && !outbox_waits(i) && i->aside == NULL && i->newer_key == NULL &&
            i->locks == NULL && i->attr.link_gen == 0 && i->attr.size > 0;
@@ -203,7 +206,6 @@ int through_part(struct vfs *v, struct inode *i)
     r = send_first(v, i);
     lock_take(&v->tree);
     if (r == 0 && i->n_through > 0) {
-        note_parted_locked(v->through, i);
         if (!inode_is_gone_locked(v, i))
             inode_abandon_locked(v, i);
         r = err_set(-ESTALE, "it is read by the kernel itself: look it up again");

@@ -6,7 +6,8 @@
  * file (else EIO). So it begins with the first handle alone, and ends with the last. THROUGH-2  Such a node has no
  * writer, and its content does not move: who opens it for writing, or cuts it off by name, is told ESTALE, looks the name up
  * again, and has a node of his own (as a newer version of another client has, protocol 7); who reads keeps the bytes
- * that he opened. For a minute no file of that name is read that way. THROUGH-3  Only what is clean and whole here, each
+ * that he opened. For a minute no file of that name is read that way; nor after the name went from such a node by a rename or
+ * unlink, or by another client's version. THROUGH-3  Only what is clean and whole here, each
  * block compared with its CRC; not what is locked (its readers go on to newer versions) or a hard link.
  * THROUGH-4  A large file is compared by a thread of its own, and read by us meanwhile. */
 #ifndef S3EFS_VFS_THROUGH_H
@@ -30,5 +31,8 @@ _must_check_ int through_part(struct vfs *v, struct inode *i);
 _must_check_ int through_join_locked(struct inode *i, struct handle *h);
 /* It goes. > 0: what backing_close() is to be told of, with no lock held. */
 int through_leave_locked(struct inode *i, const struct handle *h);
+/* i loses this name, whoever's doing that is. Who looked it up before, to write, is told ESTALE once: his second try must
+ * not meet another file that is read that way by then. */
+void through_parted_locked(struct vfs *v, const struct inode *i, const struct inode *dir, const char *name);
 
 #endif

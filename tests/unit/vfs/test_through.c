@@ -233,6 +233,79 @@ static void a_writer_is_told_once(void **state)
     assert_int_equal(rig_shut(&a, reader), 0);
 }
 
+/* Who comes by the node is told ESTALE: the file that the name has by now must not say so again. */
+static void assert_second_try_opens(uint64_t node, int told)
+{
+    const uint64_t other = open_as("f", O_RDONLY);
+    struct vfs_entry e;
+    uint64_t fh;
+    bool keep;
+
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    assert_int_not_equal(e.node, node);
+    assert_int_equal(vfs_open(a.vfs, &a.ctx, node, O_RDWR, &fh, &keep), told);
+    if (told == 0)
+        assert_int_equal(rig_shut(&a, fh), 0);
+    assert_int_equal(vfs_open(a.vfs, &a.ctx, e.node, O_RDWR, &fh, &keep), 0);
+    vfs_forget(a.vfs, e.node, 1);
+    vfs_forget(a.vfs, node, 1);
+    assert_int_equal(rig_shut(&a, fh), 0);
+    assert_int_equal(rig_shut(&a, other), 0);
+}
+
+/* Also where the name had gone when he came: renamed over between his lookup and his open. */
+static void a_writer_after_a_rename_is_told_once(void **state)
+{
+    struct vfs_entry e;
+    uint64_t reader;
+
+    (void)state;
+    put_text(&a, "f", "old bytes");
+    put_text(&a, "new", "renamed over it");
+    reader = open_as("f", O_RDONLY);
+    assert_sees(reader, "old bytes");
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    assert_int_equal(rig_rename(&a, "new", "f", 0), 0);
+    assert_second_try_opens(e.node, -ESTALE);
+    assert_sees(reader, "old bytes");
+    assert_int_equal(rig_shut(&a, reader), 0);
+}
+
+/* And what the name left is not read that way, as the first, by who comes for it late. */
+static void none_begins_without_a_name(void **state)
+{
+    struct vfs_entry e;
+    uint64_t fh;
+    bool keep;
+
+    (void)state;
+    put_text(&a, "f", "old bytes");
+    put_text(&a, "new", "renamed over it");
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    assert_int_equal(rig_rename(&a, "new", "f", 0), 0);
+    assert_int_equal(vfs_open(a.vfs, &a.ctx, e.node, O_RDONLY, &fh, &keep), 0);
+    assert_int_equal(vfs_backing(a.vfs, fh), 0);
+    vfs_forget(a.vfs, e.node, 1);
+    assert_int_equal(rig_shut(&a, fh), 0);
+}
+
+/* Another client's version gave the name its new node, as a reader came: the writer's first try finds that out. */
+static void a_writer_after_another_version_is_told_once(void **state)
+{
+    struct vfs_entry e;
+    uint64_t reader;
+
+    (void)state;
+    put_text(&a, "f", "old bytes");
+    reader = open_as("f", O_RDONLY);
+    assert_int_equal(rig_walk(&a, "f", &e), 0);
+    put_text(&b, "f", "theirs");
+    clock_fake_add(PAST);
+    assert_file(&a, "f", "theirs");
+    assert_second_try_opens(e.node, -ESTALE);
+    assert_int_equal(rig_shut(&a, reader), 0);
+}
+
 static void a_truncate_by_name_too(void **state)
 {
     uint64_t reader, node;
@@ -419,6 +492,9 @@ int main(void)
         C(none_beside_another),
         C(a_writer_has_a_node_of_his_own),
         C(a_writer_is_told_once),
+        C(a_writer_after_a_rename_is_told_once),
+        C(none_begins_without_a_name),
+        C(a_writer_after_another_version_is_told_once),
         C(a_truncate_by_name_too),
         C(another_clients_version),
         C(whatever_becomes_of_the_name),
