@@ -24,6 +24,7 @@ static int encode_locked(struct vfs *v, struct lockfile *lf, struct buf *out)
     struct keep_locks k = {.is_lost = lf->kept.is_lost,
                            .was_taken = lf->kept.was_taken,
                            .is_changing = lf->kept.is_changing,
+                           .is_publishing = lf->kept.is_publishing,
                            .change = lf->kept.change,
                            .nodes = lf->kept.nodes,
                            .n_nodes = lf->kept.n};
@@ -188,6 +189,7 @@ static void fill(struct vfs *v, struct lockfile *lf, uint64_t number, struct kee
     lf->kept.change = k->change;
     lf->kept.is_lost = lf->is_lost = k->is_lost && has_owners;
     lf->kept.was_taken = k->was_taken;
+    lf->kept.is_publishing = k->is_publishing;
     memcpy(lf->kept.session, k->session, sizeof(lf->kept.session));
     memcpy(lf->id_name, k->id_name, sizeof(lf->id_name));
     lf->is_taken = lf->kept.is_unknown = lf->share != NULL && !k->is_lost;

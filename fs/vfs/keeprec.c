@@ -318,7 +318,8 @@ int keeprec_put_locks(const struct keep_locks *k, struct buf *out)
     put_str(out, k->name);
     put_str(out, k->id_name);
     put_str(out, k->session);
-    put_u64(out, (k->is_lost ? 1u : 0u) | (k->was_taken ? 2u : 0u) | (k->is_changing ? 4u : 0u));
+    put_u64(out, (k->is_lost ? 1u : 0u) | (k->was_taken ? 2u : 0u) | (k->is_changing ? 4u : 0u) |
+                     (k->is_publishing ? 8u : 0u));
     for (unsigned kind = 0; kind < LOCK_KINDS; kind++)
         put_set(&k->held[kind], out);
     put_u64(out, k->change.kind);
@@ -414,6 +415,7 @@ int keeprec_get_locks(const void *data, size_t len, struct keep_locks *ret)
     ret->is_lost = (flags & 1) != 0;
     ret->was_taken = (flags & 2) != 0;
     ret->is_changing = (flags & 4) != 0;
+    ret->is_publishing = (flags & 8) != 0;
     for (unsigned kind = 0; kind < LOCK_KINDS; kind++)
         get_set(&c, &ret->held[kind]);
     get_change(&c, &ret->change);

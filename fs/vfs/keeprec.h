@@ -49,6 +49,7 @@ struct keep_locks { /* of one file, locks.h */
     bool is_lost, was_taken;
     struct lockset held[LOCK_KINDS];
     bool is_changing; /* the bucket may say `change` already */
+    bool is_publishing; /* the bucket may say nothing under id_name yet */
     struct vfs_lock change;
     uint64_t *nodes; /* that are locked as this file */
     size_t n_nodes;

@@ -57,7 +57,7 @@ static int try_once(struct vfs *v, struct lockfile *lf, const struct vfs_lock *l
         r = lockset_set(&want, l->owner, l->pid, l->type, l->range);
     if (r == 0) {
         lockkeep_begin(v, lf, l);
-        r = lockshare_set(lf, l->kind, &want);
+        r = lockshare_set(v, lf, l->kind, &want);
     }
     if (r == 0)
         lock_put_held(v, lf, l->kind, &want, has_grown);
@@ -121,7 +121,7 @@ static void give_up_held(struct vfs *v, struct lockfile *lf, const struct vfs_lo
     r = known;
     if (r == 0) {
         lockkeep_begin(v, lf, l);
-        r = lf->is_lost ? 0 : lockshare_set(lf, l->kind, &want);
+        r = lf->is_lost ? 0 : lockshare_set(v, lf, l->kind, &want);
     }
     lock_put_held(v, lf, l->kind, &want, false);
     if (r == SHARE_LOST || r == SHARE_BUSY)
@@ -262,7 +262,7 @@ int lock_settle(struct vfs *v, struct lockfile *lf)
     if (r == 0 && lf->id_share != NULL)
         share_doubt(lf->id_share);
     if (r == 0 && lock_is_unsettled(lf)) {
-        r = lockshare_set(lf, LOCK_POSIX, &lf->held[LOCK_POSIX]);
+        r = lockshare_set(v, lf, LOCK_POSIX, &lf->held[LOCK_POSIX]);
         if (r == SHARE_LOST || r == SHARE_BUSY) {
             lockshare_lost(lf);
             r = 0;

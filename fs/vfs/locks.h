@@ -57,6 +57,7 @@ struct lockfile {
         bool is_short;    /* of memory: one is missing */
         bool is_changing; /* the bucket may say `change` already */
         bool is_loose;    /* it may say more than is held */
+        bool is_publishing; /* under id_name it may say nothing yet: no call was answered, nothing sent that relies on it */
         bool is_lost, is_unknown; /* as is_lost, is_taken below */
         bool was_taken;   /* as share_was_taken() */
         struct vfs_lock change;
@@ -120,7 +121,7 @@ void lockkeep_node(struct vfs *v, struct lockfile *lf);
 _must_check_ int lockshare_ready(struct vfs *v, struct lockfile *lf);
 /* The bucket has what the file's owners hold when `want` takes the place of held[kind]. 0,
  * SHARE_BUSY, SHARE_LOST, -errno. */
-int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want);
+int lockshare_set(struct vfs *v, struct lockfile *lf, enum lock_kind kind, const struct lockset *want);
 void lockshare_lost(struct lockfile *lf); /* after SHARE_LOST */
 /* The file's id is in the bucket, or is about to be: the same locks under its name too. */
 int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id);

@@ -53,14 +53,39 @@ static int sets_of(const struct lockfile *lf, struct lockset *ret_now, struct lo
     return r == 0 ? together(lf, l->kind, ret_now, want) : r;
 }
 
+static void note_publishing(struct vfs *v, struct lockfile *lf, bool is_publishing)
+{
+    lock_take(&v->locks->lock);
+    lf->kept.is_publishing = is_publishing;
+    lock_drop(&v->locks->lock);
+}
+
+/* The id's record may say it or not, and nobody relies on it: it says nothing, and whoever needs it comes again. */
+static int withdraw_id(struct vfs *v, struct lockfile *lf)
+{
+    const struct lockset none[LOCK_KINDS] = {0};
+    bool is_none;
+    int r = share_resume(lf->id_share, lf->kept.session, none, none, &is_none);
+
+    if (r != 0)
+        return r;
+    lock_take(&v->locks->lock);
+    lf->kept.is_publishing = false;
+    lf->id_name[0] = '\0';
+    lock_drop(&v->locks->lock);
+    share_free(lf->id_share);
+    lf->id_share = NULL;
+    return 0;
+}
+
 /* 0, SHARE_LOST, -errno. */
-static int resume(const struct lockfile *lf, const struct lockset *held, const struct lockset *want, bool *ret_is_want)
+static int resume(struct vfs *v, struct lockfile *lf, const struct lockset *held, const struct lockset *want, bool *ret_is_want)
 {
     bool is_want = false;
     int r = share_resume(lf->share, lf->kept.session, held, want, ret_is_want);
 
     if (r == 0 && lf->id_share != NULL) {
-        r = share_resume(lf->id_share, lf->kept.session, held, want, &is_want);
+        r = lf->kept.is_publishing ? withdraw_id(v, lf) : share_resume(lf->id_share, lf->kept.session, held, want, &is_want);
         *ret_is_want = *ret_is_want || is_want;
         if (r != 0)
             share_forget(lf->share);
@@ -80,7 +105,7 @@ int lockshare_ready(struct vfs *v, struct lockfile *lf)
         return 0;
     r = sets_of(lf, &now, held, want);
     if (r == 0)
-        r = resume(lf, held, want, &is_want);
+        r = resume(v, lf, held, want, &is_want);
     if (r < 0)
         goto out;
     if (is_want)
@@ -100,7 +125,7 @@ out:
     return r < 0 ? r : 0;
 }
 
-int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset *want)
+int lockshare_set(struct vfs *v, struct lockfile *lf, enum lock_kind kind, const struct lockset *want)
 {
     struct lockset sets[LOCK_KINDS] = {0}, before[LOCK_KINDS] = {0};
     int r;
@@ -112,6 +137,8 @@ int lockshare_set(struct lockfile *lf, enum lock_kind kind, const struct lockset
         r = together(lf, kind, &lf->held[kind], before);
     if (r == 0)
         r = set_both(lf, sets);
+    if (r == 0 && lf->kept.is_publishing) /* the caller writes it (KEEP-6) */
+        note_publishing(v, lf, false);
     /* Half a lock is none. What this can't undo is in doubt, and is settled later. */
     if (r == SHARE_BUSY && lf->id_share != NULL && share_set(lf->share, before) != 0)
         log_debug("locks.undo", "name=%s cause=%s", lf->name, LOG_Q(err_text()));
@@ -149,12 +176,17 @@ int lockshare_publish(struct vfs *v, struct lockfile *lf, const char *id)
         /* An id that was given up for another's (protocol 2) is nobody's: its record can wait. */
         share_free(lf->id_share);
         lf->id_share = share;
+        note_publishing(v, lf, true);
         lockkeep_again(v, lf); /* before the bucket says it */
     }
     r = together(lf, LOCK_POSIX, &lf->held[LOCK_POSIX], sets);
     if (r == 0)
         r = share_set(lf->id_share, sets);
     sets_done(sets);
+    if (r == 0 && lf->kept.is_publishing) { /* before anything relies on it */
+        note_publishing(v, lf, false);
+        lockkeep_again(v, lf);
+    }
     return r;
 }
 

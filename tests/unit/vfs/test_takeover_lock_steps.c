@@ -13,7 +13,7 @@
 #define REGION 10
 #define REGIONS 6 /* of the file, in each of which all bytes are locked alike */
 
-enum what { LOCK, WRITE, CLOSE };
+enum what { LOCK, WRITE, SYNC, CLOSE };
 struct step {
     enum what what;
     uint64_t owner;
@@ -34,6 +34,7 @@ static struct {
     const struct step *calls;
     size_t n, k;
     enum lock_type held[3][REGIONS]; /* by owner, as it was told */
+    bool is_there;                   /* in the bucket: others can look */
 } t = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 int __real_table_write(struct table *table, const struct table_item *items, size_t n);
@@ -84,6 +85,8 @@ static int run_call(const struct step *c)
     case WRITE:
         n = vfs_write(a.vfs, &a.ctx, t.file.fh, c->first, c->text, strlen(c->text));
         return n < 0 ? (int)n : 0;
+    case SYNC:
+        return vfs_fsync(a.vfs, t.file.fh);
     case CLOSE:
     default:
         r = vfs_flush(a.vfs, &a.ctx, t.file.fh);
@@ -94,6 +97,7 @@ static int run_call(const struct step *c)
 /* The call is answered: this is what its caller has now. */
 static void told(const struct step *c)
 {
+    t.is_there = t.is_there || c->what == SYNC;
     for (unsigned k = 0; k < REGIONS; k++)
         if (c->what == CLOSE)
             t.held[c->owner][k] = LOCK_TYPE_NONE;
@@ -133,6 +137,10 @@ static void *live(void *arg)
 /* Whatever of a's locks another mount finds is what the callers were told. Of the call that was cut off both are fine. */
 static void others_find_it(struct open *ob)
 {
+    if (!t.is_there)
+        return;
+    if (ob->r == NULL)
+        *ob = open_at(&b, "f", O_RDWR);
     for (unsigned k = 0; k < REGIONS; k++) {
         struct vfs_lock any = posix(9, LOCK_TYPE_WRITE, k * REGION, k * REGION),
                         write = posix(9, LOCK_TYPE_READ, k * REGION, k * REGION);
@@ -225,22 +233,25 @@ static bool run_all(const struct step *calls, size_t n, unsigned at, struct open
     return true;
 }
 
-static void at_each_step(const struct step *calls, size_t n, const char *text)
+static void at_each_step(const struct step *calls, size_t n, bool is_new, const char *text)
 {
     bool is_there = true;
     unsigned steps = 0;
 
     for (unsigned at = 1; is_there; at++) {
         void *state = NULL;
-        struct open ob;
+        struct open ob = {0};
 
         memset(t.held, 0, sizeof(t.held));
+        t.is_there = !is_new;
         assert_int_equal(keeping_setup(&state), 0);
         memstore_set_hooks(a.store, NULL, after_request, NULL);
-        put_text(&a, "f", "0123456789");
-        ob = open_at(&b, "f", O_RDWR);
-        t.file = open_kept("f", O_RDWR);
+        if (!is_new)
+            put_text(&a, "f", "0123456789");
+        t.file = open_kept("f", is_new ? O_RDWR | O_CREAT : O_RDWR);
         is_there = run_all(calls, n, at, &ob);
+        if (ob.r == NULL)
+            ob = open_at(&b, "f", O_RDWR);
         assert_int_equal(set(&ob, 1, LOCK_TYPE_WRITE), 0);
         assert_object("f", text);
         assert_int_equal(shut(&ob), 0);
@@ -259,7 +270,7 @@ static void locks_and_unlocks(void **state)
     };
 
     (void)state;
-    at_each_step(calls, ARRAY_LEN(calls), "ab23456789");
+    at_each_step(calls, ARRAY_LEN(calls), false, "ab23456789");
 }
 
 /* Weaker, stronger, split, joined, beside another owner's. */
@@ -273,7 +284,20 @@ static void ranges_that_change(void **state)
     };
 
     (void)state;
-    at_each_step(calls, ARRAY_LEN(calls), "a123456789");
+    at_each_step(calls, ARRAY_LEN(calls), false, "a123456789");
+}
+
+/* A new file is locked by its key, and by its id, too, from before its first commit. */
+static void of_a_new_file(void **state)
+{
+    static const struct step calls[] = {
+        {LOCK, 1, LOCK_TYPE_WRITE, 0, 3, NULL}, {WRITE, 1, LOCK_TYPE_NONE, 0, 0, "ab"}, {SYNC, 1, LOCK_TYPE_NONE, 0, 0, NULL},
+        {LOCK, 2, LOCK_TYPE_READ, 5, 5, NULL},  {LOCK, 1, LOCK_TYPE_READ, 2, 4, NULL},  {WRITE, 1, LOCK_TYPE_NONE, 1, 0, "c"},
+        {LOCK, 1, LOCK_TYPE_NONE, 0, 5, NULL},  {CLOSE, 2, LOCK_TYPE_NONE, 0, 0, NULL},
+    };
+
+    (void)state;
+    at_each_step(calls, ARRAY_LEN(calls), true, "ac");
 }
 
 int main(void)
@@ -281,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locks_and_unlocks),
         cmocka_unit_test(ranges_that_change),
+        cmocka_unit_test(of_a_new_file),
     };
 
     if (access("/dev/shm", W_OK) == 0) /* many directories; a death is a copy of files, and syncs are not waited for */
