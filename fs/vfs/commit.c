@@ -373,16 +373,11 @@ static int commit_first(struct vfs *v, struct inode *i, struct commit_way *way)
     return r;
 }
 
-static int commit(struct vfs *v, struct inode *i, bool is_waited)
+int commit_stored_link(struct vfs *v, struct inode *i, bool is_waited)
 {
-    struct commit_way way = {0};
-    int r = inode_is_dir(i) ? makedir_ready(v, i) : makedir_settle(v, i); /* MKD-1 */
+    struct commit_way way = {.is_waited = is_waited && !outbox_waits(i)}; /* OUT-4 */
+    int r;
 
-    if (r == 0 && linked_waits(v, i))
-        r = linked_commit(v, i, is_waited);
-    if (r < 0 || inode_is_dir(i))
-        return r;
-    way.is_waited = is_waited && !outbox_waits(i); /* OUT-4 */
     do {
         r = link_ready(v, i);
         if (r < 0)
@@ -392,6 +387,17 @@ static int commit(struct vfs *v, struct inode *i, bool is_waited)
         link_commit_end(v, i, &way.group, r);
     } while (r == -ESTALE && link_moves_on(v, i));
     return r;
+}
+
+static int commit(struct vfs *v, struct inode *i, bool is_waited)
+{
+    int r = inode_is_dir(i) ? makedir_ready(v, i) : makedir_settle(v, i); /* MKD-1 */
+
+    if (r == 0 && linked_waits(v, i))
+        r = linked_commit(v, i, is_waited);
+    if (r < 0 || inode_is_dir(i))
+        return r;
+    return commit_stored_link(v, i, is_waited);
 }
 
 int commit_inode(struct vfs *v, struct inode *i)

@@ -85,7 +85,7 @@ static int open_locked_io(struct vfs *v, struct inode *i, int flags, bool is_ask
     lock_take(&v->tree);
     is_attr = stored_attr_waits_locked(i);
     is_believed = (is_asked && !is_attr) || (v->conf.nocto && inode_is_fresh_locked(v, i));
-    is_ours = i->is_new || (i->is_dirty && !is_attr) || i->parent == NULL;
+    is_ours = i->is_new || i->is_linking || (i->is_dirty && !is_attr) || i->parent == NULL;
     if (inode_is_stale_locked(v, i))
         r = err_set(-ESTALE, "%s is another file now: look it up again", i->name);
     else if (is_trunc && (flags & O_ACCMODE) == O_RDONLY && handle_is_executed_locked(i))

@@ -384,17 +384,17 @@ static struct timespec to_timespec(int64_t ns)
     return ts;
 }
 
-/* Of a hard link as its group was last read; until it is one, the names that its entry has. */
+/* Of a hard link as its group was last read, and as long as that does not have them all, the names that its entry has. */
 static nlink_t nlink_locked(const struct inode *i)
 {
     nlink_t n = 0;
 
+    for (const struct dentry *d = i->is_new || i->is_linking ? i->names : NULL; d != NULL; d = d->other)
+        n++;
     if (i->attr.link_gen != 0)
-        return i->nlink;
+        return n > i->nlink ? n : i->nlink;
     if (i->parent == NULL && i->node != VFS_ROOT)
         return 0;
-    for (const struct dentry *d = i->is_new ? i->names : NULL; d != NULL; d = d->other)
-        n++;
     return n > 0 ? n : 1;
 }
 

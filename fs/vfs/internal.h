@@ -424,6 +424,8 @@ void note_write_locked(struct inode *i, uint64_t off, uint64_t end, int r);
 int commit_inode(struct vfs *v, struct inode *i);
 /* The same under its first name alone, which becomes one of a hard link: with another ETag than before. */
 int commit_as_link(struct vfs *v, struct inode *i);
+/* The same of what was written since to one that has names to be made yet (linked.h). */
+int commit_stored_link(struct vfs *v, struct inode *i, bool is_waited);
 /* The same of a new file that has its generation already (linked.h). */
 int commit_new_link(struct vfs *v, struct inode *i, bool is_waited);
 /* The same where no close or fsync waits for it: never takes the whole content of another version's

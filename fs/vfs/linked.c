@@ -17,6 +17,8 @@
 #include "relocate.h"
 #include "removal.h"
 
+#define AGAIN 1
+
 /* Another name than its first. */
 struct other {
     struct inode *dir; /* referenced */
@@ -420,7 +422,117 @@ static int put_file(struct vfs *v, struct inode *i, const char *from, const stru
     return r;
 }
 
-int linked_commit(struct vfs *v, struct inode *i, bool is_waited)
+static void id_of(struct vfs *v, const struct inode *i, char ret[33])
+{
+    lock_take(&v->tree);
+    memcpy(ret, i->attr.id, sizeof(i->attr.id));
+    lock_drop(&v->tree);
+}
+
+/* Under its first name there is another file, or none: that name is not ours any more. made: one that is, NULL: there is none. */
+static int lose_first(struct vfs *v, struct inode *i, const char *from, const struct other *made)
+{
+    struct dentry *first, *d = NULL;
+    struct inode *dir;
+    char id[33], name[VFS_NAME_MAX + 1];
+    int r = made == NULL ? outbox_unsend(v, i) : 0;
+
+    if (r < 0)
+        return r;
+    log_info("link.left", "key=%s", LOG_Q(from));
+    lock_take(&v->tree);
+    memcpy(id, i->attr.id, sizeof(id));
+    first = i->names;
+    dir = first->parent;
+    dir->refs++;
+    memcpy(name, i->name, strlen(i->name) + 1);
+    if (made != NULL)
+        d = dentry_find_locked(v, made->dir, made->name);
+    if (d != NULL && d->inode == i && d != first) {
+        dentry_put_first_locked(d);
+        dentry_abandon_locked(v, first);
+        i->has_lost_key = true; /* link_ready() looks at that one */
+    }
+    lock_drop(&v->tree);
+    if (made == NULL)
+        r = drop_name(v, i, dir, name);
+    else
+        link_lost_name(v, id, from);
+    key_forget(v, from);
+    inode_unref(v, dir);
+    return r;
+}
+
+/* Which of the other names has an object. 0: *ret is that one's, or NULL; -errno. */
+static int find_made(struct vfs *v, const struct inode *i, const struct other *names, size_t n, const struct other **ret)
+{
+    int r = STORE_NOT_FOUND;
+    char id[33];
+
+    *ret = NULL;
+    id_of(v, i, id);
+    for (size_t k = 0; k < n && r == STORE_NOT_FOUND; k++) {
+        struct store_obj obj = {0};
+        uint64_t gen;
+
+        r = link_member(v, id, names[k].key, &obj, &gen);
+        store_obj_done(&obj);
+        if (r == 0)
+            *ret = &names[k];
+    }
+    return r == STORE_NOT_FOUND ? 0 : r;
+}
+
+/* Of what was written since the file was sent, something needs the version that it was. */
+static bool needs_base_locked(const struct inode *i)
+{
+    return i->data != NULL && data_is_dirty(i->data) && !data_is_whole(i->data);
+}
+
+/* Time has passed since the file was sent. 0: it is there, in the newest version; AGAIN: its names are others now; -errno. */
+static int look_again(struct vfs *v, struct inode *i, const char *from, const struct other *names, size_t n, bool is_waited)
+{
+    const struct other *made;
+    struct store_obj obj = {0};
+    bool is_newer, is_changed, needs_base;
+    uint64_t gen;
+    char id[33];
+    int r = link_ready(v, i);
+
+    id_of(v, i, id);
+    if (r == 0)
+        r = link_member(v, id, from, &obj, &gen);
+    lock_take(&v->tree);
+    is_newer = r == 0 && !store_etag_equal(&obj.etag, &i->etag);
+    is_changed = i->is_dirty;
+    needs_base = needs_base_locked(i);
+    lock_drop(&v->tree);
+    store_obj_done(&obj);
+    if (r == 0 && is_changed) /* first: the names get what the file is then */
+        return commit_stored_link(v, i, is_waited);
+    if (r != STORE_NOT_FOUND)
+        return is_newer ? inode_check(v, i, true) : r;
+    r = find_made(v, i, names, n, &made);
+    if (r == 0 && (n == 0 || (made == NULL && needs_base))) /* as with any file */
+        return err_set(-ESTALE, "%s was replaced or removed by another client", from);
+    if (r == 0)
+        r = lose_first(v, i, from, made);
+    return r == 0 ? AGAIN : r;
+}
+
+/* Only names are missing in the bucket. */
+static bool is_clean(struct vfs *v, const struct inode *i)
+{
+    bool is;
+
+    lock_take(&v->tree);
+    is = i->is_linking && !i->is_new && !i->is_dirty;
+    lock_drop(&v->tree);
+    return is;
+}
+
+/* One try. AGAIN: its names are others now. */
+static int try_once(struct vfs *v, struct inode *i, bool is_waited)
 {
     struct other names[OUTREC_LINKS];
     char from[VFS_KEY_MAX + 2];
@@ -430,7 +542,7 @@ int linked_commit(struct vfs *v, struct inode *i, bool is_waited)
     int r = names_of(v, i, names, &n, from);
 
     if (r == 0 && is_again)
-        r = inode_check(v, i, true);
+        r = look_again(v, i, from, names, n, is_waited);
     else if (r == 0)
         r = put_file(v, i, from, names, n, is_waited, &gen);
     if (r == 0 && is_stored(v, i))
@@ -442,5 +554,16 @@ int linked_commit(struct vfs *v, struct inode *i, bool is_waited)
         outbox_sent(v, i);
     }
     names_done(v, names, n);
+    return r;
+}
+
+int linked_commit(struct vfs *v, struct inode *i, bool is_waited)
+{
+    int r = AGAIN;
+
+    while (r == AGAIN)
+        r = linked_waits(v, i) ? try_once(v, i, is_waited) : 0;
+    if (r < 0 && outbox_is_final(r) && is_clean(v, i)) /* who gives it up gives up names that were answered */
+        r = err_set(-EIO, "%s", err_text());
     return r;
 }

@@ -10,7 +10,8 @@
  * says so, too; then each name is made, under If-None-Match, and counted. The entry goes last (is_linking until then), so
  * whoever dies in between leaves all of it to be done again: the file is known by its mark, a name by its file id.
  * LKD-4  A name that another client took meanwhile, or that is refused for good, is told (log, status) and goes here; the
- * file stays under its others. Nothing of another client's is written over.
+ * file stays under its others. Nothing of another client's is written over. One that takes or removes the first name between two
+ * tries ends that name alone: the file goes on from another name that was made, or, as none was, as unsent under the next one.
  * LKD-5  Whatever else is asked of such a file (a rename, an unlink after a try, a link where the journal is full) sends it
  * first, with no lock held. So does link(2) itself where a file is written to, locked, was tried, or has OUTREC_LINKS links;
  * with option takeover and excl=strict always. */

@@ -529,7 +529,7 @@ static void leave_all(struct vfs *v)
     while (v->locked.out_first != NULL) {
         struct inode *i = v->locked.out_first->inode;
 
-        i->is_new = i->is_dirty = false; /* the journal has it: not for lost+found */
+        i->is_new = i->is_dirty = i->is_linking = false; /* the journal has it: not for lost+found */
         leave_locked(v, i);
     }
     lock_drop(&v->tree);

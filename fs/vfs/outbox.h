@@ -90,6 +90,9 @@ void outbox_replaced(struct vfs *v, struct inode *over);
 /* The last close failed with this error, for a write that had failed: the file becomes what its
  * entry says. Where that can't be read, it stays as it is. */
 void outbox_revert(struct vfs *v, struct inode *i, int error);
+/* A new file that was sent, and that the bucket does not have any more, while its entry stands: it is as unsent as that says. 0;
+ * -errno: all is as it was. */
+_must_check_ int outbox_unsend(struct vfs *v, struct inode *i);
 /* It is no longer of this mount's queue; the entry stays for the next start. */
 void outbox_leave(struct vfs *v, struct inode *i);
 /* Before the tree follows: its entry says the new place; *to, too, where the removal of that name is taken over. A file whose close has not returned gets

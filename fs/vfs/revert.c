@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 
@@ -71,6 +72,49 @@ static struct data_file *take_locked(struct inode *i, struct search *s)
     i->out->is_replayed = i->out->is_tried; /* what was merged with others' is gone */
     i->out->retry_ns = 0;
     return newer;
+}
+
+/* All of its bytes are here, written over what the bucket had. */
+static bool is_whole(struct vfs *v, const struct inode *i)
+{
+    bool is;
+
+    lock_take(&v->tree);
+    is = i->data != NULL && data_is_dirty(i->data) && data_is_whole(i->data);
+    lock_drop(&v->tree);
+    return is;
+}
+
+static void unsent_locked(struct inode *i)
+{
+    i->is_new = i->is_dirty = i->is_trunc = true;
+    i->is_excl = true; /* what is there by now is another's */
+    i->is_linking = i->is_replacing = i->is_over_removed = false;
+    i->etag = (struct store_etag){""};
+    i->obj_size = 0;
+    i->obj_mtime_ns = 0;
+    i->attr.link_gen = 0;
+    i->out->keeps_hdrs = outrec_holds(&i->hdrs); /* the edits are in them by now */
+    if (i->dirty_since_ns == 0)
+        i->dirty_since_ns = clock_boot_ns();
+}
+
+int outbox_unsend(struct vfs *v, struct inode *i)
+{
+    _cleanup_(search_done) struct search s = {.v = v, .seq = i->out->seq};
+    struct data_file *was = NULL;
+    const bool has_bytes = is_whole(v, i);
+    int r = has_bytes ? FOUND : journal_each(v->conf.journal, take_entry, &s);
+
+    if (r != FOUND)
+        return r < 0 ? r : err_set(-EIO, "the journal has no entry of it");
+    lock_take(&v->tree);
+    if (!has_bytes)
+        was = take_locked(i, &s);
+    unsent_locked(i);
+    lock_drop(&v->tree);
+    data_file_unref(was);
+    return 0;
 }
 
 void outbox_revert(struct vfs *v, struct inode *i, int error)

@@ -99,6 +99,7 @@ static void give_up(struct vfs *v, struct inode *i, int r)
     if (i->out != NULL)
         outbox_leave(v, i);
     lock_take(&v->tree);
+    i->is_linking = false; /* the names that were not made are not there */
     inode_kernel_behind_locked(v, i);
     lock_drop(&v->tree);
     err_restore(&cause);
