@@ -109,6 +109,8 @@ static int join(struct vfs *v, struct inode *i, uint64_t seq, struct outrec *rec
     is_behind = i->kept != NULL && !is_as_entry_locked(v, i, seq, rec);
     outbox_join_locked(v, i, o, seq);
     replay_links_locked(v, i, rec);
+    if (rec->n_links > 0 && !i->is_new && i->attr.link_gen != 0) /* sent, and the entry stood for the names that were not made */
+        i->is_linking = true;
     if (i->kept != NULL)
         i->kept->is_retry = false; /* the entry's senders do so */
     i->out_is_behind = is_behind;
