@@ -372,12 +372,49 @@ static int replay_file_entry(struct vfs *v, uint64_t seq, const void *text, size
     return r;
 }
 
+/* The file of a key that is known already, or NULL. */
+static struct inode *known_locked(struct vfs *v, const char *key)
+{
+    const char *rest = key + strlen(v->prefix), *slash;
+    struct inode *dir = v->locked.root;
+
+    for (; dir != NULL && (slash = strchr(rest, '/')) != NULL; rest = slash + 1) {
+        char name[VFS_NAME_MAX + 1] = "";
+
+        if ((size_t)(slash - rest) < sizeof(name))
+            memcpy(name, rest, (size_t)(slash - rest));
+        dir = inode_child_locked(v, dir, name);
+    }
+    return dir != NULL ? inode_child_locked(v, dir, rest) : NULL;
+}
+
+/* An unlink of what was renamed over that version: a crash came between its removal and the one of the name before the rename,
+ * which takes the place of the file's entry. The entry stands, so nobody has heard of the unlink. */
+static int replay_removal(struct vfs *v, uint64_t seq, const void *text, size_t len)
+{
+    const struct inode *i;
+    struct removerec rec;
+    bool is_half = false;
+    int r = removal_replay(v, seq, text, len);
+
+    if (r < 0 || removerec_decode(text, len, &rec) < 0)
+        return r;
+    lock_take(&v->tree);
+    i = known_locked(v, rec.key);
+    if (i != NULL && !inode_is_dir(i) && i->out != NULL)
+        is_half = i->is_new && i->is_replacing && i->out->from != NULL && store_etag_equal(&i->etag, &rec.etag);
+    lock_drop(&v->tree);
+    if (is_half)
+        removal_replayed_over(v, rec.key, &rec.etag);
+    return r;
+}
+
 int replay_one(void *arg, uint64_t seq, const void *text, size_t len, bool has_file)
 {
     _cleanup_(outrec_done) struct outrec rec = {0};
     struct vfs *v = arg;
     bool is_removal = removerec_is(text, len);
-    int r = is_removal ? removal_replay(v, seq, text, len)
+    int r = is_removal ? replay_removal(v, seq, text, len)
                        : replay_file_entry(v, seq, text, len, has_file, &rec);
 
     crash_point("replay.entry");

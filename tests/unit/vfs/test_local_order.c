@@ -497,6 +497,18 @@ static void at_each_sync(void **state)
     print_message("deaths at a sync: %u\n", tried);
 }
 
+/* The removal of the name and the one of the name before its rename are two steps of the journal. */
+static void unlink_of_what_was_renamed(void **state)
+{
+    struct death d = {.script = "put b B, put c C, send, rename c b, unlink b, send"};
+
+    (void)state;
+    do
+        d.at_sync++;
+    while (try_one(&d));
+    assert_true(d.at_sync > 10);
+}
+
 /* --- scripts by chance, against the world that their steps make one after the other --- */
 
 #define SEEDS (getenv("S3EFS_TEST_LONG") != NULL ? 400u : 40u)
@@ -656,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_each_request),
         cmocka_unit_test(at_each_sync),
+        cmocka_unit_test(unlink_of_what_was_renamed),
         cmocka_unit_test(by_chance),
     };
 
