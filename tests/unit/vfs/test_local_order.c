@@ -15,12 +15,13 @@
 #define NAMES 12u
 #define STEPS 14u
 
-enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, LINK, SEND, TRY, LOSE };
+enum op { END, PUT, APPEND, CHMOD, RENAME, UNLINK, MKDIR, RMDIR, LINK, PART, CRASH, SEND, TRY, LOSE };
 static const char *const ops[] = {"end",    "put",   "append", "chmod", "rename",
-                                  "unlink", "mkdir", "rmdir",  "link", "send", "try", "lose"};
+                                  "unlink", "mkdir", "rmdir",  "link", "part", "crash", "send", "try", "lose"};
 struct step {
     enum op op;
-    char a[16], b[16]; /* put, append: b is the text; chmod: the mode. try, lose: a send of which nothing comes back */
+    char a[16], b[16]; /* put, append: b is the text; chmod: the mode. try, lose: a send of which nothing comes back;
+                       part: after so many requests. crash: and the next start */
 };
 static const char *const scenarios[] = {
     "put a A, put b B, put c C, rename a c, unlink b, send",
@@ -159,6 +160,13 @@ static void move(struct world *w, const char *from, const char *to)
     }
 }
 
+static bool are_one(const struct world *w, const char *name, const char *other)
+{
+    size_t a = find(w, name), b = find(w, other);
+
+    return a < w->n && b < w->n && w->v[a].file == w->v[b].file;
+}
+
 static mode_t mode_of(const struct step *s)
 {
     return (mode_t)strtoul(s->b, NULL, 8);
@@ -178,7 +186,7 @@ static void apply(struct world *w, const struct step *s)
         set_mode(w, s->a, mode_of(s));
     if (s->op == LINK)
         add_link(w, s->a, s->b);
-    if (s->op == RENAME)
+    if (s->op == RENAME && !are_one(w, s->a, s->b)) /* POSIX: else nothing happens */
         move(w, s->a, s->b);
     if (s->op == UNLINK || s->op == RMDIR)
         unset(w, s->a);
@@ -193,7 +201,8 @@ static struct {
     struct store *inner;
     atomic_uint requests, syncs;
     unsigned at_request, at_sync; /* 0: never */
-    bool after;
+    bool after, has_died; /* has_died: in a step, so a name's record may be in doubt */
+    atomic_uint left; /* requests until is_out */
     atomic_bool is_out, loses; /* as is_dead is: threads that outlive the death read all three */
     atomic_bool is_dead;
 } gate;
@@ -223,6 +232,8 @@ static void gate_submit(struct store *s, struct store_req *req, struct store_rsp
         err_clear();
     if (gate.loses)
         store_rsp_done(rsp);
+    if (atomic_load(&gate.left) > 0 && atomic_fetch_sub(&gate.left, 1) == 1)
+        gate.is_out = true;
     if (atomic_load(&gate.is_dead) || gate.is_out || gate.loses)
         done(arg, err_set(-EIO, "nobody is there any more"));
     else
@@ -311,6 +322,14 @@ static int run_step(const struct step *s)
     case SEND:
         (void)outbox_run(rig.vfs);
         return 0;
+    case CRASH:
+        return rig_crash(&rig);
+    case PART:
+        atomic_store(&gate.left, 1 + (unsigned)strtoul(s->a, NULL, 10));
+        (void)outbox_run(rig.vfs);
+        atomic_store(&gate.left, 0);
+        gate.is_out = false;
+        return 0;
     case TRY:
     case LOSE:
         gate.is_out = s->op == TRY;
@@ -351,6 +370,15 @@ static bool has_marker(const char *name, const mode_t *mode)
     return ok;
 }
 
+static unsigned n_names(const struct world *w, size_t of)
+{
+    unsigned n = 0;
+
+    for (size_t k = 0; k < w->n; k++)
+        n += w->v[k].file == w->v[of].file;
+    return n;
+}
+
 /* What differs between the mount (or, when all is sent, the bucket) and w; NULL: nothing. */
 static const char *compare(const struct world *w, bool in_bucket)
 {
@@ -382,7 +410,7 @@ static const char *compare(const struct world *w, bool in_bucket)
 
             r = (int)n;
             ok = n >= 0 && same_text(buf, (size_t)n, want) && rig_stat(&rig, all[k], &st) == 0 &&
-                 (st.st_mode & 07777) == w->v[at].mode;
+                 (st.st_mode & 07777) == w->v[at].mode && (gate.has_died || st.st_nlink == n_names(w, at));
         }
         if (!ok)
             return all[k];
@@ -450,7 +478,7 @@ static bool try_one(struct death *d)
         if (!atomic_load(&gate.is_dead) && r != 0)
             fail_msg("\"%s\", %s %s: %s", d->script, ops[s->op], s->a, err_text());
     }
-    died = atomic_load(&gate.is_dead);
+    died = gate.has_died = atomic_load(&gate.is_dead);
     gate.at_request = gate.at_sync = 0;
     baddisk_on_sync(NULL, NULL);
     if (died) {
@@ -511,6 +539,7 @@ static void unlink_of_what_was_renamed(void **state)
 
 /* --- scripts by chance, against the world that their steps make one after the other --- */
 
+#define KINDS 27u
 #define SEEDS (getenv("S3EFS_TEST_LONG") != NULL ? 400u : 40u)
 
 _printf_(2, 3) static void say(char script[512], const char *fmt, ...)
@@ -521,13 +550,6 @@ _printf_(2, 3) static void say(char script[512], const char *fmt, ...)
     va_start(ap, fmt);
     assert_true(vsnprintf(script + n, 512 - n, fmt, ap) < (int)(512 - n));
     va_end(ap);
-}
-
-static bool are_one(const struct world *w, const char *name, const char *other)
-{
-    size_t a = find(w, name), b = find(w, other);
-
-    return a < w->n && b < w->n && w->v[a].file == w->v[b].file;
 }
 
 static bool has_names(const struct world *w, const char *dir)
@@ -567,7 +589,28 @@ static void make_dir_step(unsigned *seed, const struct world *w, struct step *s)
     }
 }
 
-static void make_script(unsigned *seed, char script[512])
+/* That name, or one in a directory. */
+static const char *link_target(unsigned *seed, const struct world *w, const char *to)
+{
+    static const char *const in_dirs[] = {"d/f", "e/f"};
+    const unsigned n = (unsigned)rand_r(seed) % 4;
+    const char *dir = n < 2 ? in_dirs[n] : to;
+
+    if (n < 2 && find(w, n == 0 ? "d" : "e") == w->n)
+        return to;
+    return dir;
+}
+
+/* Of every other script most steps are about names of one file. */
+static unsigned kind_of_step(unsigned *seed, bool is_of_links)
+{
+    static const unsigned of_links[] = {19, 19, 19, 21, 22, 14, 14, 0, 0, 12, 3, 4, 4, 23, 17, 18, 8, 9};
+    unsigned any = (unsigned)rand_r(seed) % KINDS;
+
+    return is_of_links ? of_links[(unsigned)rand_r(seed) % ARRAY_LEN(of_links)] : any;
+}
+
+static void make_script(unsigned *seed, bool is_of_links, char script[512])
 {
     static const char *const names[] = {"a", "b", "c", "t"};
     struct world w = {0};
@@ -579,7 +622,7 @@ static void make_script(unsigned *seed, char script[512])
         struct step s = {.op = END};
 
         snprintf(s.a, sizeof(s.a), "%s", name);
-        switch ((unsigned)rand_r(seed) % 21) {
+        switch (kind_of_step(seed, is_of_links)) {
         case 0:
         case 1:
             s.op = is_there ? UNLINK : PUT;
@@ -616,16 +659,27 @@ static void make_script(unsigned *seed, char script[512])
             break;
         case 19:
         case 20:
+        case 24:
+        case 25:
+        case 26:
+            if (is_there)
+                to = link_target(seed, &w, to);
             s.op = is_there && find(&w, to) == w.n ? LINK : UNLINK;
             if (!is_there)
                 s.op = PUT;
+            break;
+        case 21:
+        case 22:
+            s.op = PART;
+            snprintf(s.a, sizeof(s.a), "%u", (unsigned)rand_r(seed) % 16);
+            break;
+        case 23:
+            s.op = CRASH;
             break;
         default:
             s.op = PUT;
             break;
         }
-        if (s.op == RENAME && s.b[0] == '\0' && are_one(&w, name, to)) /* POSIX: nothing happens */
-            s.op = UNLINK;
         if ((s.op == RENAME || s.op == LINK) && s.b[0] == '\0')
             snprintf(s.b, sizeof(s.b), "%s", to);
         else if (s.op == PUT || s.op == APPEND) /* also the same bytes again: the same ETag */
@@ -633,7 +687,7 @@ static void make_script(unsigned *seed, char script[512])
         else if (s.op == CHMOD)
             snprintf(s.b, sizeof(s.b), "%o", 0600 | (unsigned)rand_r(seed) % 8);
         apply(&w, &s);
-        if (s.op == SEND || s.op == TRY || s.op == LOSE)
+        if (s.op == SEND || s.op == TRY || s.op == LOSE || s.op == CRASH)
             say(script, "%s, ", ops[s.op]);
         else
             say(script, "%s %s %s, ", ops[s.op], s.a, s.b);
@@ -651,7 +705,7 @@ static void by_chance(void **state)
         char script[512] = "";
         struct death d = {.script = script};
 
-        make_script(&seed, script);
+        make_script(&seed, n % 2 == 0, script);
         assert_false(try_one(&d));
         d.at_request = 1 + (unsigned)rand_r(&seed) % 12;
         d.after = (unsigned)rand_r(&seed) % 2 == 0;
